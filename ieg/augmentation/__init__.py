@@ -1,0 +1,1 @@
+"""Image augmentation of the CIFAR and digits experiments, compiled so that plain threads run it in parallel."""

@@ -1,0 +1,73 @@
+"""Measures augmentation: `python -m ieg.augmentation.throughput` prints images a second per core."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ieg.augmentation.strong import draw_strong, make_strong_copy
+from ieg.augmentation.weak import draw_weak, weak_augment
+
+KINDS = ("weak", "autoaug", "randaug")  # the last two: weak augmentation and the strong copy made from it
+WARM_UP = 20  # batches
+
+
+def _step(kind: str, seed: int, batch: int, size: int) -> Callable[[], None]:
+    """A function that augments one batch, draws included."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (batch, size, size, 3), np.uint8)
+
+    def step() -> None:
+        x = weak_augment(images, draw_weak(generator, batch))
+        if kind != "weak":
+            make_strong_copy(images, x, draw_strong(generator, batch, kind))
+
+    return step
+
+
+def _count_batches(step: Callable[[], None], deadline: float) -> tuple[int, float]:
+    """Batches done until `deadline`, and when the last one ended."""
+    done = 0
+    while time.perf_counter() < deadline:
+        step()
+        done += 1
+    return done, time.perf_counter()
+
+
+def images_per_second(kind: str, seconds: float, threads: int = 1, batch: int = 100, size: int = 32) -> float:
+    """Images a second per thread, after a warm-up that leaves compilation out."""
+    steps = [_step(kind, seed, batch, size) for seed in range(threads)]
+    for _ in range(WARM_UP):
+        steps[0]()
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(lambda step: _count_batches(step, start + seconds), steps))
+    return sum(done * batch / (end - start) for done, end in results) / threads
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints a table, or JSON."""
+    parser = argparse.ArgumentParser(description="Augmentation throughput: images a second per core.")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement (default 3)")
+    parser.add_argument("--batch", type=int, default=100, help="images a batch (default 100)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    rates = {
+        kind: {n: round(images_per_second(kind, arguments.seconds, n, arguments.batch)) for n in (1, 2)}
+        for kind in KINDS
+    }
+    if arguments.json:
+        print(json.dumps({kind: {f"threads_{n}": rate for n, rate in by.items()} for kind, by in rates.items()}))
+        return
+    print(f"{'images/s per core':<18}{'1 thread':>10}{'2 threads':>11}")
+    for kind, by in rates.items():
+        print(f"{kind:<18}{by[1]:>10,}{by[2]:>11,}")
+
+
+if __name__ == "__main__":
+    main()
