@@ -1,0 +1,114 @@
+"""The command line: fetch, verify, list, import. Exit codes: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.errors import DataError, UsageError
+from data.listing import details, markdown, table
+from data.paths import data_dir
+from data.registry import Entry, find_entry, load_registry
+from data.store import Store
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Each verb takes the common options too: they are looked for after it more often than before it.
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data_dir", type=Path, help="where data sets live (default: $DATA_DIR or data/cache)")
+    common.add_argument("--registry", type=Path, help="a folder of entries (*.toml) instead of the project's own")
+    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__.partition(":")[0] + " data sets.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    fetch = verbs.add_parser("fetch", parents=[common], help="download data sets, verified")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    verify = verbs.add_parser("verify", parents=[common], help="hash everything again")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: whatever is on this disk")
+    listing = verbs.add_parser("list", parents=[common], help="what there is, and what of it is here")
+    listing.add_argument("names", nargs="*", metavar="NAME", help="print these in detail")
+    listing.add_argument("--markdown", action="store_true", help="print the table of data/README.md")
+    importing = verbs.add_parser("import", parents=[common], help="take files that were downloaded by hand")
+    importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    importing.add_argument("--as", dest="name", metavar="NAME", help="the data set, where no checksum is published")
+    return parser
+
+
+def _underscored(argument: str) -> str:
+    """`--data-dir=x-y` as `--data_dir=x-y`."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument.partition("=")
+    return f"--{flag[2:].replace('-', '_')}{equals}{value}"
+
+
+def _fetch(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
+    from data.fetch import fetch  # brings the network libraries, which the readers' environments need not have
+
+    for entry in [find_entry(name, registry) for name in names]:
+        fetch(entry, folder)
+    return 0
+
+
+def _import(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Path) -> int:
+    from data.fetch import import_file
+
+    if arguments.name and len(arguments.files) > 1:
+        raise UsageError(
+            f"--as {arguments.name} names one file, but {len(arguments.files)} are given: import each alone."
+        )
+    for path in arguments.files:
+        import_file(path, registry, folder, arguments.name)
+    return 0
+
+
+def _verify(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
+    from data import verify
+
+    store = Store(folder)
+    entries = [find_entry(name, registry) for name in names]
+    entries = entries or [entry for entry in registry.values() if store.state(entry).partition(",")[0] == "here"]
+    if not entries:
+        raise UsageError(f"{folder} holds no data set: fetch one first, or name the place with --data_dir.")
+    wrong = 0
+    for entry in entries:
+        for path, status in verify.verify(entry, folder):
+            print(f"{entry.name}: {path}: {status}", flush=True)
+            wrong += status != verify.OK
+    print(f"{wrong} of the files are not as they should be." if wrong else "Everything is as it should be.")
+    return 1 if wrong else 0
+
+
+def _list(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Path) -> int:
+    if arguments.markdown:
+        print(markdown(registry))
+    elif arguments.names:
+        print("\n\n".join(details(find_entry(name, registry), Store(folder)) for name in arguments.names))
+    else:
+        print(table(registry, Store(folder)))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = _parser().parse_args([_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
+    folder = data_dir(arguments.data_dir)
+    try:
+        registry = load_registry(arguments.registry)
+        if arguments.verb == "fetch":
+            return _fetch(arguments.names, registry, folder)
+        if arguments.verb == "import":
+            return _import(arguments, registry, folder)
+        if arguments.verb == "verify":
+            return _verify(arguments.names, registry, folder)
+        return _list(arguments, registry, folder)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted. What was downloaded is kept in {folder / '.work'}: the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130

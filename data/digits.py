@@ -1,0 +1,74 @@
+"""The embedded data set: 1,797 real handwritten digits, which scikit-learn carries."""
+
+import hashlib
+
+import numpy as np
+
+from data.dataset import ImageDataset
+from data.errors import UsageError
+
+_TEST_SIZE = 360
+_SPLIT_SEED = 20190701
+_LARGEST_VALUE = 16.0
+
+
+def _interpolation(size: int, new_size: int) -> np.ndarray:
+    """float64 [new_size, size]: row i blends the two old pixels nearest to the centre of new pixel i."""
+    centres = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0, size - 1)
+    left = np.minimum(centres.astype(int), size - 2)
+    share = centres - left
+    weights = np.zeros((new_size, size))
+    weights[np.arange(new_size), left] = 1 - share
+    weights[np.arange(new_size), left + 1] = share
+    return weights
+
+
+def _enlarge(images: np.ndarray, image_size: int) -> np.ndarray:
+    """[N, 8, 8] with values 0…16 → uint8 [N, image_size, image_size, 3] with values 0…255.
+
+    Bilinear rather than nearest-neighbour: strokes stay smooth, where repeated pixels would draw a grid of hard edges
+    that augmentation by rotation and shear then breaks in ways no handwriting has.
+    """
+    weights = _interpolation(images.shape[1], image_size)
+    enlarged = np.einsum("ab,nbc,dc->nad", weights, images * (255 / _LARGEST_VALUE), weights)
+    return np.repeat(np.rint(enlarged).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _test_indices(labels: np.ndarray) -> np.ndarray:
+    """Sorted indices of 360 examples, each class in proportion (largest remainders), always the same ones."""
+    counts = np.bincount(labels)
+    exact = counts * _TEST_SIZE / len(labels)
+    quota = np.floor(exact).astype(int)
+    quota[np.argsort(quota - exact, kind="stable")[: _TEST_SIZE - quota.sum()]] += 1
+    generator = np.random.default_rng(_SPLIT_SEED)
+    chosen = [generator.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(quota)]
+    return np.sort(np.concatenate(chosen))
+
+
+def load_digits(image_size: int = 32) -> ImageDataset:
+    """1,437 training and 360 test images, uint8 [N, image_size, image_size, 3]; labels int64 [N], ten classes.
+
+    Raises UsageError for an image_size below 8.
+    """
+    if image_size < 8:
+        raise UsageError(f"image_size {image_size} is too small, digits are 8×8: choose 8 or more.")
+    import sklearn.datasets  # the only user of scikit-learn here, and slow to import
+
+    raw = sklearn.datasets.load_digits()
+    images, labels = _enlarge(raw.images, image_size), raw.target.astype(np.int64)
+    test = _test_indices(labels)
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    digest = hashlib.sha256()
+    for array in (images[train], labels[train], images[test], labels[test]):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return ImageDataset(
+        images[train],
+        labels[train],
+        images[test],
+        labels[test],
+        class_names=tuple(str(digit) for digit in range(10)),
+        name="digits",
+        version=f"scikit-learn 1,797 digits, bilinear {image_size}",
+        fingerprint=digest.hexdigest(),
+    )

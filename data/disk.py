@@ -1,0 +1,84 @@
+"""Disk work that must not be half done: space, durable writes, atomic moves."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.errors import DataError
+
+# Above this many files one sync of everything is cheaper than a sync for each.
+_MANY_FILES = 1000
+
+
+def human(size: int | None) -> str:
+    """`size` bytes for a reader: "unknown", "163 MB" (powers of 1,000)."""
+    if size is None:
+        return "unknown"
+    value, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} {units[0]}"
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raises DataError if the disk that holds `folder` (which must exist) has less than `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"{purpose} needs about {human(needed)}, the disk of {folder} has {human(free)} free: "
+            "free some space, or name another place with --data_dir."
+        )
+
+
+@contextmanager
+def explained_errors(doing: str) -> Iterator[None]:
+    """Turns an operating system error met while `doing` something into one sentence (DataError)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            way_out = "the disk is full: free some space, or name another place with --data_dir, and start again"
+        else:
+            way_out = f"{error.strerror or error}: check the path and its permissions"
+        raise DataError(f"{doing} stopped, {way_out}.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Makes the content of all these files survive a power cut."""
+    paths = list(paths)
+    if len(paths) > _MANY_FILES:
+        os.sync()
+        return
+    for path in paths:
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """`path` holds its old content or all of the new one, never a part."""
+    beside = path.with_name(f".{path.name}.new")
+    with open(beside, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(beside, path)
+    sync_folder(path.parent)
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Renames a file or folder to `target`, which must not exist, on the same file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(source, target)
+    sync_folder(target.parent)

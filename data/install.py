@@ -1,0 +1,108 @@
+"""From a verified archive to data in its place: unpacked beside, checked file by file, then moved in one step."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from data.checksums import Digests
+from data.disk import explained_errors, move_into_place, require_space, sync_files
+from data.errors import DataError
+from data.extract import extract, extract_nested
+from data.registry import Archive, Entry
+from data.store import Store
+
+# How much larger than the archive its content is taken to be, where only unpacking would tell.
+_COMPRESSED, _UNCOMPRESSED = 2.0, 1.05
+
+
+def unpacked_size(archive: Archive, size: int) -> int:
+    """An estimate of the bytes that unpacking an archive of `size` bytes needs."""
+    if archive.kind == "file":
+        return 0
+    return int(size * (_UNCOMPRESSED if archive.file.endswith(".tar") else _COMPRESSED))
+
+
+def install(
+    store: Store,
+    entry: Entry,
+    archive: Archive,
+    source: Path,
+    digests: Digests,
+    origin: str,
+    *,
+    keep_source: bool,
+    progress: Callable[[int], object] = int,
+) -> None:
+    """Puts the verified file `source` in the archive's place, whole or not at all. Needs the entry's lock.
+
+    keep_source: the file belongs to the user: link or copy it rather than move it; a partial download is removed.
+    Raises DataError for an unsafe or damaged archive, wrong members, wrong counts, a full disk.
+    """
+    stage = store.work(entry) / "stage"
+    # What a killed process left behind.
+    shutil.rmtree(stage, ignore_errors=True)
+    with explained_errors(f"Installing {archive.file}"):
+        stage.mkdir(parents=True)
+        require_space(stage, unpacked_size(archive, digests.size), f"unpacking {archive.file}")
+        try:
+            if archive.kind == "file":
+                staged, found = stage / "file", {"": digests}
+                _take(source, staged, keep_source)
+            else:
+                staged, found = _unpack(archive, source, stage, progress)
+                _check_content(archive, found, origin)
+            sync_files(staged / path if path else staged for path in found)
+            # Before the move: a record without data reads as "not here", data without a record as not ours.
+            store.write_record(entry, archive, origin, digests, found)
+            move_into_place(staged, store.target(entry, archive))
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    if not keep_source:
+        source.unlink(missing_ok=True)
+
+
+def _take(source: Path, target: Path, keep_source: bool) -> None:
+    if not keep_source:
+        os.rename(source, target)
+        return
+    try:
+        # A second name costs nothing; archives here reach 148 GB.
+        os.link(source.resolve(), target)
+    except OSError:
+        require_space(target.parent, source.stat().st_size, f"copying {source}")
+        shutil.copyfile(source, target)
+
+
+def _unpack(
+    archive: Archive, source: Path, stage: Path, progress: Callable[[int], object]
+) -> tuple[Path, dict[str, Digests]]:
+    """The folder that is to be moved into place, and the files in it."""
+    content = stage / "content"
+    content.mkdir()
+    found = extract(source, archive.kind, content, progress)
+    if archive.nested:
+        found = extract_nested(archive.nested, content, found)
+    top = {PurePosixPath(path).parts[0] for path in found if "/" in path}
+    root = archive.root
+    if root == "*":
+        only_one = len(top) == 1 and not any("/" not in path for path in found)
+        root = top.pop() if only_one else None
+    elif root and root not in top:
+        raise DataError(f"{archive.file} holds no folder {root!r}, but {sorted(top)[:5]}: it is another archive.")
+    if root is None:
+        return content, found
+    inside = {path.removeprefix(f"{root}/"): digests for path, digests in found.items() if path.startswith(f"{root}/")}
+    return content / root, inside
+
+
+def _check_content(archive: Archive, found: dict[str, Digests], origin: str) -> None:
+    for name, published in archive.members.items():
+        if name not in found:
+            raise DataError(f"{origin}: the archive lacks {name}: obtain it again.")
+        if difference := published.difference(found[name]):
+            raise DataError(f"{origin}: {name} in the archive differs ({difference}): obtain it again.")
+    for folder, expected in archive.counts.items():
+        count = sum(path.startswith(f"{folder}/") for path in found)
+        if count != expected:
+            raise DataError(f"{origin}: {folder} holds {count} files, it must hold {expected}: obtain it again.")

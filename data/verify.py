@@ -1,0 +1,44 @@
+"""Hashing everything again."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.checksums import hash_file
+from data.disk import explained_errors
+from data.registry import Archive, Entry
+from data.store import Store
+
+OK, DIFFERS, MISSING, UNEXPECTED, UNKNOWN = "ok", "differs", "missing", "unexpected", "nothing to compare with"
+
+
+def _verify_archive(store: Store, entry: Entry, archive: Archive) -> Iterator[tuple[Path, str]]:
+    target = store.target(entry, archive)
+    if not store.is_there(entry, archive):
+        yield target, MISSING
+        return
+    expected = store.expected_files(entry, archive)
+    if not expected:
+        yield target, UNKNOWN
+        return
+    for path, published in sorted(expected.items()):
+        if not path.is_file():
+            yield path, MISSING
+            continue
+        with explained_errors(f"Reading {path}"):
+            yield path, DIFFERS if published.difference(hash_file(path)) else OK
+    # Only a recorded archive has a complete list of its files, and an image too many changes a data set.
+    if archive.kind != "file" and archive.file in store.record(entry):
+        for folder, _, files in os.walk(target):
+            for name in sorted(files):
+                if (path := Path(folder) / name) not in expected:
+                    yield path, UNEXPECTED
+
+
+def verify(entry: Entry, data_dir: Path) -> Iterator[tuple[Path, str]]:
+    """(path, OK | DIFFERS | MISSING | UNEXPECTED | UNKNOWN) for every file that the entry has or should have."""
+    store = Store(data_dir)
+    for archive in entry.archives:
+        yield from _verify_archive(store, entry, archive)
+    if not entry.archives and entry.how != "embedded":
+        yield data_dir / entry.folder, UNKNOWN if (data_dir / entry.folder).is_dir() else MISSING
