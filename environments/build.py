@@ -34,8 +34,8 @@ CAUSES = (  # what pip's log says, and what that means for the user
     ),
     (
         r"DO NOT MATCH THE HASHES",
-        "a downloaded package is not the one that {lock} names: empty pip's cache (python -m pip cache purge) and run the"
-        " same command again; if it stays, the package index serves something else",
+        "a downloaded package is not the one that {lock} names: empty pip's cache (python -m pip cache purge) and run"
+        " the same command again; if it stays, the package index serves something else",
     ),
     (
         r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|ConnectTimeout|Max retries|"
@@ -55,8 +55,8 @@ def check_python(version: Any = None) -> None:
     version = version or sys.version_info
     if tuple(version[:2]) != (3, 11):
         raise BuildError(
-            f"this is Python {version[0]}.{version[1]} ({sys.executable}); TensorFlow 2.15 and the locks need Python 3.11."
-            " Install it and run make again, or say where it is: make PYTHON=/path/to/python3.11 …"
+            f"this is Python {version[0]}.{version[1]} ({sys.executable}); TensorFlow 2.15 and the locks need Python"
+            " 3.11. Install it and run make again, or say where it is: make PYTHON=/path/to/python3.11 …"
         )
 
 
@@ -65,8 +65,8 @@ def check_venv() -> None:
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             raise BuildError(
-                f"this Python ({sys.executable}) has no module '{module}'; install it (on Debian and Ubuntu: apt install"
-                " python3.11-venv) and run make again"
+                f"this Python ({sys.executable}) has no module '{module}'; install it (on Debian and Ubuntu: apt"
+                " install python3.11-venv) and run make again"
             )
 
 

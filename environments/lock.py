@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
                 output.write_bytes((HERE / lock).read_bytes())  # the resolver prefers what it finds there
             requirements = Path(folder) / source
             requirements.write_text((HERE / source).read_text().replace("{tensorflow}", tensorflow))
-            command = [python, "-m", "uv", "pip", "compile", *OPTIONS, requirements, "--output-file", output]
+            command: list[str | Path] = [python, "-m", "uv", "pip", "compile", *OPTIONS]
+            command += [requirements, "--output-file", output]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for lock, (source, _) in LOCKS.items():
             text = (Path(folder) / lock).read_text()

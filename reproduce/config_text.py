@@ -21,7 +21,7 @@ YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """SHA-256 of the configuration as canonical JSON: the order of the keys does not matter, types do (1 is not 1.0)."""
+    """SHA-256 of the configuration as canonical JSON: the order of keys does not matter, types do (1 is not 1.0)."""
     for key, value in config.items():
         _check(key, value)
     return hashlib.sha256(json.dumps(dict(config), sort_keys=True, separators=(",", ":")).encode()).hexdigest()

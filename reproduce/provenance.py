@@ -37,7 +37,7 @@ def is_running(folder: str | os.PathLike[str]) -> bool:
 
 def take_lock(folder: Path) -> int:
     """Keep every other process from writing to this run folder; closing what this returns lets them again."""
-    # A POSIX record lock: it ends with its process, even a killed one, and forked workers that outlive it do not hold it.
+    # A POSIX record lock: it ends with its process, even a killed one; forked workers that outlive it do not hold it.
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -70,7 +70,7 @@ RULES: dict[str, Rule] = {
 
 
 def validate_result(result: Any) -> None:
-    """Raise a RecordError that names the field, its value and the rule, if `result` is no result.json as we write it."""
+    """Raise a RecordError that names the field, its value and the rule, if `result` is not as we write it."""
     if not isinstance(result, Mapping):
         raise RecordError(f"a result is a mapping, not {result!r}")
     for field, (allowed, rule) in RULES.items():

@@ -1,0 +1,96 @@
+# The one interface: `make` alone prints what there is.
+
+# Variables:
+#   SEEDS=0,1,2  RUNS_DIR=…  DATA_DIR=…  ENGINE=local  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help python demo test test-slow env-tensorflow env-pytorch bench bench-ieg tables plan lint format lock clean \
+        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+TENSORFLOW := .venv/tensorflow/bin/python
+PYTORCH := .venv/pytorch/bin/python
+
+# Data and tables need no framework: they take the environment that is there.
+BUILT := $(patsubst .venv/%/lock.sha256,%,$(firstword $(wildcard .venv/tensorflow/lock.sha256 .venv/pytorch/lock.sha256)))
+ANY := $(or $(BUILT),tensorflow)
+ANY_PYTHON := .venv/$(ANY)/bin/python
+
+# Programs read these from their environment.
+ifdef DATA_DIR
+export DATA_DIR
+endif
+ifdef RUNS_DIR
+export RUNS_DIR
+endif
+
+on = $(filter-out 0,$(1))
+RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
+            $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(FORCE)),--force)
+
+help: ## print this list
+	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
+	@echo
+	@sed -nE 's/^([a-zA-Z0-9_%-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | sed -E 's/^([^\t]*)%/\1<name>/' | \
+	    while IFS=$$'\t' read -r target line; do printf '  %-26s %s\n' "$$target" "$$line"; done
+
+demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
+	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+
+test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
+	@$(PYTORCH) -m pytest tests/data tests/reproduce -m "not slow"
+	@$(TENSORFLOW) -m pytest tests -m "not slow"
+
+test-slow: env-tensorflow ## the slow tests
+	@$(TENSORFLOW) -m pytest tests -m slow
+
+env-tensorflow: python ## the environment of ieg/, built when its lock changed
+	@"$(PYTHON)" environments/build.py tensorflow
+
+env-pytorch: python ## the environment of moco_nonsem/ and re_sln/, built when its lock changed
+	@"$(PYTHON)" environments/build.py pytorch
+
+data-%: env-$(ANY) ## fetch a data set and verify it, e.g. data-cifar10 (python -m data list names them all)
+	@$(ANY_PYTHON) -m data fetch "$*"
+
+reproduce-ieg-cifar10: env-tensorflow ## IEG's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table ieg-cifar10 $(RUN_FLAGS)
+
+reproduce-ieg-cifar100: env-tensorflow ## IEG's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table ieg-cifar100 $(RUN_FLAGS)
+
+reproduce-ieg-ablation: env-tensorflow ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
+
+plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
+	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")
+
+tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV and PNG
+	@$(ANY_PYTHON) -m reproduce tables
+
+bench: bench-ieg ## all speed measurements
+
+bench-ieg: env-tensorflow ## speed of each method's step against plain training, memory, images augmented a second
+	@$(TENSORFLOW) -m benchmarks.ieg
+
+lint: env-tensorflow ## ruff and mypy
+	@$(TENSORFLOW) -m ruff check .
+	@$(TENSORFLOW) -m ruff format --check .
+	@$(TENSORFLOW) -m mypy
+
+format: env-tensorflow ## put the code into its one form
+	@$(TENSORFLOW) -m ruff check --fix-only .
+	@$(TENSORFLOW) -m ruff format .
+
+lock: python ## write the environments' locks anew from environments/*.in (UPGRADE=1: newest versions)
+	@"$(PYTHON)" environments/lock.py $(if $(call on,$(UPGRADE)),--upgrade)
+
+clean: ## remove environments, the demo and caches; data and runs stay
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@command -v "$(PYTHON)" > /dev/null || { echo "error: there is no $(PYTHON); TensorFlow 2.15 and the locks need Python 3.11." \
+	    "Install it, or say where it is: make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	@"$(PYTHON)" environments/build.py
