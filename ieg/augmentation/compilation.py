@@ -33,23 +33,23 @@ class _FolderStamp:
         return _folder_stamp(Path(self._py_file).resolve().parent)  # type: ignore[attr-defined]
 
 
-class _ChosenFolder(_FolderStamp, caching.UserProvidedCacheLocator):  # type: ignore[misc]
+class _ChosenFolder(_FolderStamp, caching.UserProvidedCacheLocator):
     """The folder that NUMBA_CACHE_DIR names."""
 
 
-class _SourceFolder(_FolderStamp, caching.InTreeCacheLocator):  # type: ignore[misc]
+class _SourceFolder(_FolderStamp, caching.InTreeCacheLocator):
     """`__pycache__` beside the source."""
 
 
-class _UserFolder(_FolderStamp, caching.UserWideCacheLocator):  # type: ignore[misc]
+class _UserFolder(_FolderStamp, caching.UserWideCacheLocator):
     """The user's cache folder, for sources that lie in a read-only place."""
 
 
-class _CacheFiles(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_ChosenFolder, _SourceFolder, _UserFolder)
+class _CacheFiles(caching.CompileResultCacheImpl):
+    _locator_classes: list[type[object]] = [_ChosenFolder, _SourceFolder, _UserFolder]  # noqa: RUF012 - numba's type
 
 
-class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
+class _KernelCache(caching.FunctionCache):
     _impl_class = _CacheFiles
 
     def save_overload(self, signature: Any, data: Any) -> None:
@@ -61,7 +61,7 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compiles `function` at its first call, lets go of the interpreter lock, and keeps the code on disk if it can."""
-    dispatcher = njit(nogil=True)(function)
+    dispatcher: Any = njit(nogil=True)(function)
     with suppress(RuntimeError):  # no cache folder is writable: compile in every process instead
         dispatcher._cache = _KernelCache(function)  # what `cache=True` sets, with the folder's stamp
     return dispatcher

@@ -9,7 +9,7 @@ import pytest
 
 from ieg.augmentation.autoaugment import autoaugment, draw_autoaugment
 from ieg.augmentation.randaugment import OPERATIONS, draw_randaugment
-from ieg.augmentation.strong import draw_strong
+from ieg.augmentation.strong import StrongDraws, draw_strong
 from ieg.augmentation.weak import draw_weak
 
 BATCH = 40_000
@@ -97,6 +97,7 @@ def test_randaugment_over_batches():
 @pytest.mark.parametrize("aug_type", ["autoaug", "randaug"])
 def test_strong(aug_type: str):
     draws = draw_strong(np.random.default_rng(6), BATCH, aug_type)
+    assert isinstance(draws, StrongDraws)
     assert_uniform(draws.offset[:, 0], 0, 7)
     assert_uniform(draws.offset[:, 1], 0, 7)
     assert_half(draws.flip)

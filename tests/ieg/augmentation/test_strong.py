@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ieg.augmentation.autoaugment import cifar_policies
+from ieg.augmentation.autoaugment import AutoAugmentDraws, cifar_policies
 from ieg.augmentation.operations import Operation
 from ieg.augmentation.policies import Policies
 from ieg.augmentation.strong import (
@@ -30,10 +30,16 @@ def weak_batch(batch: int, size: int = 32, seed: int = 0) -> tuple[np.ndarray, n
     return images, weak_augment(images, draw_weak(generator, batch))
 
 
+def strong_draws(batch: int, aug_type: str, seed: int = 0) -> StrongDraws:
+    draws = draw_strong(np.random.default_rng(seed), batch, aug_type)
+    assert isinstance(draws, StrongDraws)
+    return draws
+
+
 def slow_strong(x: np.ndarray, draws: StrongDraws) -> np.ndarray:
     """From the images of the policy on: float64, numpy slices."""
     images = ((x / 2 + np.float32(0.5)) * np.float32(255)).astype(np.uint8)
-    if hasattr(draws.policy, "policy"):
+    if isinstance(draws.policy, AutoAugmentDraws):
         policies, index = cifar_policies(), draws.policy.policy
     else:
         policies = Policies(draws.policy.operation[None], np.full((1, 2), 0.5), draws.policy.level[None])
@@ -61,7 +67,7 @@ def crop_and_cut(picture: np.ndarray, draws: StrongDraws, i: int) -> np.ndarray:
 def test_against_pillow_and_slices(aug_type: str, size: int):
     for seed in range(4):
         _, x = weak_batch(60, size, seed)
-        draws = draw_strong(np.random.default_rng(seed), 60, aug_type)
+        draws = strong_draws(60, aug_type, seed)
         strong = strong_augment(x, draws)
         assert strong.dtype == np.float32
         np.testing.assert_allclose(strong, slow_strong(x, draws), rtol=0, atol=1e-7)
@@ -89,7 +95,7 @@ def no_policy(draws: StrongDraws) -> StrongDraws:
 @pytest.mark.parametrize("centre, cut", [(0.0, 8 * 8), (0.5, 16 * 16), (0.99, 9 * 9), (0.25, 16 * 16), (0.22, 15 * 15)])
 def test_cutout_is_clipped_at_the_border(centre: float, cut: int):
     x = np.ones((1, 32, 32, 3), np.float32)
-    draws = no_policy(draw_strong(np.random.default_rng(0), 1, "autoaug"))
+    draws = no_policy(strong_draws(1, "autoaug"))
     draws = replace(draws, offset=np.array([[4, 4]]), centre=np.full((1, 2), centre))
     strong = strong_augment(x, draws)
     assert int((strong == 0).sum()) == 3 * cut
@@ -98,7 +104,7 @@ def test_cutout_is_clipped_at_the_border(centre: float, cut: int):
 
 def test_padding_is_grey():
     x = np.ones((1, 32, 32, 3), np.float32)
-    draws = no_policy(draw_strong(np.random.default_rng(0), 1, "autoaug"))
+    draws = no_policy(strong_draws(1, "autoaug"))
     draws = replace(draws, offset=np.array([[0, 7]]), flip=np.array([False]), centre=np.full((1, 2), 0.5))
     strong = strong_augment(x, draws)[0]
     assert (strong[:4] == 0).all() and (strong[:, -3:] == 0).all()
@@ -149,5 +155,5 @@ def test_slices_over_threads_give_what_one_call_gives(aug_type: str):
 def test_x_is_left_alone():
     _, x = weak_batch(20)
     before = x.copy()
-    strong_augment(x, draw_strong(np.random.default_rng(4), 20, "autoaug"))
+    strong_augment(x, strong_draws(20, "autoaug"))
     np.testing.assert_array_equal(x, before)
