@@ -59,7 +59,7 @@ def find_cifar(name: str, data_dir: Path | str | None = None) -> Path:
             return folder
     raise DataError(
         f"{name} is not here: no file {layout.meta} in {below} nor in {root}. "
-        f"Fetch it with `make data-{name}` or `python -m data fetch {name}`, or name its place: the data folder flag, $DATA_DIR."
+        f"Fetch it with `make data-{name}` or `python -m data fetch {name}`, or say in $DATA_DIR where it is."
     )
 
 
@@ -151,9 +151,9 @@ def _read(path: Path, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, 32, 32, 3] and labels int64 [n] of one batch file, checked."""
     content = load_batch(path)
     pixels, given = _field(content, b"data", path), _field(content, layout.labels, path)
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
-        shape = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise DataError(f"{path}: the images are {shape}, must be uint8 (n, {_PIXELS}): fetch the data set again.")
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
+        found = f"of shape {pixels.shape}" if isinstance(pixels, np.ndarray) else f"a {type(pixels).__name__}"
+        raise DataError(f"{path}: the images are {found}, must be an array (n, {_PIXELS}): fetch the data set again.")
     if not isinstance(given, list) or not all(type(label) is int for label in given) or len(given) != len(pixels):
         raise DataError(f"{path}: the labels must be a list of {len(pixels)} whole numbers: fetch the data set again.")
     if outside := [label for label in given if not 0 <= label < layout.num_classes]:

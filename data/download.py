@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from tqdm import tqdm
 
 from data.disk import human, require_space, write_atomically
@@ -156,7 +157,8 @@ def _append(response: requests.Response, partial: _Partial, have: int, total: in
         # disable=None: no bar where nobody watches (a pipe, a log file).
         tqdm(total=total, initial=have, desc=name, unit="B", unit_scale=True, disable=None, leave=False) as bar,
     ):
-        for block in response.iter_content(_BLOCK):
+        # Not iter_content: it gathers whole blocks, and drops what it has of the last one when the connection breaks.
+        while block := response.raw.read1(_BLOCK):
             stream.write(block)
             have += len(block)
             bar.update(len(block))
@@ -208,21 +210,21 @@ def _persist(address: str, partial: _Partial, size: int | None, has_checksum: bo
             requests.exceptions.TooManyRedirects,
         ) as error:
             raise AddressError(f"{address} cannot be used ({type(error).__name__}).") from error
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             reason, at_least = _plain_reason(error), 0.0
         # Only new ground counts as progress: a server that always breaks at the same place must not hold us for ever.
-        failures = 1 if partial.size() > furthest else failures + 1
+        failures = 0 if partial.size() > furthest else failures + 1
         furthest = max(furthest, partial.size())
         if failures >= patience.attempts:
             raise NetworkError(f"{address}: {reason}, {failures} attempts in a row brought nothing new.")
         tqdm.write(f"{address}: {reason}; trying again.")
-        patience.wait(failures, at_least)
+        patience.wait(max(failures, 1), at_least)
 
 
-def _plain_reason(error: requests.exceptions.RequestException) -> str:
-    if isinstance(error, requests.exceptions.Timeout):
+def _plain_reason(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, urllib3.exceptions.HTTPError):
         return "the connection broke"
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate is not accepted"

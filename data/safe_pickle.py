@@ -1,9 +1,12 @@
 """A pickle reader that can build what the CIFAR batches hold and nothing else.
 
 A pickle may name any importable callable and have it called, so an archive from the net must never meet plain
-`pickle.load`. Here a name is looked up in a table of four; a name outside the table ends the reading.
+`pickle.load`. Here a name is looked up in a short table; a name outside it ends the reading. Nor does the table lead to
+numpy itself: a pickle can set the state of a `numpy.dtype`, which all of the process shares, to nonsense. It leads to
+stand-ins that take the state in, check it, and make an array of bytes from it.
 """
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,52 @@ import numpy as np
 from data.errors import DataError
 
 
-def _latin1_bytes(text: str, encoding: str) -> bytes:
+class _Latin1Bytes:
     """How Python 3 writes `bytes` in a protocol-2 pickle; other codecs have no business here."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"codec {encoding!r} is not allowed, only 'latin1'")
-    return text.encode("latin1")
+
+    def __new__(cls, text: str, encoding: str) -> Any:
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"codec {encoding!r} is not allowed, only 'latin1'")
+        return text.encode("latin1")
+
+    # A class with this method cannot be changed by the pickle that names it; the two below have it, too.
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("bytes have no state")
 
 
-# numpy moved this function between its major versions; an empty array names the one that this numpy has.
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
+class _Dtype:
+    """Stands in for numpy.dtype."""
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1_bytes,
+    def __init__(self, code: str | bytes, *_: object) -> None:
+        self.code = code.decode("latin1") if isinstance(code, bytes) else code
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order, which single bytes do not have."""
+
+
+class _Array:
+    """Stands in for numpy.ndarray and for the function that makes an empty one."""
+
+    values: np.ndarray | None = None
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _version, shape, dtype, is_fortran, content = state
+        if not isinstance(dtype, _Dtype) or dtype.code != "u1":
+            raise pickle.UnpicklingError(f"an array of {getattr(dtype, 'code', dtype)}, only u1 is allowed")
+        if not isinstance(content, bytes) or math.prod(shape) != len(content) or min(shape) < 0:
+            raise pickle.UnpicklingError(f"an array of shape {shape} does not go with its content")
+        self.values = np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
+
+
+_ALLOWED: dict[tuple[str, str], type] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Latin1Bytes,
 }
 
 
@@ -40,33 +73,34 @@ class _RestrictedUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a data file") from None
 
 
+# A damaged pickle fails in whichever opcode the damage hit: these are what opcodes and the stand-ins raise.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+    OverflowError,
+)
+
+
 def load_batch(path: Path) -> dict[bytes, Any]:
     """The dictionary in a CIFAR batch file, keys as bytes (Python 2 strings are kept as they are).
 
-    Raises DataError, naming the file, if it cannot be read, is truncated, holds something else than a dictionary,
-    or names anything but numpy arrays.
+    Arrays among its values are uint8 and read-only. Raises DataError, naming the file, if it cannot be read, is
+    truncated, holds something else than a dictionary, or names anything that is not in the table above.
     """
     try:
         with open(path, "rb") as stream:
             content = _RestrictedUnpickler(stream, encoding="bytes").load()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): fetch the data set again.") from error
-    # A damaged pickle can fail in whichever opcode the damage hit: these are the errors that opcodes and numpy raise.
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        MemoryError,
-        OverflowError,
-        AssertionError,
-    ) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path} is not a readable CIFAR batch ({error or type(error).__name__}): fetch the data set again."
         ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, a CIFAR batch is a dictionary: fetch it again.")
-    return content
+    return {key: value.values if isinstance(value, _Array) else value for key, value in content.items()}

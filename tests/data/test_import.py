@@ -1,0 +1,63 @@
+import pytest
+
+from data.errors import DataError, UsageError
+from data.fetch import fetch, import_file
+from data.store import Store
+from tests.data.helpers import one_entry, zip_bytes
+from tests.data.toy import TAR, contents, statuses, tar_entry
+
+
+def test_import_recognises_by_checksum_and_leaves_the_file(server, tmp_path, place):
+    entry = tar_entry(server, tmp_path)
+    file = tmp_path / "renamed.bin"
+    file.write_bytes(TAR)
+    import_file(file, {"toy": entry}, place)
+    assert (place / "toy" / "batches.meta").read_bytes() == b"meta"
+    assert file.read_bytes() == TAR
+    assert server.log == []
+
+
+@pytest.mark.parametrize(
+    ("file_name", "content", "name", "message"),
+    [
+        ("box.tar.gz", TAR[:-5], None, "is called like toy's archive, but size is .* cut or damaged"),
+        ("x.bin", b"else", None, "no checksum that the registry knows"),
+        ("x.bin", b"else", "toy", "is not box.tar.gz of toy"),
+        ("x.bin", b"else", "nothing", "--as nothing names no file"),
+    ],
+)
+def test_import_refuses(server, tmp_path, place, file_name, content, name, message):
+    (tmp_path / file_name).write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        import_file(tmp_path / file_name, {"toy": tar_entry(server, tmp_path)}, place, name)
+    assert not (place / "toy").exists()
+
+
+def test_by_hand_entry_with_several_files_and_no_checksums(tmp_path, place):
+    files = [{"file": f"run{i}.pth", "addresses": [f"http://x.test/{i}"]} for i in (1, 2)]
+    entry = one_entry(tmp_path / "registry", files, how="by-hand")
+    with pytest.raises(
+        UsageError, match=r"run2.pth from http://x.test/2, then `python -m data import run2.pth --as toy/run2"
+    ):
+        fetch(entry, place)
+    (tmp_path / "download").write_bytes(b"weights")
+    with pytest.raises(UsageError, match="has 2 files, say which"):
+        import_file(tmp_path / "download", {"toy": entry}, place, "toy")
+    import_file(tmp_path / "download", {"toy": entry}, place, "toy/run2.pth")
+    assert contents(place / "toy") == {"run2.pth": b"weights"}
+    assert statuses(entry, place) == {"run1.pth": "missing", "run2.pth": "ok"}
+    assert Store(place).state(entry) == "1 of 2 files here"
+
+
+def test_a_zip_in_a_zip_is_counted(tmp_path, place):
+    inner = zip_bytes({f"training/{i}.jpg": b"%d" % i for i in range(5)} | {"testing/0.jpg": b"t"})
+    file = tmp_path / "outer.zip"
+    archive = {"file": "outer.zip", "kind": "zip", "addresses": [], "root": "*", "nested": "inner.zip"}
+    file.write_bytes(zip_bytes({"outer/inner.zip": inner}))
+    good = one_entry(tmp_path / "good", {**archive, "counts": {"training": 5, "testing": 1}}, how="by-hand")
+    bad = one_entry(tmp_path / "bad", {**archive, "counts": {"training": 6}}, how="by-hand")
+    with pytest.raises(DataError, match="training holds 5 files, it must hold 6"):
+        import_file(file, {"toy": bad}, place, "toy")
+    import_file(file, {"toy": good}, place, "toy")
+    assert len(contents(place / "toy" / "training")) == 5
+    assert set(statuses(good, place).values()) == {"ok"}
