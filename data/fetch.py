@@ -9,6 +9,7 @@ from data.disk import explained_errors, human, require_space
 from data.download import NetworkError, Patience, discard_partial, download
 from data.errors import DataError, UsageError
 from data.install import install, unpacked_size
+from data.paths import data_dir as default_data_dir
 from data.registry import Archive, Entry
 from data.store import Store
 
@@ -28,11 +29,12 @@ def _hash(path: Path) -> Digests:
         return hash_file(path, bar.update)
 
 
-def _import_command(entry: Entry, archive: Archive, path: str) -> str:
+def _import_command(store: Store, entry: Entry, archive: Archive, path: str) -> str:
+    place = "" if store.root == default_data_dir() else f" --data_dir {store.root}"
     if archive.published.has_checksum:
-        return f"`{_COMMAND} import {path}`"
+        return f"`{_COMMAND} import {path}{place}`"
     name = entry.name if len(entry.archives) == 1 else f"{entry.name}/{archive.file}"
-    return f"`{_COMMAND} import {path} --as {name}`"
+    return f"`{_COMMAND} import {path} --as {name}{place}`"
 
 
 def by_hand(entry: Entry, store: Store) -> str:
@@ -43,7 +45,7 @@ def by_hand(entry: Entry, store: Store) -> str:
     lines = [f"{entry.name} is obtained by hand, see {entry.homepage}.{note} Get"]
     for archive in entry.archives:
         source = archive.addresses[0] if archive.addresses else entry.homepage
-        lines.append(f"  {archive.file} from {source}, then {_import_command(entry, archive, archive.file)}")
+        lines.append(f"  {archive.file} from {source}, then {_import_command(store, entry, archive, archive.file)}")
     return "\n".join(lines)
 
 
@@ -96,7 +98,7 @@ def _fetch_archive(store: Store, entry: Entry, archive: Archive, patience: Patie
             raise NetworkError(
                 f"{archive.file} could not be downloaded. {error} By hand: get it from {archive.addresses[0]} on any "
                 f"machine, put it at {store.root / archive.file}, and run "
-                f"{_import_command(entry, archive, str(store.root / archive.file))}."
+                f"{_import_command(store, entry, archive, str(store.root / archive.file))}."
             ) from error
         digests = _hash(part)
         difference = published.difference(digests)

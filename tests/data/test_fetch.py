@@ -105,7 +105,7 @@ def test_no_network(server, tmp_path, place, patience):
     text = str(caught.value)
     assert "get it from http://127.0.0.1:9/box.tar.gz" in text
     assert f"put it at {place / 'box.tar.gz'}" in text
-    assert f"`python -m data import {place / 'box.tar.gz'}`" in text
+    assert f"`python -m data import {place / 'box.tar.gz'} --data_dir {place}`" in text
 
 
 def test_first_use_is_recorded_and_compared(server, tmp_path, place, patience, capsys):
