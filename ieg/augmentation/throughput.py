@@ -30,24 +30,27 @@ def _step(kind: str, seed: int, batch: int, size: int) -> Callable[[], None]:
     return step
 
 
-def _count_batches(step: Callable[[], None], deadline: float) -> tuple[int, float]:
-    """Batches done until `deadline`, and when the last one ended."""
-    done = 0
-    while time.perf_counter() < deadline:
+def _batch_times(step: Callable[[], None], seconds: float) -> list[float]:
+    """How long each batch took, for `seconds` seconds."""
+    times = [time.perf_counter()]
+    while times[-1] < times[0] + seconds:
         step()
-        done += 1
-    return done, time.perf_counter()
+        times.append(time.perf_counter())
+    return np.diff(times).tolist()
 
 
 def images_per_second(kind: str, seconds: float, threads: int = 1, batch: int = 100, size: int = 32) -> float:
-    """Images a second per thread, after a warm-up that leaves compilation out."""
+    """Images a second of each of `threads` threads: batch / median time of a batch, after a warm-up that compiles.
+
+    The median, because a core that others use too stops single batches for many times their length. Threads that
+    wait for the interpreter lock wait in every batch, so that would show.
+    """
     steps = [_step(kind, seed, batch, size) for seed in range(threads)]
     for _ in range(WARM_UP):
         steps[0]()
-    start = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda step: _count_batches(step, start + seconds), steps))
-    return sum(done * batch / (end - start) for done, end in results) / threads
+        times = list(pool.map(lambda step: _batch_times(step, seconds), steps))
+    return batch / float(np.median(np.concatenate(times)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

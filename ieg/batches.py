@@ -1,0 +1,107 @@
+"""The batch of every step as a pure function of (seed, step), and threads that make batches ahead of the step."""
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ieg.augmentation.strong import draw_strong, make_strong_copy
+from ieg.augmentation.weak import draw_weak, weak_augment
+from ieg.split import Split
+from ieg.streams import generator
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """Training batches from images in memory.
+
+    Args:
+        images: uint8 [N,H,W,3], the whole training set in the official order.
+        split: which of them train, with which labels, and which are probes.
+        batch_size: per replica; replicas: how many replicas share a step.
+        aug_type: of the strong copy; None makes none (supervised, L2R).
+        probes: whether the method looks at probe images.
+        mixup_blocks: K of the MixUp draws; 0 draws none.
+    """
+
+    images: np.ndarray
+    split: Split
+    batch_size: int
+    seed: int
+    replicas: int = 1
+    aug_type: str | None = None
+    probes: bool = False
+    mixup_blocks: int = 0
+
+    @property
+    def global_batch(self) -> int:
+        return self.batch_size * self.replicas
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.split.train_index) // self.global_batch
+
+    def positions(self, step: int) -> np.ndarray:
+        """Positions in the split's training set for `step` (0, 1, …): int [global batch], a new order every epoch."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = generator(self.seed, 'order', epoch).permutation(len(self.split.train_index))
+        return order[place * self.global_batch:(place + 1) * self.global_batch]
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Everything `step` trains on, replica after replica along the first axis.
+
+        positions int64 [G] · images float32 [G,H,W,3] in [-1,1] · labels int32 [G] · strong_images ·
+        probe_images, probe_labels · MixUp draws of every replica: probe_choice int32 [G], partner int32 [K·G],
+        uniform float32 [K·G], the indices counted within the replica.
+        """
+        positions = self.positions(step)
+        raw = self.images[self.split.train_index[positions]]  # uint8 [G,H,W,3]
+        images = weak_augment(raw, draw_weak(generator(self.seed, 'weak', step), len(raw)))
+        batch = {'positions': positions, 'images': images, 'labels': self.split.train_labels[positions].astype(np.int32)}
+        if self.aug_type:
+            draws = draw_strong(generator(self.seed, 'strong', step), len(raw), self.aug_type)
+            batch['strong_images'] = make_strong_copy(raw, images, draws)
+        if self.probes:
+            batch |= self.probe_batch(step)
+        if self.mixup_blocks:
+            batch |= self.mixup_draws(step)
+        return batch
+
+    def probe_batch(self, step: int) -> dict[str, np.ndarray]:
+        """The next G of the endlessly repeated, class-interleaved probe set, weakly augmented."""
+        places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
+        raw = self.images[self.split.probe_index[places]]
+        draws = draw_weak(generator(self.seed, 'probe', step), len(raw))
+        return {'probe_images': weak_augment(raw, draws), 'probe_labels': self.split.probe_labels[places].astype(np.int32)}
+
+    def mixup_draws(self, step: int) -> dict[str, np.ndarray]:
+        """MixUp happens within a replica, so every replica draws for itself."""
+        drawn: dict[str, list] = {'probe_choice': [], 'partner': [], 'uniform': []}
+        for replica in range(self.replicas):
+            random, stack = generator(self.seed, 'mixup', step, replica), self.mixup_blocks * self.batch_size
+            drawn['probe_choice'].append(random.integers(self.batch_size, size=self.batch_size, dtype=np.int32))
+            drawn['partner'].append(random.permutation(stack).astype(np.int32))
+            drawn['uniform'].append(random.random(stack, dtype=np.float32))
+        return {name: np.concatenate(values) for name, values in drawn.items()}
+
+
+def prefetch(source: BatchSource, start: int, stop: int, workers: int, depth: int) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of steps start…stop−1 in order, `depth` of them in the making on `workers` threads.
+
+    The augmentation runs outside the interpreter lock; since a batch depends on its step alone, threads change nothing.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix='batches') as pool:
+        pending: collections.deque = collections.deque()
+        try:
+            for step in range(start, stop):
+                pending.append(pool.submit(source.batch, step))
+                if len(pending) > depth:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""One pure function per equation; ieg/README.md has the table from equation to file."""

@@ -1,0 +1,29 @@
+"""Example weights from the look-ahead (L2R, arXiv 1803.09050, eqs. 5-6 of the method; IEG takes them over)."""
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def meta_weights(gradient):
+    """w_i = max(0, −g_i) / (Σ_j max(0, −g_j) + 1e-5): examples whose weight lowers the probe loss, normalised.
+
+    Args: gradient [B], g_i = ∂L_probe/∂w_i of this replica's batch.
+    Returns: [B] ≥ 0, sum just under 1; all 0 where no example helps.
+    """
+    helpful = tf.nn.relu(-gradient)  # [B]
+    return helpful / (tf.reduce_sum(helpful) + 1e-5)
+
+
+def meta_relabel(gradient):
+    """λ_i = 1 where s_i < 0, else 0: keep the given label where more of it lowers the probe loss, else take the guess.
+
+    Args: gradient [B], s_i = ∂L_probe/∂λ_i.
+    Returns: [B], 0 or 1.
+    """
+    return tf.cast(gradient < 0, gradient.dtype)
+
+
+def blend_labels(share, labels, guesses):
+    """λ_i·onehot(y_i) + (1 − λ_i)·q_i. Args: share λ, a number or [B]; labels, guesses [B,C]. Returns: [B,C]."""
+    share = tf.reshape(tf.cast(share, labels.dtype), [-1, 1])
+    return share * labels + (1 - share) * guesses

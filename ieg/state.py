@@ -1,0 +1,42 @@
+"""Everything a training run changes, as variables on every replica and as plain arrays for the checkpoint."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+
+class TrainState:
+    """Variables {name: tf.Variable}: weights, momentum accumulators, EMA, and moving batch-norm statistics.
+
+    Create it inside `strategy.scope()` so that every replica holds a copy.
+    """
+
+    def __init__(self, network, seed: int):
+        start = network.initialize(seed)
+        self.parameters = {name: variable(value, name) for name, value in start.items()}
+        self.momentum = {name: variable(tf.zeros_like(value), f'{name}/momentum') for name, value in start.items()}
+        self.ema = {name: variable(value, f'{name}/ema') for name, value in start.items()}
+        self.moving = {name: (variable(tf.zeros([width]), f'{name}/mean'), variable(tf.ones([width]), f'{name}/variance'))
+                       for name, width in network.batch_norms.items()}
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All of them under the names they have in a checkpoint."""
+        named = {f'{group}:{name}': value for group in ('parameters', 'momentum', 'ema')
+                 for name, value in getattr(self, group).items()}
+        for name, (mean, variance) in self.moving.items():
+            named |= {f'moving_mean:{name}': mean, f'moving_variance:{name}': variance}
+        return named
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: value.numpy() for name, value in self.variables().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raises: KeyError or ValueError where names or shapes are not this network's."""
+        for name, value in self.variables().items():
+            value.assign(arrays[name])
+
+
+def variable(value, name: str) -> tf.Variable:
+    return tf.Variable(value, trainable=False, name=name.replace('/', '_'))
