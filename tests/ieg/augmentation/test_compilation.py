@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba.core import caching
 
+from ieg.augmentation.autoaugment import cifar_policies, draw_autoaugment
 from ieg.augmentation.compilation import _KernelCache, kernel
+from ieg.augmentation.policies import apply_policies
 from ieg.augmentation.throughput import main
 
 ROOT = Path(__file__).parents[3]
@@ -69,6 +73,24 @@ def test_a_full_disk_does_not_stop_a_run(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(caching.IndexDataCacheFile, "_save_data", fail)
     assert kernel(double)(np.float32(1.5)) == 3
     assert tried
+
+
+def test_the_interpreter_lock_is_free_while_kernels_run():
+    """Another thread goes on meanwhile: it is never stopped for as long as one call lasts."""
+    images = np.zeros((15_000, 32, 32, 3), np.uint8)
+    draws = draw_autoaugment(np.random.default_rng(0), len(images))
+    draws.policy[:] = 2  # twice Sharpness
+    draws.chances.uniform[:] = 0
+    policies, index = cifar_policies(), draws.policy
+    apply_policies(images[:1], policies, index[:1], draws.chances.rows(slice(0, 1)))  # compiles
+    with ThreadPoolExecutor(1) as pool:
+        ticks = [time.perf_counter()]
+        call = pool.submit(apply_policies, images, policies, index, draws.chances)
+        while not call.done():
+            time.sleep(0.001)
+            ticks.append(time.perf_counter())
+    call.result()
+    assert max(np.diff(ticks)) < (ticks[-1] - ticks[0]) / 2
 
 
 def test_throughput_prints_json(capsys: pytest.CaptureFixture[str]):
