@@ -1,8 +1,9 @@
 """The batch of every step as a pure function of (seed, step), and threads that make batches ahead of the step."""
+
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,17 +39,19 @@ class BatchSource:
 
     @property
     def global_batch(self) -> int:
+        """Images of one step over all replicas."""
         return self.batch_size * self.replicas
 
     @property
     def steps_per_epoch(self) -> int:
+        """Whole batches in the training set; what is left over waits for another epoch."""
         return len(self.split.train_index) // self.global_batch
 
     def positions(self, step: int) -> np.ndarray:
         """Positions in the split's training set for `step` (0, 1, …): int [global batch], a new order every epoch."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = generator(self.seed, 'order', epoch).permutation(len(self.split.train_index))
-        return order[place * self.global_batch:(place + 1) * self.global_batch]
+        order = generator(self.seed, "order", epoch).permutation(len(self.split.train_index))
+        return order[place * self.global_batch : (place + 1) * self.global_batch]
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Everything `step` trains on, replica after replica along the first axis.
@@ -59,11 +62,15 @@ class BatchSource:
         """
         positions = self.positions(step)
         raw = self.images[self.split.train_index[positions]]  # uint8 [G,H,W,3]
-        images = weak_augment(raw, draw_weak(generator(self.seed, 'weak', step), len(raw)))
-        batch = {'positions': positions, 'images': images, 'labels': self.split.train_labels[positions].astype(np.int32)}
+        images = weak_augment(raw, draw_weak(generator(self.seed, "weak", step), len(raw)))
+        batch = {
+            "positions": positions,
+            "images": images,
+            "labels": self.split.train_labels[positions].astype(np.int32),
+        }
         if self.aug_type:
-            draws = draw_strong(generator(self.seed, 'strong', step), len(raw), self.aug_type)
-            batch['strong_images'] = make_strong_copy(raw, images, draws)
+            draws = draw_strong(generator(self.seed, "strong", step), len(raw), self.aug_type)
+            batch["strong_images"] = make_strong_copy(raw, images, draws)
         if self.probes:
             batch |= self.probe_batch(step)
         if self.mixup_blocks:
@@ -74,26 +81,31 @@ class BatchSource:
         """The next G of the endlessly repeated, class-interleaved probe set, weakly augmented."""
         places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
         raw = self.images[self.split.probe_index[places]]
-        draws = draw_weak(generator(self.seed, 'probe', step), len(raw))
-        return {'probe_images': weak_augment(raw, draws), 'probe_labels': self.split.probe_labels[places].astype(np.int32)}
+        draws = draw_weak(generator(self.seed, "probe", step), len(raw))
+        return {
+            "probe_images": weak_augment(raw, draws),
+            "probe_labels": self.split.probe_labels[places].astype(np.int32),
+        }
 
     def mixup_draws(self, step: int) -> dict[str, np.ndarray]:
         """MixUp happens within a replica, so every replica draws for itself."""
-        drawn: dict[str, list] = {'probe_choice': [], 'partner': [], 'uniform': []}
+        drawn: dict[str, list] = {"probe_choice": [], "partner": [], "uniform": []}
         for replica in range(self.replicas):
-            random, stack = generator(self.seed, 'mixup', step, replica), self.mixup_blocks * self.batch_size
-            drawn['probe_choice'].append(random.integers(self.batch_size, size=self.batch_size, dtype=np.int32))
-            drawn['partner'].append(random.permutation(stack).astype(np.int32))
-            drawn['uniform'].append(random.random(stack, dtype=np.float32))
+            random, stack = generator(self.seed, "mixup", step, replica), self.mixup_blocks * self.batch_size
+            drawn["probe_choice"].append(random.integers(self.batch_size, size=self.batch_size, dtype=np.int32))
+            drawn["partner"].append(random.permutation(stack).astype(np.int32))
+            drawn["uniform"].append(random.random(stack, dtype=np.float32))
         return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
-def prefetch(source: BatchSource, start: int, stop: int, workers: int, depth: int) -> Iterator[dict[str, np.ndarray]]:
+def prefetch(
+    source: BatchSource, start: int, stop: int, workers: int, depth: int
+) -> Generator[dict[str, np.ndarray], None, None]:
     """Batches of steps start…stop−1 in order, `depth` of them in the making on `workers` threads.
 
     The augmentation runs outside the interpreter lock; since a batch depends on its step alone, threads change nothing.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix='batches') as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
         pending: collections.deque = collections.deque()
         try:
             for step in range(start, stop):

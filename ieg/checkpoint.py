@@ -1,4 +1,5 @@
 """Checkpoints: one file each, written whole or not at all, checked when read; the last two are kept."""
+
 from __future__ import annotations
 
 import io
@@ -16,8 +17,8 @@ from ieg.errors import UsageError
 from reproduce.record import atomic_write
 
 KEPT = 2
-PATTERN = re.compile(r'checkpoint_(\d{8})\.npz')
-META = 'meta.json'
+PATTERN = re.compile(r"checkpoint_(\d{8})\.npz")
+META = "meta.json"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Checkpoint:
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    return folder / f'checkpoint_{step:08d}.npz'
+    """The file of a step."""
+    return folder / f"checkpoint_{step:08d}.npz"
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -50,7 +52,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def load(folder: Path, step: int) -> Checkpoint:
-    """Raises: OSError, ValueError, KeyError or zipfile.BadZipFile where the file is not whole (every member has a CRC)."""
+    """Raises: OSError, ValueError, KeyError or zipfile.BadZipFile where the file is not whole: members have CRCs."""
     with np.load(checkpoint_path(folder, step), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return Checkpoint(step, arrays, json.loads(arrays.pop(META).tobytes()))
@@ -63,12 +65,12 @@ def newest(folder: Path, restore_step: int = 0) -> Checkpoint | None:
     """
     found = steps(folder)
     if restore_step and restore_step not in found:
-        raise UsageError(f'--restore_step={restore_step}: {folder} has checkpoints of steps {found or "none"}')
+        raise UsageError(f"--restore_step={restore_step}: {folder} has checkpoints of steps {found or 'none'}")
     for step in [restore_step] if restore_step else reversed(found):
         try:
             return load(folder, step)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logging.warning('%s is damaged (%s); going back to the one before', checkpoint_path(folder, step), error)
+            logging.warning("%s is damaged (%s); going back to the one before", checkpoint_path(folder, step), error)
     if found:
-        raise UsageError(f'no checkpoint in {folder} can be read; move the folder away to train from the start')
+        raise UsageError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
     return None

@@ -1,4 +1,5 @@
 """From flags to a run: everything resolved, and everything impossible refused, before any data is read."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -10,8 +11,8 @@ from ieg.dataset_name import DatasetName, parse_dataset_name
 from ieg.errors import UsageError
 from ieg.flags import NOT_IDENTITY, Flags
 
-USES_PROBES = ('l2r', 'ieg')
-NEEDS_LATER = {'resnet32', 'resnet18', 'resnet50'}
+USES_PROBES = ("l2r", "ieg")
+NEEDS_LATER = {"resnet32", "resnet18", "resnet50"}
 
 
 @dataclass(frozen=True)
@@ -35,35 +36,42 @@ class Config:
         warm = flags.warmup_epochs * self.steps_per_epoch
         if step < warm:
             return schedules.warmup(step, base, warm)
-        if flags.lr_schedule in ('cosine', 'cosine_warmup'):
+        if flags.lr_schedule in ("cosine", "cosine_warmup"):
             return schedules.cosine_restarts(step, base, self.first_cycle, flags.cos_t_mul, flags.cos_m_mul)
-        if flags.lr_schedule == 'cosine_one':
+        if flags.lr_schedule == "cosine_one":
             return schedules.cosine_one(step, base, self.last_step)
-        if flags.lr_schedule == 'exponential':
+        if flags.lr_schedule == "exponential":
             return schedules.exponential(step, base, self.decay_steps[0])
         return schedules.custom_step(step, base, self.decay_steps, flags.decay_rate)
 
     @property
     def cycle_ends(self) -> list[int]:
         """Steps at which the accuracy of the run is read, the last of them being the result; the end where none is."""
-        if self.flags.lr_schedule not in ('cosine', 'cosine_warmup'):
+        if self.flags.lr_schedule not in ("cosine", "cosine_warmup"):
             return [self.last_step]
         return schedules.cycle_ends(self.first_cycle, self.flags.cos_t_mul, self.last_step) or [self.last_step]
 
     def evaluates(self, step: int) -> bool:
+        """Whether the test accuracy is measured after `step`: regularly, at cycle ends and at the end."""
         return step % self.eval_every == 0 or step == self.last_step or step in self.cycle_ends
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
         values = {name: value for name, value in dataclasses.asdict(self.flags).items() if name not in NOT_IDENTITY}
-        derived = {'replicas': self.replicas, 'probe_size': self.probe_size, 'num_train': self.num_train,
-                   'steps_per_epoch': self.steps_per_epoch, 'last_step': self.last_step, 'eval_every': self.eval_every,
-                   'first_cycle': self.first_cycle}
-        return values | {f'resolved_{name}': value for name, value in derived.items()}
+        derived = {
+            "replicas": self.replicas,
+            "probe_size": self.probe_size,
+            "num_train": self.num_train,
+            "steps_per_epoch": self.steps_per_epoch,
+            "last_step": self.last_step,
+            "eval_every": self.eval_every,
+            "first_cycle": self.first_cycle,
+        }
+        return values | {f"resolved_{name}": value for name, value in derived.items()}
 
 
 def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Config:
-    """The run that `flags` describe on `replicas` devices; `num_images` if the training set has another size than usual.
+    """The run that `flags` describe on `replicas` devices; `num_images` if the training set has an unusual size.
 
     Raises: UsageError naming the flag, the value and the rule.
     """
@@ -76,16 +84,26 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
     global_batch = flags.batch_size * replicas
     steps = num_train // global_batch
     if steps == 0:
-        raise UsageError(f'--batch_size={flags.batch_size} on {replicas} device(s) makes batches of {global_batch}, more than the '
-                         f'{num_train} training images of {flags.dataset}; lower it')
-    decay = numbers('decay_steps', flags.decay_steps)
+        raise UsageError(
+            f"--batch_size={flags.batch_size} on {replicas} device(s) makes batches of {global_batch}, more than the "
+            f"{num_train} training images of {flags.dataset}; lower it"
+        )
+    decay = numbers("decay_steps", flags.decay_steps)
     if flags.max_epoch is not None:
-        decay = [epochs * steps for epochs in numbers('decay_epochs', flags.decay_epochs)]
-    from_epoch = flags.lr_schedule == 'cosine' and flags.cos_first_cycle == 'epoch'
+        decay = [epochs * steps for epochs in numbers("decay_epochs", flags.decay_epochs)]
+    from_epoch = flags.lr_schedule == "cosine" and flags.cos_first_cycle == "epoch"
     return Config(
-        flags=flags, dataset=dataset, replicas=replicas, probe_size=probe_size, num_train=num_train, steps_per_epoch=steps,
-        last_step=flags.max_iteration if flags.max_epoch is None else flags.max_epoch * steps, decay_steps=tuple(decay),
-        first_cycle=float(steps) if from_epoch else decay[0], eval_every=steps if flags.eval_freq == 500 else flags.eval_freq)
+        flags=flags,
+        dataset=dataset,
+        replicas=replicas,
+        probe_size=probe_size,
+        num_train=num_train,
+        steps_per_epoch=steps,
+        last_step=flags.max_iteration if flags.max_epoch is None else flags.max_epoch * steps,
+        decay_steps=tuple(decay),
+        first_cycle=float(steps) if from_epoch else decay[0],
+        eval_every=steps if flags.eval_freq == 500 else flags.eval_freq,
+    )
 
 
 def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
@@ -95,60 +113,88 @@ def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
     size = wanted // dataset.num_classes * dataset.num_classes
     if flags.method in USES_PROBES and size == 0:
         least = dataset.num_classes / dataset.num_train
-        raise UsageError(f'--probe_dataset_hold_ratio={ratio} holds out {wanted} of {dataset.num_train} images, fewer than the '
-                         f'{dataset.num_classes} classes: {flags.method} needs one a class, a ratio of {least:.6g} or more')
+        raise UsageError(
+            f"--probe_dataset_hold_ratio={ratio} holds out {wanted} of {dataset.num_train} images, fewer than the "
+            f"{dataset.num_classes} classes: {flags.method} needs one a class, a ratio of {least:.6g} or more"
+        )
     if dataset.num_train - size < dataset.num_classes:
-        raise UsageError(f'--probe_dataset_hold_ratio={ratio} leaves {dataset.num_train - size} images to train on')
+        raise UsageError(f"--probe_dataset_hold_ratio={ratio} leaves {dataset.num_train - size} images to train on")
     return size
 
 
 def check_values(flags: Flags) -> None:
     """Ranges and combinations that no data is needed to refuse."""
-    if flags.method == 'fsr' or flags.network_name in NEEDS_LATER or flags.pretrained_ckpt or flags.tpu:
-        raise UsageError(f'--method={flags.method} --network_name={flags.network_name}: fsr, resnet32, resnet18, resnet50, pretrained '
-                         'checkpoints and TPUs are not in this release yet; use supervised, l2r or ieg with wrn28-10 or resnet29')
+    if flags.method == "fsr" or flags.network_name in NEEDS_LATER or flags.pretrained_ckpt or flags.tpu:
+        raise UsageError(
+            f"--method={flags.method} --network_name={flags.network_name}: fsr, resnet32, resnet18, resnet50, "
+            "pretrained checkpoints and TPUs are not in this release yet; use supervised, l2r or ieg with wrn28-10 or "
+            "resnet29"
+        )
     if flags.meta_partial_level not in (None, -1):
-        raise UsageError(f'--meta_partial_level={flags.meta_partial_level}: partial look-aheads come with fsr, which is not in this '
-                         'release yet; leave it out for all layers')
-    at_least(flags, 1, 'batch_size', 'val_batch_size', 'eval_freq', 'max_iteration', 'log_freq')
-    at_least(flags, 0, 'seed', 'restore_step', 'warmup_epochs', 'ce_factor', 'consistency_factor', 'meta_stepsize', 'workers',
-             'num_devices', 'weight_decay', 'save_minutes')
-    for name in ('probe_dataset_hold_ratio', 'momentum', 'meta_momentum', 'grad_eps_init', 'label_smoothing'):
+        raise UsageError(
+            f"--meta_partial_level={flags.meta_partial_level}: partial look-aheads come with fsr, which is not in this "
+            "release yet; leave it out for all layers"
+        )
+    at_least(flags, 1, "batch_size", "val_batch_size", "eval_freq", "max_iteration", "log_freq")
+    at_least(
+        flags,
+        0,
+        "seed",
+        "restore_step",
+        "warmup_epochs",
+        "ce_factor",
+        "consistency_factor",
+        "meta_stepsize",
+        "workers",
+        "num_devices",
+        "weight_decay",
+        "save_minutes",
+    )
+    for name in ("probe_dataset_hold_ratio", "momentum", "meta_momentum", "grad_eps_init", "label_smoothing"):
         if not 0 <= getattr(flags, name) <= 1:
-            raise UsageError(f'--{name}={getattr(flags, name)} is not between 0 and 1')
+            raise UsageError(f"--{name}={getattr(flags, name)} is not between 0 and 1")
+    if flags.image_size != 32 and not flags.dataset.startswith("digits"):
+        raise UsageError(f"--image_size={flags.image_size}: only the digits can be scaled; CIFAR images are 32")
+    if not 8 <= flags.image_size <= 64 or flags.image_size % 8:
+        raise UsageError(f"--image_size={flags.image_size} is not a multiple of 8 between 8 and 64")
     if flags.max_epoch is not None and flags.max_epoch < 1:
-        raise UsageError(f'--max_epoch={flags.max_epoch} is not at least 1')
+        raise UsageError(f"--max_epoch={flags.max_epoch} is not at least 1")
     if not flags.learning_rate > 0 or not flags.decay_rate > 0 or not flags.cos_m_mul > 0:
-        raise UsageError('--learning_rate, --decay_rate and --cos_m_mul must be positive')
+        raise UsageError("--learning_rate, --decay_rate and --cos_m_mul must be positive")
     if not flags.cos_t_mul >= 1:
-        raise UsageError(f'--cos_t_mul={flags.cos_t_mul} is below 1: the cycles would shrink to nothing')
+        raise UsageError(f"--cos_t_mul={flags.cos_t_mul} is below 1: the cycles would shrink to nothing")
     if flags.seed >= 2**32:
-        raise UsageError(f'--seed={flags.seed} is not below 2**32')
-    if flags.method != 'ieg' and (flags.no_meta_relabel or flags.no_mixup or flags.no_probe_mixing):
-        raise UsageError(f'--no_meta_relabel, --no_mixup and --no_probe_mixing are switches of ieg, not of --method={flags.method}')
+        raise UsageError(f"--seed={flags.seed} is not below 2**32")
+    if flags.method != "ieg" and (flags.no_meta_relabel or flags.no_mixup or flags.no_probe_mixing):
+        raise UsageError(
+            f"--no_meta_relabel, --no_mixup and --no_probe_mixing are switches of ieg, not of --method={flags.method}"
+        )
     if flags.no_mixup and flags.no_probe_mixing:
-        raise UsageError('--no_probe_mixing says how MixUp is done, and --no_mixup that it is not done: give one of them')
+        raise UsageError(
+            "--no_probe_mixing says how MixUp is done, and --no_mixup that it is not done: give one of them"
+        )
 
 
 def at_least(flags: Flags, bound: float, *names: str) -> None:
+    """Raises: UsageError for the first flag below `bound`."""
     for name in names:
         if not getattr(flags, name) >= bound:
-            raise UsageError(f'--{name}={getattr(flags, name)} is not at least {bound}')
+            raise UsageError(f"--{name}={getattr(flags, name)} is not at least {bound}")
 
 
 def numbers(name: str, text: str) -> list[float]:
     """Rising positive numbers from '160,180'."""
     try:
-        values = [float(part) for part in str(text).split(',')]
+        values = [float(part) for part in str(text).split(",")]
     except ValueError:
         values = []
     if not values or values[0] <= 0 or sorted(set(values)) != values:
-        raise UsageError(f'--{name}={text} is not a rising list of positive numbers such as 160,180')
+        raise UsageError(f"--{name}={text} is not a rising list of positive numbers such as 160,180")
     return values
 
 
 def without_effect(flags: Flags) -> list[str]:
     """Flags that were given and change nothing in this run."""
     given = {field.name for field in dataclasses.fields(Flags) if getattr(flags, field.name) != field.default}
-    idle = {field.name for field in dataclasses.fields(Flags) if field.metadata['group'] in ('no effect', 'later')}
-    return sorted(given & (idle - {'meta_partial_level'}))
+    idle = {field.name for field in dataclasses.fields(Flags) if field.metadata["group"] in ("no effect", "later")}
+    return sorted(given & (idle - {"meta_partial_level"}))

@@ -1,4 +1,5 @@
 """Exponential moving average of the weights, whose predictions the papers report."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """Puts a run together from its configuration: devices, data, network, state, trainer."""
+
 from __future__ import annotations
 
 import logging
@@ -32,21 +33,21 @@ from reproduce.record import RunRecord, read_result
 
 def make_strategy(flags: Flags):
     """MirroredStrategy over the devices asked for; one device needs none and gets TensorFlow's default strategy."""
-    gpus = tf.config.list_physical_devices('GPU')
+    gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     count = flags.num_devices or max(1, len(gpus))
     if gpus and count > len(gpus):
-        raise UsageError(f'--num_devices={count}, but this machine has {len(gpus)} GPU(s)')
+        raise UsageError(f"--num_devices={count}, but this machine has {len(gpus)} GPU(s)")
     if flags.deterministic:
         tf.keras.utils.set_random_seed(flags.seed)
         tf.config.experimental.enable_op_determinism()
     if count == 1:
         return tf.distribute.get_strategy()
     if not gpus:
-        cpu = tf.config.list_physical_devices('CPU')[0]
+        cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    return tf.distribute.MirroredStrategy([f'{"GPU" if gpus else "CPU"}:{index}' for index in range(count)])
+    return tf.distribute.MirroredStrategy([f"{'GPU' if gpus else 'CPU'}:{index}" for index in range(count)])
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,21 @@ class Described:
 def describe(flags: Flags) -> Described:
     """Verifies the files. Raises: data.errors.DataError, its message saying how to get or allow them."""
     base = parse_dataset_name(flags.dataset).base
-    if base == 'digits':
-        digits = load_digits()
+    if base == "digits":
+        digits = load_digits(flags.image_size)
         return Described(digits.name, digits.fingerprint)
     name, _, fingerprint = describe_cifar(base, flags.dataset_dir, flags.allow_unverified)
     return Described(name, fingerprint)
 
 
 def load(flags: Flags) -> ImageDataset:
+    """The data set. Raises: data.errors.DataError."""
     base = parse_dataset_name(flags.dataset).base
-    return load_digits() if base == 'digits' else load_cifar(base, flags.dataset_dir, flags.allow_unverified)
+    return (
+        load_digits(flags.image_size)
+        if base == "digits"
+        else load_cifar(base, flags.dataset_dir, flags.allow_unverified)
+    )
 
 
 @dataclass(frozen=True)
@@ -85,56 +91,108 @@ class Experiment:
 
 
 def build(config: Config, strategy) -> Experiment:
+    """Data, split, network and state of a run, on the devices of `strategy`."""
     flags, dataset = config.flags, load(config.flags)
-    split = make_split(dataset.train_labels, len(dataset.test_labels), config.dataset.num_classes, config.probe_size,
-                       config.dataset.noise, config.dataset.ratio, flags.seed)
-    is_ieg = flags.method == 'ieg'
+    split = make_split(
+        dataset.train_labels,
+        len(dataset.test_labels),
+        config.dataset.num_classes,
+        config.probe_size,
+        config.dataset.noise,
+        config.dataset.ratio,
+        flags.seed,
+    )
+    is_ieg = flags.method == "ieg"
     blocks = 0 if not is_ieg or flags.no_mixup else 2 if flags.no_probe_mixing else 3
-    source = BatchSource(dataset.train_images, split, flags.batch_size, flags.seed, config.replicas,
-                         aug_type=flags.aug_type if is_ieg else None, probes=flags.method in USES_PROBES, mixup_blocks=blocks)
+    source = BatchSource(
+        dataset.train_images,
+        split,
+        flags.batch_size,
+        flags.seed,
+        config.replicas,
+        aug_type=flags.aug_type if is_ieg else None,
+        probes=flags.method in USES_PROBES,
+        mixup_blocks=blocks,
+    )
     network = make_network(flags, config.dataset.num_classes)
     with strategy.scope():
         state = TrainState(network, flags.seed)
-    settings = Settings(flags.meta_stepsize, flags.meta_momentum, flags.grad_eps_init, flags.ce_factor, flags.consistency_factor,
-                        flags.label_smoothing, not flags.no_meta_relabel, not flags.no_mixup, not flags.no_probe_mixing)
-    step = TrainStep(strategy, network, METHODS[flags.method], settings, state, momentum=flags.momentum,
-                     ema_first=not is_ieg, jit_compile=flags.jit_compile)
-    evaluator = Evaluator(strategy, network, dataset.test_images[split.test_index], dataset.test_labels[split.test_index],
-                          flags.val_batch_size)
+    settings = Settings(
+        flags.meta_stepsize,
+        flags.meta_momentum,
+        flags.grad_eps_init,
+        flags.ce_factor,
+        flags.consistency_factor,
+        flags.label_smoothing,
+        not flags.no_meta_relabel,
+        not flags.no_mixup,
+        not flags.no_probe_mixing,
+    )
+    step = TrainStep(
+        strategy,
+        network,
+        METHODS[flags.method],
+        settings,
+        state,
+        momentum=flags.momentum,
+        ema_first=not is_ieg,
+        jit_compile=flags.jit_compile,
+    )
+    evaluator = Evaluator(
+        strategy,
+        network,
+        dataset.test_images[split.test_index],
+        dataset.test_labels[split.test_index],
+        flags.val_batch_size,
+    )
     return Experiment(dataset, source, evaluator, state, step)
 
 
 def make_network(flags: Flags, num_classes: int):
-    decay = {'l2': flags.weight_decay} if flags.network_name.startswith('wrn') else {}
-    return build_network(flags.network_name, num_classes, dtype=tf.as_dtype(flags.precision), **decay)
+    """The network of the flags, with their precision and weight decay."""
+    decay = {"l2": flags.weight_decay} if flags.network_name.startswith("wrn") else {}
+    return build_network(
+        flags.network_name, num_classes, dtype=tf.as_dtype(flags.precision), image_size=flags.image_size, **decay
+    )
 
 
 def train(config: Config, strategy, folder: Path, command: list[str]) -> int:
     """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
-    if (folder / 'result.json').exists() and read_result(folder)['finished']:
-        logging.info('%s is finished: accuracy %.4f', folder, read_result(folder)['metrics']['accuracy'])
+    if (folder / "result.json").exists() and read_result(folder)["finished"]:
+        logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
         return 0
     found = checkpoint.newest(folder, config.flags.restore_step)
     run = build(config, strategy)
-    dataset = {'name': run.dataset.name, 'version': run.dataset.version, 'fingerprint': run.dataset.fingerprint}
-    record = RunRecord(folder, sub_project='ieg', command=command, config=config.record(), seed=config.flags.seed,
-                       dataset=dataset, device=device_name(), world_size=config.replicas, libraries=libraries())
+    dataset = {"name": run.dataset.name, "version": run.dataset.version, "fingerprint": run.dataset.fingerprint}
+    record = RunRecord(
+        folder,
+        sub_project="ieg",
+        command=command,
+        config=config.record(),
+        seed=config.flags.seed,
+        dataset=dataset,
+        device=device_name(),
+        world_size=config.replicas,
+        libraries=libraries(),
+    )
     trainer = Trainer(config, strategy, run.state, run.step, run.source, run.evaluator, record, folder)
     if found:
         trainer.restore(found)
-        logging.info('going on after step %d of %d in %s', found.step, config.last_step, folder)
+        logging.info("going on after step %d of %d in %s", found.step, config.last_step, folder)
     record.begin(found.step if found else 0)
     if not found:
-        logging.info('training %d steps in %s', config.last_step, folder)
+        logging.info("training %d steps in %s", config.last_step, folder)
     try:
         trainer.train(found.step if found else 0)
     except Interrupted as stop:
-        logging.warning('%s', stop)
+        logging.warning("%s", stop)
         return 130
     finally:
         record.interrupted()
     split = run.source.split
-    trainer.finish({'noise_rate': float(np.mean(split.train_labels != split.true_labels)), 'probe_images': config.probe_size})
+    trainer.finish(
+        {"noise_rate": float(np.mean(split.train_labels != split.true_labels)), "probe_images": config.probe_size}
+    )
     return 0
 
 
@@ -142,24 +200,30 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
     """Scores the newest checkpoint of the run. Returns the exit code."""
     found = checkpoint.newest(folder, config.flags.restore_step)
     if found is None:
-        raise UsageError(f'--mode=evaluation: no checkpoint in {folder}; train first with the same flags without --mode, '
-                         'or give the --checkpoint_path it was trained with')
+        raise UsageError(
+            f"--mode=evaluation: no checkpoint in {folder}; train first with the same flags without --mode, "
+            "or give the --checkpoint_path it was trained with"
+        )
     run = build(config, strategy)
     run.state.restore(found.arrays)
     accuracy = run.evaluator.accuracy(run.state.parameters, run.state.moving)
-    print(f'step {found.step}: accuracy {accuracy:.4f} on {len(run.evaluator.labels)} test images of {run.dataset.name}', flush=True)
+    print(
+        f"step {found.step}: accuracy {accuracy:.4f} on {len(run.evaluator.labels)} test images of {run.dataset.name}",
+        flush=True,
+    )
     if config.flags.use_ema:
-        print(f'step {found.step}: EMA accuracy {run.evaluator.accuracy(run.state.ema, run.state.moving):.4f}')
+        print(f"step {found.step}: EMA accuracy {run.evaluator.accuracy(run.state.ema, run.state.moving):.4f}")
     return 0
 
 
 def device_name() -> str:
     """The accelerator's name, else the processor's architecture and core count."""
-    gpus = tf.config.list_physical_devices('GPU')
+    gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        return str(tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'GPU'))
-    return f'CPU {platform.machine()}, {os.cpu_count()} cores'
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
 
 
 def libraries() -> dict[str, str]:
-    return {'tensorflow': tf.__version__, 'numpy': np.__version__}
+    """Versions that a result names."""
+    return {"tensorflow": tf.__version__, "numpy": np.__version__}

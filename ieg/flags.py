@@ -1,4 +1,5 @@
 """Every flag of `ieg.main`: name, type, default, meaning. One frozen dataclass, from which the parser is made."""
+
 from __future__ import annotations
 
 import argparse
@@ -6,117 +7,170 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 
-LATER = 'FSR, long tail and WebVision: not in this release yet'
-NOT_IDENTITY = {'checkpoint_path', 'dataset_dir', 'mode', 'save_minutes', 'workers', 'check', 'allow_unverified',
-                'verbose_finer_log', 'exp_path_pattern', 'xm_exp_id', 'log_freq', 'val_batch_size'}
+LATER = "FSR, long tail and WebVision: not in this release yet"
+NOT_IDENTITY = {
+    "checkpoint_path",
+    "dataset_dir",
+    "mode",
+    "save_minutes",
+    "workers",
+    "check",
+    "allow_unverified",
+    "verbose_finer_log",
+    "exp_path_pattern",
+    "xm_exp_id",
+    "log_freq",
+    "val_batch_size",
+}
 
 
-def flag(default, text, choices=None, group='training'):
-    return dataclasses.field(default=default, metadata={'help': text, 'choices': choices, 'group': group})
+def flag(default, text, choices=None, group="training"):
+    """A field of `Flags` with its help."""
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "group": group})
 
 
 @dataclass(frozen=True)
 class Flags:
     """Values as given on the command line; `ieg.config.resolve` turns them into a run."""
 
-    dataset: str = flag('cifar100_uniform_0.8', 'cifar10|cifar100|digits, alone or with _uniform_R or _asymmetric_R')
-    method: str = flag('ieg', 'what is trained', ('supervised', 'l2r', 'ieg', 'fsr'))
-    network_name: str = flag('wrn28-10', 'wrn28-10 and resnet29 are the papers\'; resnet11 and wrn10-1 are small ones, not in the '
-                             'papers', ('wrn28-10', 'resnet29', 'resnet11', 'wrn10-1', 'resnet32', 'resnet18', 'resnet50'))
-    mode: str = flag('train', 'train (resumes), or evaluation of the newest checkpoint', ('train', 'evaluation'))
-    seed: int = flag(12345, 'of the split, the noise, the initial weights and every draw')
-    checkpoint_path: str | None = flag(None, 'folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]')
-    dataset_dir: str | None = flag(None, 'folder of the data sets [$DATA_DIR, else data/cache]')
-    allow_unverified: bool = flag(False, 'use data whose checksums are not the official ones; the record names them so')
-    check: bool = flag(False, 'resolve the configuration, verify the data, print config.yml and stop')
+    dataset: str = flag("cifar100_uniform_0.8", "cifar10|cifar100|digits, alone or with _uniform_R or _asymmetric_R")
+    method: str = flag("ieg", "what is trained", ("supervised", "l2r", "ieg", "fsr"))
+    network_name: str = flag(
+        "wrn28-10",
+        "wrn28-10 and resnet29 are the papers'; resnet11 and wrn10-1 are small ones, not in the papers",
+        ("wrn28-10", "resnet29", "resnet11", "wrn10-1", "resnet32", "resnet18", "resnet50"),
+    )
+    mode: str = flag("train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"))
+    seed: int = flag(12345, "of the split, the noise, the initial weights and every draw")
+    checkpoint_path: str | None = flag(None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]")
+    dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]")
+    allow_unverified: bool = flag(False, "use data whose checksums are not the official ones; the record names them so")
+    image_size: int = flag(32, "side of the digits in pixels; CIFAR is 32")
+    check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop")
 
-    max_iteration: int = flag(200000, 'last step')
-    max_epoch: int | None = flag(None, 'if given: sets max_iteration, and decay_steps from decay_epochs')
-    batch_size: int = flag(100, 'per replica')
-    val_batch_size: int = flag(100, 'of evaluation, per replica')
-    eval_freq: int = flag(500, 'steps between evaluations; exactly 500 means once an epoch (the authors\' quirk)')
-    restore_step: int = flag(0, 'start from the checkpoint of this step instead of the newest one (0)')
-    use_ema: bool = flag(True, 'keep an exponential moving average of the weights and report its accuracy')
-    label_smoothing: float = flag(0.0, 'of the training targets of supervised and l2r')
+    max_iteration: int = flag(200000, "last step")
+    max_epoch: int | None = flag(None, "if given: sets max_iteration, and decay_steps from decay_epochs")
+    batch_size: int = flag(100, "per replica")
+    val_batch_size: int = flag(100, "of evaluation, per replica")
+    eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
+    restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
+    use_ema: bool = flag(True, "keep an exponential moving average of the weights and report its accuracy")
+    label_smoothing: float = flag(0.0, "of the training targets of supervised and l2r")
 
-    learning_rate: float = flag(0.1, 'initial rate', group='optimisation')
-    momentum: float = flag(0.9, 'of the optimiser', group='optimisation')
-    lr_schedule: str = flag('cosine', 'cosine = with restarts', ('cosine', 'custom_step', 'cosine_warmup', 'exponential',
-                                                                 'cosine_one'), 'optimisation')
-    decay_steps: str = flag('500', 'steps, comma-separated, of custom_step, exponential and cosine_warmup', group='optimisation')
-    decay_epochs: str = flag('1', 'the same in epochs, read with --max_epoch', group='optimisation')
-    decay_rate: float = flag(0.1, 'factor of custom_step', group='optimisation')
-    warmup_epochs: float = flag(0.0, 'epochs of linear warm-up', group='optimisation')
-    cos_t_mul: float = flag(1.5, 'each cosine cycle is this much longer than the last', group='optimisation')
-    cos_m_mul: float = flag(0.9, 'each cosine cycle peaks this much lower', group='optimisation')
-    cos_first_cycle: str = flag('epoch', 'length of the first cosine cycle: an epoch (later releases of the authors) or '
-                                'decay_steps (their first)', ('epoch', 'decay_steps'), 'optimisation')
-    weight_decay: float = flag(5e-4, 'L2 of wrn28-10, wrn10-1', group='optimisation')
-    l2_weight_decay: float = flag(4e-4, 'L2 of resnet50', group='optimisation')
+    learning_rate: float = flag(0.1, "initial rate", group="optimisation")
+    momentum: float = flag(0.9, "of the optimiser", group="optimisation")
+    lr_schedule: str = flag(
+        "cosine",
+        "cosine = with restarts",
+        ("cosine", "custom_step", "cosine_warmup", "exponential", "cosine_one"),
+        "optimisation",
+    )
+    decay_steps: str = flag(
+        "500", "steps, comma-separated, of custom_step, exponential and cosine_warmup", group="optimisation"
+    )
+    decay_epochs: str = flag("1", "the same in epochs, read with --max_epoch", group="optimisation")
+    decay_rate: float = flag(0.1, "factor of custom_step", group="optimisation")
+    warmup_epochs: float = flag(0.0, "epochs of linear warm-up", group="optimisation")
+    cos_t_mul: float = flag(1.5, "each cosine cycle is this much longer than the last", group="optimisation")
+    cos_m_mul: float = flag(0.9, "each cosine cycle peaks this much lower", group="optimisation")
+    cos_first_cycle: str = flag(
+        "epoch",
+        "length of the first cosine cycle: an epoch (later releases of the authors) or decay_steps (their first)",
+        ("epoch", "decay_steps"),
+        "optimisation",
+    )
+    weight_decay: float = flag(5e-4, "L2 of wrn28-10, wrn10-1", group="optimisation")
+    l2_weight_decay: float = flag(4e-4, "L2 of resnet50", group="optimisation")
 
-    probe_dataset_hold_ratio: float = flag(0.02, 'share of the training set held out as clean probe images', group='meta')
-    meta_stepsize: float = flag(0.1, 'step size of the look-ahead', group='meta')
-    meta_momentum: float = flag(0.9, 'momentum in the look-ahead of ieg; 0 switches it off', group='meta')
-    grad_eps_init: float = flag(0.9, 'share of the given label in the look-ahead, λ₀', group='meta')
-    ce_factor: float = flag(5.0, 'p: weight of the MixUp loss on training images', group='meta')
-    consistency_factor: float = flag(20.0, 'k: weight of the consistency loss; 0 removes it', group='meta')
-    aug_type: str = flag('autoaug', 'strong augmentation of ieg', ('autoaug', 'randaug', 'default'), 'meta')
-    no_meta_relabel: bool = flag(False, 'ablation: λ stays λ₀', group='meta')
-    no_mixup: bool = flag(False, 'ablation: no MixUp losses', group='meta')
-    no_probe_mixing: bool = flag(False, 'ablation: MixUp without the probe images', group='meta')
+    probe_dataset_hold_ratio: float = flag(
+        0.02, "share of the training set held out as clean probe images", group="meta"
+    )
+    meta_stepsize: float = flag(0.1, "step size of the look-ahead", group="meta")
+    meta_momentum: float = flag(0.9, "momentum in the look-ahead of ieg; 0 switches it off", group="meta")
+    grad_eps_init: float = flag(0.9, "share of the given label in the look-ahead, λ₀", group="meta")
+    ce_factor: float = flag(5.0, "p: weight of the MixUp loss on training images", group="meta")
+    consistency_factor: float = flag(20.0, "k: weight of the consistency loss; 0 removes it", group="meta")
+    aug_type: str = flag("autoaug", "strong augmentation of ieg", ("autoaug", "randaug", "default"), "meta")
+    no_meta_relabel: bool = flag(False, "ablation: λ stays λ₀", group="meta")
+    no_mixup: bool = flag(False, "ablation: no MixUp losses", group="meta")
+    no_probe_mixing: bool = flag(False, "ablation: MixUp without the probe images", group="meta")
 
-    precision: str = flag('float32', 'of the activations; weights and losses stay float32', ('float32', 'bfloat16'), 'machine')
-    jit_compile: bool = flag(False, 'compile the step with XLA: for GPUs, slower on a CPU', group='machine')
-    deterministic: bool = flag(False, 'same seed, same bits', group='machine')
-    num_devices: int = flag(0, 'replicas: 0 = every GPU, or one CPU; n > 1 on a CPU makes n logical devices', group='machine')
-    distribution_strategy: str = flag('mirrored', 'how replicas work together', ('mirrored',), 'machine')
-    workers: int = flag(1, 'augmentation threads; a core makes ten thousand strong copies a second', group='machine')
-    save_minutes: float = flag(10.0, 'a checkpoint at least this often, besides those at evaluations', group='machine')
-    log_freq: int = flag(50, 'steps between TensorBoard points', group='machine')
+    precision: str = flag(
+        "float32", "of the activations; weights and losses stay float32", ("float32", "bfloat16"), "machine"
+    )
+    jit_compile: bool = flag(False, "compile the step with XLA: for GPUs, slower on a CPU", group="machine")
+    deterministic: bool = flag(False, "same seed, same bits", group="machine")
+    num_devices: int = flag(
+        0, "replicas: 0 = every GPU, or one CPU; n > 1 on a CPU makes n logical devices", group="machine"
+    )
+    distribution_strategy: str = flag("mirrored", "how replicas work together", ("mirrored",), "machine")
+    workers: int = flag(1, "augmentation threads; a core makes ten thousand strong copies a second", group="machine")
+    save_minutes: float = flag(10.0, "a checkpoint at least this often, besides those at evaluations", group="machine")
+    log_freq: int = flag(50, "steps between TensorBoard points", group="machine")
 
-    tpu: str = flag('', LATER, group='later')
-    pretrained_ckpt: str = flag('', LATER, group='later')
-    pretrained_ckpt_mode: str = flag('imagenet', LATER, group='later')
-    use_imagenet_as_eval: bool = flag(False, LATER, group='later')
-    ds_include_metadata: bool = flag(False, LATER, group='later')
-    queue_beta: float = flag(0.9, LATER, group='later')
-    use_mixup: bool = flag(True, 'MixUp of fsr; for ieg see --no_mixup', group='later')
-    queue_capacity: int = flag(2000, LATER, group='later')
-    queue_bs: int = flag(200, LATER, group='later')
-    queue_metric: str = flag('margin', LATER, group='later')
-    meta_start_epoch: int = flag(20, LATER, group='later')
-    use_pseudo_loss: str = flag('all_1_0.1_2', LATER, group='later')
-    meta_partial_level: int | None = flag(None, 'l2r, ieg: all layers (-1); other levels come with fsr', group='later')
-    clip_meta_weight: bool = flag(False, LATER, group='later')
-    moving_weight_gamma: float = flag(0.0, LATER, group='later')
-    meta_moving_end_epoch: int = flag(0, LATER, group='later')
-    dropout_rate: float = flag(0.0, 'no effect, as in the authors\' program', group='no effect')
-    fix_network_features: bool = flag(False, 'no effect, as in the authors\' program', group='no effect')
-    post_batch_mode_autoaug: bool = flag(False, 'no effect, as in the authors\' program', group='no effect')
-    summary_eval_to_train: bool = flag(False, 'no effect: curves of training and evaluation are in one place', group='no effect')
-    verbose_finer_log: bool = flag(False, 'no effect: everything is always logged', group='no effect')
-    exp_path_pattern: str = flag('', 'no effect: see --checkpoint_path', group='no effect')
-    xm_exp_id: str = flag('', 'no effect: see --checkpoint_path', group='no effect')
+    tpu: str = flag("", LATER, group="later")
+    pretrained_ckpt: str = flag("", LATER, group="later")
+    pretrained_ckpt_mode: str = flag("imagenet", LATER, group="later")
+    use_imagenet_as_eval: bool = flag(False, LATER, group="later")
+    ds_include_metadata: bool = flag(False, LATER, group="later")
+    queue_beta: float = flag(0.9, LATER, group="later")
+    use_mixup: bool = flag(True, "MixUp of fsr; for ieg see --no_mixup", group="later")
+    queue_capacity: int = flag(2000, LATER, group="later")
+    queue_bs: int = flag(200, LATER, group="later")
+    queue_metric: str = flag("margin", LATER, group="later")
+    meta_start_epoch: int = flag(20, LATER, group="later")
+    use_pseudo_loss: str = flag("all_1_0.1_2", LATER, group="later")
+    meta_partial_level: int | None = flag(None, "l2r, ieg: all layers (-1); other levels come with fsr", group="later")
+    clip_meta_weight: bool = flag(False, LATER, group="later")
+    moving_weight_gamma: float = flag(0.0, LATER, group="later")
+    meta_moving_end_epoch: int = flag(0, LATER, group="later")
+    dropout_rate: float = flag(0.0, "no effect, as in the authors' program", group="no effect")
+    fix_network_features: bool = flag(False, "no effect, as in the authors' program", group="no effect")
+    post_batch_mode_autoaug: bool = flag(False, "no effect, as in the authors' program", group="no effect")
+    summary_eval_to_train: bool = flag(
+        False, "no effect: curves of training and evaluation are in one place", group="no effect"
+    )
+    verbose_finer_log: bool = flag(False, "no effect: everything is always logged", group="no effect")
+    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect")
+    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line. Booleans: `--use_ema`, `--nouse_ema`, `--use_ema=false`. Hyphens stand for underscores."""
-    parser = argparse.ArgumentParser(prog='python -m ieg.main', allow_abbrev=False,
-                                     description='Trains and evaluates supervised, l2r and ieg on noisy labels.')
+    parser = argparse.ArgumentParser(
+        prog="python -m ieg.main",
+        allow_abbrev=False,
+        description="Trains and evaluates supervised, l2r and ieg on noisy labels.",
+    )
     types = typing.get_type_hints(Flags)
     groups: dict[str, argparse._ArgumentGroup] = {}
     for field in dataclasses.fields(Flags):
         meta = field.metadata
-        group = groups.setdefault(meta['group'], parser.add_argument_group(meta['group']))
+        group = groups.setdefault(meta["group"], parser.add_argument_group(meta["group"]))
         kind = next(part for part in (*typing.get_args(types[field.name]), types[field.name]) if part is not type(None))
-        text = f"{meta['help']} [{field.default}]".replace('%', '%%') if field.default not in (None, '') else meta['help']
+        text = (
+            f"{meta['help']} [{field.default}]".replace("%", "%%") if field.default not in (None, "") else meta["help"]
+        )
         if kind is bool:
-            group.add_argument(f'--{field.name}', type=boolean, nargs='?', const=True, default=field.default, help=text,
-                               metavar='true|false')
-            group.add_argument(f'--no{field.name}', action='store_false', dest=field.name, help=argparse.SUPPRESS)
+            group.add_argument(
+                f"--{field.name}",
+                type=boolean,
+                nargs="?",
+                const=True,
+                default=field.default,
+                help=text,
+                metavar="true|false",
+            )
+            group.add_argument(f"--no{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
         else:
-            group.add_argument(f'--{field.name}', type=kind, default=field.default, choices=meta['choices'], help=text,
-                               metavar=None if meta['choices'] else kind.__name__.upper())
+            group.add_argument(
+                f"--{field.name}",
+                type=kind,
+                default=field.default,
+                choices=meta["choices"],
+                help=text,
+                metavar=None if meta["choices"] else kind.__name__.upper(),
+            )
     return parser
 
 
@@ -126,12 +180,14 @@ def parse_flags(argv: list[str]) -> Flags:
 
 
 def underscored(argument: str) -> str:
-    name, equals, value = argument.partition('=')
-    return name[:2] + name[2:].replace('-', '_') + equals + value if name.startswith('--') else argument
+    """`--batch-size=4` as `--batch_size=4`; values keep their hyphens."""
+    name, equals, value = argument.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
 def boolean(text: str) -> bool:
-    values = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, 'no': False}
+    """Raises: ArgumentTypeError for anything but true and false."""
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f'{text!r} is not true or false')
+        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
     return values[text.lower()]

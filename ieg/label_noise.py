@@ -1,4 +1,5 @@
-"""Label noise of the IEG and FSR papers, drawn as the authors' program draws it (numpy's legacy generator, kept local)."""
+"""Label noise of the IEG and FSR papers, drawn as the authors' program draws it (numpy's legacy generator)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,7 +20,7 @@ def uniform_noise(labels: np.ndarray, ratio: float, num_classes: int, random: np
 
 
 def asymmetric_matrix(ratio: float) -> np.ndarray:
-    """Transition matrix [10,10] of CIFAR-10: row = true class, each pair of ASYMMETRIC_CIFAR10 with probability `ratio`."""
+    """Transition matrix [10,10] of CIFAR-10: row = true class, the pairs above with probability `ratio`."""
     matrix = np.eye(10)
     for source, target in ASYMMETRIC_CIFAR10.items():
         matrix[source, source], matrix[source, target] = 1 - ratio, ratio

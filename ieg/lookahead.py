@@ -5,9 +5,10 @@
 3. ∂L_probe/∂w_i = −α ⟨v, ∇_θ ℓ_i(θ)⟩                      `weight_gradient`
 
 θ̂ is linear in w, so 3 is exact without second derivatives: a Jacobian-vector product of the losses along v.
-Parameters, momentum and gradients are dicts {name: tensor}; nothing here holds state. α is `--meta_stepsize`, a constant
-(not the learning rate); m is the momentum accumulator before this step's update and is not differentiated through.
+Parameters, momentum and gradients are dicts {name: tensor}; nothing here holds state. α is `--meta_stepsize`, a
+constant (not the learning rate); m is the momentum accumulator before this step's update, not differentiated through.
 """
+
 from __future__ import annotations
 
 import tensorflow as tf
@@ -18,12 +19,13 @@ from ieg.losses.weight_decay import l2_loss
 
 def one_step_ahead(parameters, momentum, gradient, stepsize: float, meta_momentum: float):
     """θ̂ = θ − α(μ·m + gradient). `meta_momentum` μ = 0 switches the momentum term off (L2R)."""
-    return {name: value - stepsize * (meta_momentum * momentum[name] + gradient[name])
-            for name, value in parameters.items()}
+    return {
+        name: value - stepsize * (meta_momentum * momentum[name] + gradient[name]) for name, value in parameters.items()
+    }
 
 
 def probe_gradient(network, ahead, images, targets):
-    """v and the probe loss at the looked-ahead weights θ̂, batch norm in training mode, its averages left alone.
+    """V and the probe loss at the looked-ahead weights θ̂, batch norm in training mode, its averages left alone.
 
     Args: ahead {name: tensor}; images [B,H,W,3] in [-1,1]; targets [B,C].
     Returns: {name: tensor} like `ahead`; L_probe, scalar; logits [B,C].

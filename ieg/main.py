@@ -1,7 +1,8 @@
 """Learns from noisy labels: supervised, L2R, IEG on CIFAR-10, CIFAR-100 and the embedded digits.
 
-    python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --checkpoint_path=runs/ieg
+python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --checkpoint_path=runs/ieg
 """
+
 from __future__ import annotations
 
 import logging
@@ -10,7 +11,7 @@ import shlex
 import sys
 from pathlib import Path
 
-if __package__ in (None, ''):  # started as a script from inside the folder
+if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     sys.path.remove(str(Path(__file__).resolve().parent))
 
@@ -26,37 +27,49 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
     flags = parse_flags(arguments)
-    logging.basicConfig(level=logging.INFO, format='%(levelname)s: %(message)s', force=True)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", force=True)
     try:
         resolve(flags, flags.num_devices or 1)  # refuses what it can before TensorFlow is loaded
-        return run(flags, ['python', '-m', 'ieg.main', *arguments])
+        return run(flags, ["python", "-m", "ieg.main", *arguments])
     except (UsageError, DataError, RecordError) as error:
-        print(f'error: {error}', file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except (NonFiniteLoss, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint',
-              file=sys.stderr)
+        print(
+            "stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint",
+            file=sys.stderr,
+        )
         return 130
 
 
 def run(flags: Flags, command: list[str]) -> int:
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # TensorFlow's start-up notes would bury ours
-    from ieg import experiment  # noqa: PLC0415  TensorFlow takes seconds to load: after the flags were found good
+    """Does what good flags ask for. Returns the exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
+    from ieg import experiment
 
     strategy = experiment.make_strategy(flags)
     described = experiment.describe(flags)
     config = resolve(flags, strategy.num_replicas_in_sync, described.num_images)
     for name in without_effect(flags):
-        logging.warning('--%s has no effect on --method=%s', name, flags.method)
+        logging.warning("--%s has no effect on --method=%s", name, flags.method)
     if flags.check:
-        print(format_config(config.record() | {'data_name': described.name, 'data_fingerprint': described.fingerprint,
-                                               'run_folder': str(run_folder(config))}), end='')
+        print(
+            format_config(
+                config.record()
+                | {
+                    "data_name": described.name,
+                    "data_fingerprint": described.fingerprint,
+                    "run_folder": str(run_folder(config)),
+                }
+            ),
+            end="",
+        )
         return 0
-    logging.info('%s', shlex.join(command))
-    if flags.mode == 'evaluation':
+    logging.info("%s", shlex.join(command))
+    if flags.mode == "evaluation":
         return experiment.evaluate(config, strategy, run_folder(config))
     return experiment.train(config, strategy, run_folder(config), command)
 
@@ -64,11 +77,11 @@ def run(flags: Flags, command: list[str]) -> int:
 def run_folder(config: Config) -> Path:
     """<checkpoint_path>/<dataset>_<network>_<method>_seed<seed>_<8 hex of the configuration>: runs never share one."""
     flags = config.flags
-    runs = Path(os.environ.get('RUNS_DIR') or repo_root() / 'runs')
-    base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / 'ieg'
-    name = f'{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}'
+    runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs")
+    base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / "ieg"
+    name = f"{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}"
     return base.expanduser() / name
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     sys.exit(main())

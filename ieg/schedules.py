@@ -2,6 +2,7 @@
 
 `step` counts finished updates from 0: the update of step k (1, 2, …) uses rate(k − 1).
 """
+
 from __future__ import annotations
 
 import math
@@ -40,7 +41,7 @@ def exponential(step: float, base: float, decay_steps: float) -> float:
 
 
 def custom_step(step: float, base: float, decay_steps: Sequence[float], decay_rate: float) -> float:
-    """base · decay_rate^j after j of the `decay_steps` have passed; step s uses the lower rate once s ≥ its boundary."""
+    """Base · decay_rate^j, j of the `decay_steps` being passed; step s has the lower rate once s ≥ its boundary."""
     return base * decay_rate ** sum(step >= boundary for boundary in decay_steps)
 
 

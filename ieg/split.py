@@ -1,4 +1,5 @@
 """Training, probe and test examples of a seed, index by index as the authors' program draws them."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -29,14 +30,24 @@ def make_split(labels, num_test: int, num_classes: int, probe_size: int, noise: 
 
     Args:
         labels: int [N], true labels of the training set in the official order.
+        num_test: images of the test set.
+        num_classes: C.
         probe_size: images held out, a multiple of num_classes; 0 = none.
-        noise: 'none', 'uniform' or 'asymmetric'; ratio in [0,1].
+        noise: 'none', 'uniform' or 'asymmetric'.
+        ratio: of the noise, in [0,1].
+        seed: of every draw.
     """
     random = np.random.RandomState(seed)
     order = np.arange(len(labels))
     random.shuffle(order)
-    probe = [random.choice(np.flatnonzero(labels[order] == c), probe_size // num_classes, replace=False)
-             for c in range(num_classes)] if probe_size else []
+    probe = (
+        [
+            random.choice(np.flatnonzero(labels[order] == c), probe_size // num_classes, replace=False)
+            for c in range(num_classes)
+        ]
+        if probe_size
+        else []
+    )
     kept = np.setdiff1d(np.arange(len(order)), np.concatenate(probe)) if probe_size else np.arange(len(order))
     train = order[kept]
     true = labels[train].astype(np.int64)
@@ -53,8 +64,8 @@ def make_split(labels, num_test: int, num_classes: int, probe_size: int, noise: 
 
 def corrupt(labels, noise: str, ratio: float, num_classes: int, random: np.random.RandomState, seed: int):
     """Noisy copy of `labels`; asymmetric noise starts a generator of its own from `seed`, as the authors' does."""
-    if noise == 'uniform':
+    if noise == "uniform":
         return uniform_noise(labels, ratio, num_classes, random)
-    if noise == 'asymmetric':
+    if noise == "asymmetric":
         return asymmetric_noise(labels, ratio, np.random.RandomState(seed))
     return labels.copy()

@@ -1,4 +1,5 @@
 """Everything a training run changes, as variables on every replica and as plain arrays for the checkpoint."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -16,20 +17,26 @@ class TrainState:
     def __init__(self, network, seed: int):
         start = network.initialize(seed)
         self.parameters = {name: variable(value, name) for name, value in start.items()}
-        self.momentum = {name: variable(tf.zeros_like(value), f'{name}/momentum') for name, value in start.items()}
-        self.ema = {name: variable(value, f'{name}/ema') for name, value in start.items()}
-        self.moving = {name: (variable(tf.zeros([width]), f'{name}/mean'), variable(tf.ones([width]), f'{name}/variance'))
-                       for name, width in network.batch_norms.items()}
+        self.momentum = {name: variable(tf.zeros_like(value), f"{name}/momentum") for name, value in start.items()}
+        self.ema = {name: variable(value, f"{name}/ema") for name, value in start.items()}
+        self.moving = {
+            name: (variable(tf.zeros([width]), f"{name}/mean"), variable(tf.ones([width]), f"{name}/variance"))
+            for name, width in network.batch_norms.items()
+        }
 
     def variables(self) -> dict[str, tf.Variable]:
         """All of them under the names they have in a checkpoint."""
-        named = {f'{group}:{name}': value for group in ('parameters', 'momentum', 'ema')
-                 for name, value in getattr(self, group).items()}
+        named = {
+            f"{group}:{name}": value
+            for group in ("parameters", "momentum", "ema")
+            for name, value in getattr(self, group).items()
+        }
         for name, (mean, variance) in self.moving.items():
-            named |= {f'moving_mean:{name}': mean, f'moving_variance:{name}': variance}
+            named |= {f"moving_mean:{name}": mean, f"moving_variance:{name}": variance}
         return named
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """{name: array} of everything, for a checkpoint."""
         return {name: value.numpy() for name, value in self.variables().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -39,4 +46,5 @@ class TrainState:
 
 
 def variable(value, name: str) -> tf.Variable:
-    return tf.Variable(value, trainable=False, name=name.replace('/', '_'))
+    """A variable that no tape watches unasked."""
+    return tf.Variable(value, trainable=False, name=name.replace("/", "_"))

@@ -1,4 +1,5 @@
 """Random numbers keyed by what they are for, never by process or worker: a step can be drawn again, alone, anywhere."""
+
 from __future__ import annotations
 
 import zlib

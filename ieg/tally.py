@@ -1,4 +1,5 @@
 """Averages over the steps between two evaluations, kept in the checkpoint so that a resumed run logs the same."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ class Tally:
         self.state[name] = [total + float(values.sum()), count + values.size]
 
     def means(self) -> dict[str, float]:
+        """{name: mean} of what was added."""
         return {name: total / count for name, (total, count) in sorted(self.state.items()) if count}
 
 
@@ -27,15 +29,15 @@ def tally_step(tally: Tally, logs: Mapping[str, np.ndarray], labels, true_labels
 
     Weights are counted as multiples of the uniform weight, so that 1 is what plain training gives every example.
     """
-    weights = logs['weights'] * len(logs['weights'])
+    weights = logs["weights"] * len(logs["weights"])
     clean = labels == true_labels
-    tally.add('weights/clean', weights[clean])
-    tally.add('weights/noisy', weights[~clean])
-    tally.add('weights/zeroratio', weights == 0)
-    tally.add('acc/train', logs['predictions'] == labels)
-    if 'recovered' in logs:
-        tally.add('labels/recovered', logs['recovered'] == true_labels)
-        tally.add('labels/recovered_noisy', (logs['recovered'] == true_labels)[~clean])
+    tally.add("weights/clean", weights[clean])
+    tally.add("weights/noisy", weights[~clean])
+    tally.add("weights/zeroratio", weights == 0)
+    tally.add("acc/train", logs["predictions"] == labels)
+    if "recovered" in logs:
+        tally.add("labels/recovered", logs["recovered"] == true_labels)
+        tally.add("labels/recovered_noisy", (logs["recovered"] == true_labels)[~clean])
     for name, value in logs.items():
         if np.ndim(value) == 0:
             tally.add(name, value)

@@ -1,4 +1,5 @@
 """One update on every replica: the method's gradients, added up, then momentum, moving averages and EMA."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -21,14 +22,25 @@ class TrainStep:
         jit_compile: compile the method with XLA.
     """
 
-    def __init__(self, strategy, network, method: Callable[..., StepResult], settings: Settings, state: TrainState, *,
-                 momentum: float, ema_first: bool, jit_compile: bool = False):
+    def __init__(
+        self,
+        strategy,
+        network,
+        method: Callable[..., StepResult],
+        settings: Settings,
+        state: TrainState,
+        *,
+        momentum: float,
+        ema_first: bool,
+        jit_compile: bool = False,
+    ):
         self.strategy, self.network, self.settings, self.state = strategy, network, settings, state
         self.momentum, self.ema_first = momentum, ema_first
         self.method = tf.function(method, jit_compile=True) if jit_compile else method
 
     @tf.function
     def __call__(self, batch, learning_rate, ema_decay):
+        """One step on every replica: the logs of each."""
         return self.strategy.run(self.on_replica, (batch, learning_rate, ema_decay))
 
     def on_replica(self, batch, learning_rate, ema_decay) -> dict[str, tf.Tensor]:
@@ -39,10 +51,11 @@ class TrainStep:
         replicas = self.strategy.num_replicas_in_sync
         gradients = {name: value / replicas for name, value in result.gradients.items()}
         tf.distribute.get_replica_context().merge_call(
-            self.update, args=(gradients, result.batch_statistics, learning_rate, ema_decay))
-        logs = {f'loss/{name}': value for name, value in result.losses.items()} | dict(result.extra)
-        logs |= {'weights': result.weights, 'predictions': tf.argmax(result.logits, 1, output_type=tf.int32)}
-        return logs if result.recovered is None else logs | {'recovered': result.recovered}
+            self.update, args=(gradients, result.batch_statistics, learning_rate, ema_decay)
+        )
+        logs = {f"loss/{name}": value for name, value in result.losses.items()} | dict(result.extra)
+        logs |= {"weights": result.weights, "predictions": tf.argmax(result.logits, 1, output_type=tf.int32)}
+        return logs if result.recovered is None else logs | {"recovered": result.recovered}
 
     def update(self, strategy, gradients, statistics, learning_rate, ema_decay) -> None:
         """Sums gradients over replicas, averages batch statistics over them, and assigns."""
@@ -50,14 +63,27 @@ class TrainStep:
         names = list(gradients)
         pairs = [(gradients[name], self.state.parameters[name]) for name in names]
         for name, gradient in zip(names, reduce(tf.distribute.ReduceOp.SUM, pairs), strict=True):
-            state.update(self.state.parameters[name], self.update_parameter, group=False, args=(
-                self.state.momentum[name], self.state.ema[name], gradient, learning_rate, ema_decay))
-        pairs = [(new, old) for name, both in statistics.items() for new, old in zip(both, self.state.moving[name], strict=True)]
+            state.update(
+                self.state.parameters[name],
+                self.update_parameter,
+                group=False,
+                args=(self.state.momentum[name], self.state.ema[name], gradient, learning_rate, ema_decay),
+            )
+        pairs = [
+            (new, old)
+            for name, both in statistics.items()
+            for new, old in zip(both, self.state.moving[name], strict=True)
+        ]
         for (_, old), new in zip(pairs, reduce(tf.distribute.ReduceOp.MEAN, pairs), strict=True):
-            state.update(old, lambda average, value: average.assign(
-                ema_update(average, value, self.network.momentum)), group=False, args=(new,))
+            state.update(
+                old,
+                lambda average, value: average.assign(ema_update(average, value, self.network.momentum)),
+                group=False,
+                args=(new,),
+            )
 
     def update_parameter(self, weight, accumulator, average, gradient, learning_rate, ema_decay):
+        """Momentum, update and EMA of one tensor."""
         before = weight.read_value()
         after, moved = momentum_update(before, accumulator, gradient, self.momentum, learning_rate)
         average.assign(ema_update(average, before if self.ema_first else after, ema_decay))

@@ -42,6 +42,7 @@ def example_weights(runs: list[Run], path: Path) -> None:
         method: own for method, own in _by_method(runs).items() if all(_weights_file(run).exists() for run in own)
     }
     methods = {method: own for method, own in methods.items() if _has(own, "weights/noisy")}
+    methods = {method: own for method, own in methods.items() if not _all_uniform(own)}
     if not methods:
         raise RecordError(f"none of the runs has {WEIGHTS} and weights/clean, weights/noisy in metrics.jsonl")
     figure = new_figure(10, 3.3 * len(methods))
@@ -85,6 +86,11 @@ def _metrics(run: Run) -> list[dict[str, float]]:
 
 def _has(runs: list[Run], name: str) -> bool:
     return all(any(name in line for line in _metrics(run)) for run in runs)
+
+
+def _all_uniform(runs: list[Run]) -> bool:
+    """Whether the method gives every example the same weight, so that there is nothing to look at."""
+    return all(line["weights/clean"] == line["weights/noisy"] == 1 for run in runs for line in _metrics(run))
 
 
 def _series(runs: list[Run], name: str) -> tuple[list[float], list[list[float]]]:

@@ -1,4 +1,5 @@
 """Cross-entropy with soft targets."""
+
 from __future__ import annotations
 
 import tensorflow as tf

@@ -1,4 +1,5 @@
 """Guessed labels of IEG (arXiv 1910.00701, section 3.2: initial pseudo labels)."""
+
 from __future__ import annotations
 
 import tensorflow as tf
@@ -10,7 +11,8 @@ def guess_label(logits, logits_augmented, temperature: float = 0.5):
     """q: the two predictions of an image, averaged and sharpened.
 
     p = ½[softmax(logit_norm(f(x))) + softmax(logit_norm(f(xa)))];  q_ic ∝ p_ic^(1/T).
-    T = 1 keeps p, T → 0 makes it one-hot. Differentiable: the look-ahead lets the gradient through, the update stops it.
+    T = 1 keeps p, T → 0 makes it one-hot. Differentiable: the look-ahead lets the gradient
+    through, the update stops it.
 
     Args: logits, logits_augmented [B,C]; temperature T in (0, 1].
     Returns: [B,C], rows in the simplex.

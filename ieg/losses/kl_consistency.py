@@ -1,4 +1,5 @@
 """Consistency between an image and its strong copy (IEG, arXiv 1910.00701, L_KL)."""
+
 from __future__ import annotations
 
 import tensorflow as tf

@@ -1,4 +1,5 @@
 """Example weights from the look-ahead (L2R, arXiv 1803.09050, eqs. 5-6 of the method; IEG takes them over)."""
+
 from __future__ import annotations
 
 import tensorflow as tf

@@ -1,4 +1,5 @@
 """MixUp across probe examples, training examples and their strong copies (IEG, arXiv 1910.00701, L_beta)."""
+
 from __future__ import annotations
 
 import tensorflow as tf

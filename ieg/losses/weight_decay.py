@@ -1,4 +1,5 @@
 """L2 regularisation, in the loss: TensorFlow's optimisers of the papers have no weight decay of their own."""
+
 from __future__ import annotations
 
 import tensorflow as tf

@@ -1,4 +1,5 @@
 """IEG (arXiv 1910.00701): meta re-weighting, meta re-labelling, MixUp with the probe set, consistency."""
+
 from __future__ import annotations
 
 import tensorflow as tf
@@ -16,17 +17,18 @@ from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradi
 def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepResult:
     """Gradient of the total loss ½[mean CE(new λ) + Σ w CE(λ₀)] + L_mix + k·L_KL + reg.
 
-    Args: batch: images x, strong_images xa, probe_images xp [B,H,W,3]; labels, probe_labels int [B]; and the MixUp draws
-        probe_choice int [B], partner int [K·B], uniform [K·B].
+    Args: batch: images x, strong_images xa, probe_images xp [B,H,W,3]; labels, probe_labels int [B]; and the MixUp
+        draws probe_choice int [B], partner int [K·B], uniform [K·B].
     """
-    labels = one_hot(batch['labels'], network)  # [B,C]
+    labels = one_hot(batch["labels"], network)  # [B,C]
     with tf.GradientTape(persistent=True) as tape:  # both backward passes below start from these two forward passes
         tape.watch(parameters)
-        logits, statistics = network.logits(parameters, batch['images'])  # [B,C]
-        strong_logits, _ = network.logits(parameters, batch['strong_images'])  # [B,C]
+        logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
+        strong_logits, _ = network.logits(parameters, batch["strong_images"])  # [B,C]
 
     weights, share, probe_loss, probe_logits = reweight_and_relabel(
-        network, parameters, momentum, batch, labels, (logits, strong_logits), tape, settings)
+        network, parameters, momentum, batch, labels, (logits, strong_logits), tape, settings
+    )
     guesses = tf.stop_gradient(guess_label(logits, strong_logits))  # [B,C]
 
     with tf.GradientTape() as loss_tape:
@@ -37,12 +39,16 @@ def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
     upstream = loss_tape.gradient(total, (logits, strong_logits))
     gradients = tape.gradient((logits, strong_logits), parameters, output_gradients=upstream)
     gradients = add_dicts(gradients, l2_gradient(network, parameters))
-    losses = {'net': net_loss, 'meta': probe_loss, 'consistency': consistency,
-              'regularization': l2_loss(network, parameters)}
+    losses = {
+        "net": net_loss,
+        "meta": probe_loss,
+        "consistency": consistency,
+        "regularization": l2_loss(network, parameters),
+    }
     if settings.mixup:
-        mixup_gradients, losses['xemin'] = mixup_part(network, parameters, batch, guesses, settings)
+        mixup_gradients, losses["xemin"] = mixup_part(network, parameters, batch, guesses, settings)
         gradients = add_dicts(gradients, mixup_gradients)
-    extra = {'acc/meta': accuracy(probe_logits, batch['probe_labels']), 'labels/kept': tf.reduce_mean(share)}
+    extra = {"acc/meta": accuracy(probe_logits, batch["probe_labels"]), "labels/kept": tf.reduce_mean(share)}
     recovered = tf.argmax(blend_labels(share, labels, guesses), axis=1, output_type=tf.int32)  # [B]
     return StepResult(gradients, statistics, losses, weights, logits, extra, recovered)
 
@@ -66,14 +72,21 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
     gradient = add_dicts(gradient, l2_gradient(network, parameters))
     ahead = lookahead.one_step_ahead(parameters, momentum, gradient, alpha, settings.meta_momentum)
     v, probe_loss, probe_logits = lookahead.probe_gradient(
-        network, ahead, batch['probe_images'], one_hot(batch['probe_labels'], network))
-    tangents = [network.logits_tangent(parameters, v, batch[key]) for key in ('images', 'strong_images')]  # [B,C] each
+        network, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
+    )
+    tangents = [network.logits_tangent(parameters, v, batch[key]) for key in ("images", "strong_images")]  # [B,C] each
     label_tangent, guess_tangent = lookahead.losses_tangent(label_and_guess_losses, list(logits), tangents)  # [B], [B]
 
-    weights = meta_weights(lookahead.weight_gradient(
-        blend(settings.grad_eps_init, label_tangent, guess_tangent), alpha))  # [B]
+    weights = meta_weights(
+        lookahead.weight_gradient(blend(settings.grad_eps_init, label_tangent, guess_tangent), alpha)
+    )  # [B]
     if not settings.meta_relabel:
-        return weights, tf.fill([labels.shape[0]], tf.cast(settings.grad_eps_init, weights.dtype)), probe_loss, probe_logits
+        return (
+            weights,
+            tf.fill([labels.shape[0]], tf.cast(settings.grad_eps_init, weights.dtype)),
+            probe_loss,
+            probe_logits,
+        )
     share = meta_relabel(lookahead.share_gradient(label_tangent, guess_tangent, start, alpha))  # [B]
     return weights, share, probe_loss, probe_logits
 
@@ -98,13 +111,13 @@ def mixup_part(network, parameters, batch, guesses, settings):
 
     Without `probe_mixing` the stack is [x, xa] alone. Returns: {name: tensor}, scalar.
     """
-    images, targets = [batch['images'], batch['strong_images']], [guesses, guesses]
+    images, targets = [batch["images"], batch["strong_images"]], [guesses, guesses]
     if settings.probe_mixing:
-        images.insert(0, tf.gather(batch['probe_images'], batch['probe_choice']))
-        targets.insert(0, one_hot(tf.gather(batch['probe_labels'], batch['probe_choice']), network))
-    weight = mixing_weight(batch['uniform'])  # [K·B]
-    mixed_images = mix(tf.concat(images, 0), batch['partner'], tf.cast(weight, images[0].dtype))  # [K·B,H,W,3]
-    mixed_targets = mix(tf.concat(targets, 0), batch['partner'], tf.cast(weight, guesses.dtype))  # [K·B,C]
+        images.insert(0, tf.gather(batch["probe_images"], batch["probe_choice"]))
+        targets.insert(0, one_hot(tf.gather(batch["probe_labels"], batch["probe_choice"]), network))
+    weight = mixing_weight(batch["uniform"])  # [K·B]
+    mixed_images = mix(tf.concat(images, 0), batch["partner"], tf.cast(weight, images[0].dtype))  # [K·B,H,W,3]
+    mixed_targets = mix(tf.concat(targets, 0), batch["partner"], tf.cast(weight, guesses.dtype))  # [K·B,C]
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         logits, _ = network.logits(parameters, mixed_images)  # [K·B,C]

@@ -1,4 +1,5 @@
 """Learning to Reweight (arXiv 1803.09050): every example weighted by how much it would lower the probe loss."""
+
 from __future__ import annotations
 
 import tensorflow as tf
@@ -17,16 +18,17 @@ def l2r_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
 
     Args: batch: images, labels as supervised; probe_images [B,H,W,3], probe_labels [B].
     """
-    targets = smooth_labels(one_hot(batch['labels'], network), settings.label_smoothing)  # [B,C]
+    targets = smooth_labels(one_hot(batch["labels"], network), settings.label_smoothing)  # [B,C]
     decay = l2_gradient(network, parameters)
     with tf.GradientTape() as tape:
         tape.watch(parameters)
-        logits, statistics = network.logits(parameters, batch['images'])  # [B,C]
+        logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
 
     ahead = lookahead.one_step_ahead(parameters, momentum, decay, settings.meta_stepsize, meta_momentum=0.0)
     v, probe_loss, probe_logits = lookahead.probe_gradient(
-        network, ahead, batch['probe_images'], one_hot(batch['probe_labels'], network))
-    logits_tangent = network.logits_tangent(parameters, v, batch['images'])  # [B,C]
+        network, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
+    )
+    logits_tangent = network.logits_tangent(parameters, v, batch["images"])  # [B,C]
     along_v = lookahead.losses_tangent(lambda f: cross_entropy(targets, f), [logits], [logits_tangent])  # [B]
     weights = meta_weights(lookahead.weight_gradient(along_v, settings.meta_stepsize))  # [B]
 
@@ -34,6 +36,12 @@ def l2r_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         loss_tape.watch(logits)
         loss = tf.reduce_sum(weights * cross_entropy(targets, logits))
     gradients = tape.gradient(logits, parameters, output_gradients=loss_tape.gradient(loss, logits))
-    losses = {'net': loss, 'meta': probe_loss, 'regularization': l2_loss(network, parameters)}
-    return StepResult(add_dicts(gradients, decay), statistics, losses, weights, logits,
-                      {'acc/meta': accuracy(probe_logits, batch['probe_labels'])})
+    losses = {"net": loss, "meta": probe_loss, "regularization": l2_loss(network, parameters)}
+    return StepResult(
+        add_dicts(gradients, decay),
+        statistics,
+        losses,
+        weights,
+        logits,
+        {"acc/meta": accuracy(probe_logits, batch["probe_labels"])},
+    )

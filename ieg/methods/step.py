@@ -1,4 +1,5 @@
 """What goes into a step and what comes out, the same for every method."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -26,8 +27,9 @@ class StepResult(NamedTuple):
 
     gradients {name: tensor} of the total loss of this replica, not yet divided by the number of replicas;
     batch_statistics {batch norm: (mean, variance)} of the one pass that moves the moving averages;
-    losses {component: scalar}; weights [B] of the examples (1/B where the method has none); logits [B,C] of the plain x;
-    extra {name: scalar} that is logged besides; recovered int [B]: the label each example is taught, where a method relabels.
+    losses {component: scalar}; weights [B] of the examples (1/B where the method has none); logits [B,C] of x;
+    extra {name: scalar} that is logged besides; recovered int [B]: the label each example is
+    taught, where a method relabels.
     """
 
     gradients: Mapping[str, tf.Tensor]
@@ -45,6 +47,7 @@ def one_hot(labels, network):
 
 
 def add_dicts(first, second):
+    """Sum of two dicts with the same names."""
     return {name: first[name] + second[name] for name in first}
 
 

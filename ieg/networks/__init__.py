@@ -1,4 +1,5 @@
 """The networks by name: how each is built, initialised, regularised and evaluated."""
+
 from __future__ import annotations
 
 import zlib
@@ -33,6 +34,7 @@ class Network:
 
     @cached_property
     def specs(self) -> dict[str, ParameterSpec]:
+        """{name: ParameterSpec} of every trainable tensor."""
         describe = Describe()
         self.body(describe, tf.zeros([1, self.image_size, self.image_size, 3]), self.num_classes)
         return describe.specs
@@ -40,14 +42,16 @@ class Network:
     @property
     def batch_norms(self) -> dict[str, int]:
         """{name: channels} of every batch norm."""
-        return {name[:-6]: spec.shape[0] for name, spec in self.specs.items() if spec.kind == 'scale'}
+        return {name[:-6]: spec.shape[0] for name, spec in self.specs.items() if spec.kind == "scale"}
 
     def initialize(self, seed: int) -> dict[str, tf.Tensor]:
         """Starting weights {name: float32 tensor}; every tensor has its own seed, drawn from (seed, name)."""
-        defaults = {'scale': lambda shape, _: tf.ones(shape), 'offset': zeros, 'bias': zeros}
+        defaults = {"scale": lambda shape, _: tf.ones(shape), "offset": zeros, "bias": zeros}
         start = {**defaults, **self.initializers}
-        return {name: start[spec.kind](spec.shape, zlib.crc32(f'{seed}/{name}'.encode()) & 0x7FFFFFFF)
-                for name, spec in self.specs.items()}
+        return {
+            name: start[spec.kind](spec.shape, zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF)
+            for name, spec in self.specs.items()
+        }
 
     def logits(self, parameters, images) -> tuple[tf.Tensor, dict]:
         """Training mode: logits [B,C] and {batch norm: (mean, variance)} of this batch; moves nothing."""
@@ -64,19 +68,25 @@ class Network:
 
     def regularized(self, parameters) -> dict[str, tf.Tensor]:
         """The parameters that weight decay covers."""
-        return {name: value for name, value in parameters.items()
-                if not self.l2_kernels_only or self.specs[name].kind in ('conv', 'dense')}
+        return {
+            name: value
+            for name, value in parameters.items()
+            if not self.l2_kernels_only or self.specs[name].kind in ("conv", "dense")
+        }
 
 
 def zeros(shape, _seed):
+    """Zeros, whatever the seed."""
     return tf.zeros(shape)
 
 
 def glorot_normal(shape, seed):
+    """Truncated normal of variance 2 / (fan in + fan out)."""
     return tf.keras.initializers.GlorotNormal(seed)(shape)
 
 
 def glorot_uniform(shape, seed):
+    """U(±√(6 / (fan in + fan out)))."""
     return tf.keras.initializers.GlorotUniform(seed)(shape)
 
 
@@ -92,13 +102,13 @@ def classifier_uniform(shape, seed):
     return tf.keras.initializers.RandomUniform(-bound, bound, seed)(shape)
 
 
-RESNET = dict(l2=2e-4, l2_kernels_only=True, initializers={'conv': glorot_normal, 'dense': glorot_uniform})
-WIDE = dict(l2=5e-4, l2_kernels_only=False, initializers={'conv': fan_out_normal, 'dense': classifier_uniform})
+RESNET = dict(l2=2e-4, l2_kernels_only=True, initializers={"conv": glorot_normal, "dense": glorot_uniform})
+WIDE = dict(l2=5e-4, l2_kernels_only=False, initializers={"conv": fan_out_normal, "dense": classifier_uniform})
 NETWORKS: dict[str, dict] = {
-    'wrn28-10': dict(body=partial(wide_resnet, blocks_per_stage=4, width=160), **WIDE),
-    'resnet29': dict(body=partial(resnet29, blocks_per_stage=3), **RESNET),
-    'resnet11': dict(body=partial(resnet29, blocks_per_stage=1), **RESNET),  # not in the papers
-    'wrn10-1': dict(body=partial(wide_resnet, blocks_per_stage=1, width=16), **WIDE),  # not in the papers
+    "wrn28-10": dict(body=partial(wide_resnet, blocks_per_stage=4, width=160), **WIDE),
+    "resnet29": dict(body=partial(resnet29, blocks_per_stage=3), **RESNET),
+    "resnet11": dict(body=partial(resnet29, blocks_per_stage=1), **RESNET),  # not in the papers
+    "wrn10-1": dict(body=partial(wide_resnet, blocks_per_stage=1, width=16), **WIDE),  # not in the papers
 }
 
 

@@ -1,9 +1,11 @@
 """The layers the networks are written in, each in three readings: shapes, values, values with tangents.
 
-A network is a function `network(layers, images, num_classes) -> logits` that calls nothing but the methods below, so one
-text describes its parameters (`Describe`), its forward pass (`Forward`) and its Jacobian-vector product (`Tangent`).
+A network is a function `network(layers, images, num_classes) -> logits` that calls nothing but the methods below, so
+one text describes its parameters (`Describe`), its forward pass (`Forward`) and its Jacobian-vector product
+(`Tangent`).
 Parameters are a plain dict {name: tensor}: the look-ahead evaluates a network at weights that no variable holds.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -38,17 +40,21 @@ class Forward:
         self.batch_statistics: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
 
     def input(self, images):
+        """Images [B,H,W,3] in the dtype of the activations."""
         return tf.cast(images, self.dtype)  # [B,H,W,3]
 
     def width(self, x) -> int:
+        """Channels of x."""
         return x.shape[-1]
 
     def conv(self, name, x, size, out, stride=1):
-        kernel = tf.cast(self.parameters[f'{name}/kernel'], self.dtype)  # [k,k,in,out]
-        return tf.nn.conv2d(x, kernel, stride, 'SAME')
+        """k×k convolution without bias, padding SAME."""
+        kernel = tf.cast(self.parameters[f"{name}/kernel"], self.dtype)  # [k,k,in,out]
+        return tf.nn.conv2d(x, kernel, stride, "SAME")
 
     def batch_norm(self, name, x):
-        gamma, beta = self.parameters[f'{name}/gamma'], self.parameters[f'{name}/beta']  # [C]
+        """Batch normalisation over [B,H,W]."""
+        gamma, beta = self.parameters[f"{name}/gamma"], self.parameters[f"{name}/beta"]  # [C]
         if self.moving is not None:
             mean, variance = self.moving[name]
             scale = gamma * tf.math.rsqrt(variance + EPSILON)
@@ -58,26 +64,33 @@ class Forward:
         return y
 
     def relu(self, x):
+        """max(0, x)."""
         return tf.nn.relu(x)
 
     def add(self, x, y):
+        """Sum of x and y."""
         return x + y
 
     def average_pool(self, x, stride):
-        return x if stride == 1 else tf.nn.avg_pool2d(x, stride, stride, 'VALID')
+        """stride×stride average pooling, padding VALID."""
+        return x if stride == 1 else tf.nn.avg_pool2d(x, stride, stride, "VALID")
 
     def pad_channels(self, x, out):
+        """Zero channels, half each side, up to `out`."""
         missing = out - x.shape[-1]
         return tf.pad(x, [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]])
 
     def global_average_pool(self, x):
+        """[B,H,W,C] to [B,C], in the dtype of the parameters."""
         return tf.reduce_mean(tf.cast(x, self.parameters_dtype), [1, 2])  # [B,C]
 
     def dense(self, name, x, out):
-        return tf.matmul(x, self.parameters[f'{name}/kernel']) + self.parameters[f'{name}/bias']
+        """Product with the kernel, plus bias: [B,out]."""
+        return tf.matmul(x, self.parameters[f"{name}/kernel"]) + self.parameters[f"{name}/bias"]
 
     @property
     def parameters_dtype(self):
+        """Dtype of the weights, and of the logits."""
         return next(iter(self.parameters.values())).dtype
 
 
@@ -93,12 +106,15 @@ class Tangent(Forward):
         self.direction = Forward(direction, None, dtype)
 
     def input(self, images):
+        """Images [B,H,W,3] in the dtype of the activations."""
         return super().input(images), None
 
     def width(self, x) -> int:
+        """Channels of x."""
         return x[0].shape[-1]
 
     def conv(self, name, x, size, out, stride=1):
+        """k×k convolution without bias, padding SAME."""
         value, tangent = x
         moved = self.direction.conv(name, value, size, out, stride)
         if tangent is not None:
@@ -106,36 +122,43 @@ class Tangent(Forward):
         return super().conv(name, value, size, out, stride), moved
 
     def batch_norm(self, name, x):
+        """Batch normalisation over [B,H,W]."""
         value, tangent = x
-        gamma, beta = self.parameters[f'{name}/gamma'], self.parameters[f'{name}/beta']
+        gamma, beta = self.parameters[f"{name}/gamma"], self.parameters[f"{name}/beta"]
         y, mean, variance, reserve = normalize(value, gamma, beta)
         # The Jacobian of batch normalisation with respect to its input is symmetric: its backward pass is its tangent.
         moved = normalize_gradient(tangent, value, gamma, reserve)
         count = tf.cast(tf.size(value) // value.shape[-1], variance.dtype)
         inverse = tf.math.rsqrt(variance * (count - 1) / count + EPSILON)
-        slope = self.direction.parameters[f'{name}/gamma'] * inverse
-        shift = self.direction.parameters[f'{name}/beta'] - slope * mean
+        slope = self.direction.parameters[f"{name}/gamma"] * inverse
+        shift = self.direction.parameters[f"{name}/beta"] - slope * mean
         return y, moved + (value * tf.cast(slope, value.dtype) + tf.cast(shift, value.dtype))
 
     def relu(self, x):
+        """max(0, x)."""
         value = tf.nn.relu(x[0])
         return value, tf.raw_ops.ReluGrad(gradients=x[1], features=value)
 
     def add(self, x, y):
+        """Sum of x and y."""
         return x[0] + y[0], x[1] + y[1]
 
     def average_pool(self, x, stride):
+        """stride×stride average pooling, padding VALID."""
         return super().average_pool(x[0], stride), super().average_pool(x[1], stride)
 
     def pad_channels(self, x, out):
+        """Zero channels, half each side, up to `out`."""
         return super().pad_channels(x[0], out), super().pad_channels(x[1], out)
 
     def global_average_pool(self, x):
+        """[B,H,W,C] to [B,C], in the dtype of the parameters."""
         return super().global_average_pool(x[0]), super().global_average_pool(x[1])
 
     def dense(self, name, x, out):
+        """Product with the kernel, plus bias: [B,out]."""
         value, tangent = x
-        moved = tf.matmul(tangent, self.parameters[f'{name}/kernel']) + self.direction.dense(name, value, out)
+        moved = tf.matmul(tangent, self.parameters[f"{name}/kernel"]) + self.direction.dense(name, value, out)
         return super().dense(name, value, out), moved
 
 
@@ -147,22 +170,26 @@ class Describe(Forward):
         self.specs: dict[str, ParameterSpec] = {}
 
     def conv(self, name, x, size, out, stride=1):
-        self.specs[f'{name}/kernel'] = ParameterSpec((size, size, x.shape[-1], out), 'conv')
+        """k×k convolution without bias, padding SAME."""
+        self.specs[f"{name}/kernel"] = ParameterSpec((size, size, x.shape[-1], out), "conv")
         rows, columns = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
         return tf.zeros([x.shape[0], rows, columns, out])
 
     def batch_norm(self, name, x):
-        self.specs[f'{name}/gamma'] = ParameterSpec((x.shape[-1],), 'scale')
-        self.specs[f'{name}/beta'] = ParameterSpec((x.shape[-1],), 'offset')
+        """Batch normalisation over [B,H,W]."""
+        self.specs[f"{name}/gamma"] = ParameterSpec((x.shape[-1],), "scale")
+        self.specs[f"{name}/beta"] = ParameterSpec((x.shape[-1],), "offset")
         return x
 
     def dense(self, name, x, out):
-        self.specs[f'{name}/kernel'] = ParameterSpec((x.shape[-1], out), 'dense')
-        self.specs[f'{name}/bias'] = ParameterSpec((out,), 'bias')
+        """Product with the kernel, plus bias: [B,out]."""
+        self.specs[f"{name}/kernel"] = ParameterSpec((x.shape[-1], out), "dense")
+        self.specs[f"{name}/bias"] = ParameterSpec((out,), "bias")
         return tf.zeros([x.shape[0], out])
 
     @property
     def parameters_dtype(self):
+        """Dtype of the weights, and of the logits."""
         return tf.float32
 
 
@@ -170,7 +197,7 @@ def normalize(x, gamma, beta):
     """Batch normalisation with the batch's own statistics.
 
     Args: x [B,H,W,C] float32, bfloat16 or float64; gamma, beta [C].
-    Returns: y like x; batch mean [C]; unbiased batch variance [C] (what moving averages take); what the gradient reuses.
+    Returns: y like x; batch mean [C]; unbiased batch variance [C] (for moving averages); what the gradient reuses.
     """
     if x.dtype == tf.float64:  # the fused kernel knows no float64, which the oracle tests need
         mean, variance = tf.nn.moments(x, [0, 1, 2])
@@ -192,6 +219,12 @@ def normalize_gradient(upstream, x, gamma, reserve):
         centred = upstream - tf.reduce_mean(upstream, [0, 1, 2]) - unit * tf.reduce_mean(upstream * unit, [0, 1, 2])
         return gamma * inverse * centred
     return tf.raw_ops.FusedBatchNormGradV3(
-        y_backprop=upstream, x=x, scale=gamma, reserve_space_1=reserve[0], reserve_space_2=reserve[1],
-        reserve_space_3=reserve[2], epsilon=EPSILON, is_training=True,
+        y_backprop=upstream,
+        x=x,
+        scale=gamma,
+        reserve_space_1=reserve[0],
+        reserve_space_2=reserve[1],
+        reserve_space_3=reserve[2],
+        epsilon=EPSILON,
+        is_training=True,
     ).x_backprop

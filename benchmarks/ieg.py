@@ -1,0 +1,191 @@
+"""Time of a training step of each method, as a ratio to plain training in the same run: `make bench-ieg`.
+
+Steps of all methods take turns, so that whatever else the machine does hits them alike. Data are random images: the
+time of a step does not depend on what they show. Every method runs in a process of its own that steps on command,
+because memory that one frees another would re-use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from reproduce.record import atomic_write
+
+ROOT = Path(__file__).resolve().parent.parent
+METHODS = ("supervised", "l2r", "ieg")
+# Seconds a step of the authors' programs takes: TensorFlow 2.15, resnet29, batch 100, two CPU cores.
+ORIGINAL = {"supervised": 0.375, "l2r": 1.63, "ieg": 3.66}
+
+
+def worker(method: str, network: str, batch_size: int, precision: str) -> None:
+    """Takes one training step for every line on standard input and answers with its seconds and the peak memory."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import numpy as np
+    import tensorflow as tf
+
+    from ieg.evaluation import distribute
+    from ieg.methods import METHODS as STEPS
+    from ieg.methods.step import Settings
+    from ieg.networks import build_network
+    from ieg.state import TrainState
+    from ieg.train_step import TrainStep
+
+    network_ = build_network(network, 10, dtype=tf.as_dtype(precision))
+    strategy = tf.distribute.get_strategy()
+    step = TrainStep(
+        strategy, network_, STEPS[method], Settings(), TrainState(network_, 0), momentum=0.9, ema_first=method != "ieg"
+    )
+    generator = np.random.default_rng(0)
+    batch = random_batch(generator, method, batch_size)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        logs = step(distribute(strategy, batch), tf.constant(0.01), tf.constant(0.9))
+        logs["weights"].numpy()
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak}), flush=True)
+
+
+def random_batch(generator, method: str, size: int) -> dict:
+    """What the batch source hands to a step, with random content."""
+    import numpy as np
+
+    def images():
+        return generator.uniform(-1, 1, (size, 32, 32, 3)).astype(np.float32)
+
+    def labels():
+        return generator.integers(0, 10, size, dtype=np.int32)
+
+    batch = {"images": images(), "labels": labels()}
+    if method != "supervised":
+        batch |= {"probe_images": images(), "probe_labels": labels()}
+    if method == "ieg":
+        batch |= {
+            "strong_images": images(),
+            "probe_choice": generator.integers(0, size, size, dtype=np.int32),
+            "partner": generator.permutation(3 * size).astype(np.int32),
+            "uniform": generator.random(3 * size, dtype=np.float32),
+        }
+    return batch
+
+
+def measure(variants: list[tuple[str, str]], network: str, batch_size: int, steps: int, warmup: int) -> dict:
+    """{(method, precision): [answers of `steps` steps]}, the variants taking turns."""
+    command = [sys.executable, "-m", "benchmarks.ieg", "--network_name", network, "--batch_size", str(batch_size)]
+    workers = {
+        (method, precision): subprocess.Popen(
+            [*command, "--worker", method, "--precision", precision],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for method, precision in variants
+    }  # fmt: skip
+    answers: dict = {variant: [] for variant in variants}
+    try:
+        for turn in range(-warmup, steps):
+            for variant, process in workers.items():
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+                if not line:
+                    raise RuntimeError(f"the process of {variant} ended with {process.wait()}; its message is above")
+                if turn >= 0:
+                    answers[variant].append(json.loads(line))
+            print(f"\rturn {turn + 1} of {steps}", end="", file=sys.stderr, flush=True)
+    finally:
+        for process in workers.values():
+            process.terminate()
+            process.wait()
+    print(file=sys.stderr)
+    return answers
+
+
+def summarize(answers: dict, compared: bool) -> list[dict]:
+    """One row a variant; ratios are medians of the turn-by-turn ratio to supervised in float32."""
+    rows = []
+    base = [answer["seconds"] for answer in answers["supervised", "float32"]]
+    for (method, precision), own in answers.items():
+        seconds = [answer["seconds"] for answer in own]
+        low, middle, high = statistics.quantiles(seconds, n=4)
+        ratios = [a / b for a, b in zip(seconds, base, strict=True)]
+        row = {
+            "method": method,
+            "precision": precision,
+            "steps": len(seconds),
+            "median_seconds": round(middle, 4),
+            "interquartile_seconds": [round(low, 4), round(high, 4)],
+            "ratio_to_supervised": round(statistics.median(ratios), 3),
+            "peak_memory_bytes": own[-1]["peak_memory_bytes"],
+        }
+        if compared:
+            row["original_seconds"] = ORIGINAL[method]
+            row["speed_against_original"] = round(ORIGINAL[method] / middle, 3)
+        rows.append(row)
+    return rows
+
+
+def augmentation(seconds: float) -> dict[str, float]:
+    """Images a second and core, by kind."""
+    from ieg.augmentation.throughput import KINDS, images_per_second
+
+    return {kind: round(images_per_second(kind, seconds)) for kind in KINDS}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints the measurements, and with --out keeps them as JSON."""
+    parser = argparse.ArgumentParser(description="Time of a training step of each method, beside plain training.")
+    parser.add_argument("--network_name", default="resnet29")
+    parser.add_argument("--batch_size", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant (default 20)")
+    parser.add_argument("--warmup", type=int, default=3, help="steps before, not counted (default 3)")
+    parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/ieg.json")
+    parser.add_argument("--worker", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.worker:
+        worker(options.worker, options.network_name, options.batch_size, options.precision)
+        return 0
+    if options.steps < 2 or options.warmup < 1:
+        parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")
+    variants = [(method, precision) for precision in ("float32", "bfloat16") for method in METHODS]
+    answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
+    rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))
+    report = {
+        "date": datetime.date.today().isoformat(),
+        "command": "python -m benchmarks.ieg " + " ".join(sys.argv[1:] if argv is None else argv),
+        "hardware": f"{os.cpu_count()} cores, {processor()}",
+        "network": options.network_name,
+        "batch_size": options.batch_size,
+        "steps": rows,
+        "augmentation_images_per_second_and_core": augmentation(3.0),
+    }
+    for row in rows:
+        print(json.dumps(row))
+    print(json.dumps(report["augmentation_images_per_second_and_core"]))
+    if options.out:
+        atomic_write(options.out, json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+def processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
