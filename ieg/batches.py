@@ -110,6 +110,7 @@ def prefetch(
         try:
             for step in range(start, stop):
                 pending.append(pool.submit(source.batch, step))
+                # DEVIATION: a batch that fails ends the run; the authors' pipelines drop it without a word.
                 if len(pending) > depth:
                     yield pending.popleft().result()
             while pending:

@@ -33,6 +33,7 @@ def probe_gradient(network, ahead, images, targets):
     with tf.GradientTape() as tape:
         tape.watch(ahead)
         logits, _ = network.logits(ahead, images)  # [B,C]
+        # DEVIATION: this L2 is the network's own (resnet29: kernels only); what the authors' covers is not certain.
         loss = tf.reduce_mean(cross_entropy(targets, logits)) + l2_loss(network, ahead)
     return tape.gradient(loss, ahead), loss, logits
 

@@ -9,4 +9,5 @@ import numpy as np
 
 def generator(seed: int, purpose: str, *key: int) -> np.random.Generator:
     """The generator of (seed, purpose, key…), e.g. (12345, 'weak', step). Equal arguments give equal draws."""
+    # DEVIATION: the authors use numpy's and Python's global generators and never seed Python's.
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *key])))

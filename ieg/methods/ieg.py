@@ -80,6 +80,7 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
     weights = meta_weights(
         lookahead.weight_gradient(blend(settings.grad_eps_init, label_tangent, guess_tangent), alpha)
     )  # [B]
+    # DEVIATION: an ablation the authors' program has no flag for; λ stays λ₀.
     if not settings.meta_relabel:
         return (
             weights,
@@ -122,6 +123,7 @@ def mixup_part(network, parameters, batch, guesses, settings):
         tape.watch(parameters)
         logits, _ = network.logits(parameters, mixed_images)  # [K·B,C]
         blocks = mixup_losses(logits, mixed_targets, len(images))  # [K]
+        # DEVIATION: --ce_factor=0 removes this term only; the authors' program crashes.
         loss = settings.ce_factor * tf.reduce_mean(blocks[-2:])
         if settings.probe_mixing:
             loss += blocks[0]

@@ -24,6 +24,7 @@ def l2r_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         tape.watch(parameters)
         logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
 
+    # DEVIATION: all layers, as in the published baseline; the last release's default is the classifier only.
     ahead = lookahead.one_step_ahead(parameters, momentum, decay, settings.meta_stepsize, meta_momentum=0.0)
     v, probe_loss, probe_logits = lookahead.probe_gradient(
         network, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
