@@ -171,10 +171,6 @@ def check_values(flags: Flags) -> None:
         raise UsageError(
             f"--no_meta_relabel, --no_mixup and --no_probe_mixing are switches of ieg, not of --method={flags.method}"
         )
-    if flags.no_mixup and flags.no_probe_mixing:
-        raise UsageError(
-            "--no_probe_mixing says how MixUp is done, and --no_mixup that it is not done: give one of them"
-        )
 
 
 def at_least(flags: Flags, bound: float, *names: str) -> None:
@@ -195,8 +191,13 @@ def numbers(name: str, text: str) -> list[float]:
     return values
 
 
+ONLY_IEG = {"meta_momentum", "grad_eps_init", "ce_factor", "consistency_factor", "aug_type"}
+IDLE = {"supervised": ONLY_IEG | {"meta_stepsize"}, "l2r": ONLY_IEG, "ieg": {"label_smoothing"}}
+
+
 def without_effect(flags: Flags) -> list[str]:
     """Flags that were given and change nothing in this run."""
-    given = {field.name for field in dataclasses.fields(Flags) if getattr(flags, field.name) != field.default}
-    idle = {field.name for field in dataclasses.fields(Flags) if field.metadata["group"] in ("no effect", "later")}
-    return sorted(given & (idle - {"meta_partial_level"}))
+    fields = dataclasses.fields(Flags)
+    given = {field.name for field in fields if getattr(flags, field.name) != field.default}
+    idle = {field.name for field in fields if field.metadata["group"] in ("no effect", "later")}
+    return sorted(given & (idle | IDLE[flags.method]))

@@ -26,5 +26,5 @@ def meta_relabel(gradient):
 
 def blend_labels(share, labels, guesses):
     """λ_i·onehot(y_i) + (1 − λ_i)·q_i. Args: share λ, a number or [B]; labels, guesses [B,C]. Returns: [B,C]."""
-    share = tf.reshape(tf.cast(share, labels.dtype), [-1, 1])
+    share = tf.reshape(tf.convert_to_tensor(share, labels.dtype), [-1, 1])
     return share * labels + (1 - share) * guesses

@@ -84,7 +84,7 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
     if not settings.meta_relabel:
         return (
             weights,
-            tf.fill([labels.shape[0]], tf.cast(settings.grad_eps_init, weights.dtype)),
+            tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype)),
             probe_loss,
             probe_logits,
         )
