@@ -34,7 +34,10 @@ def grid(table: Table, runs: list[Run], separator: str = "<br>") -> tuple[list[s
 
 def markdown(table: Table, runs: list[Run]) -> str:
     """The table with its caption."""
-    note = "Ours: mean ± sample standard deviation (n - 1) over seeds; accuracy at the last cycle end, not the best on test."
+    note = (
+        "Ours: mean ± sample standard deviation (n - 1) over seeds; accuracy at the last cycle end, "
+        "never the best on test."
+    )
     return f"### {table.title}\n\n{markdown_table(*grid(table, runs))}\n{note}\n"
 
 

@@ -11,7 +11,10 @@ from ieg.errors import UsageError
 
 def make(step):
     random = np.random.default_rng(step)
-    arrays = {"parameters:a/kernel": random.normal(size=(30, 40)).astype(np.float32), "example_weights": np.full(3, np.nan)}
+    arrays = {
+        "parameters:a/kernel": random.normal(size=(30, 40)).astype(np.float32),
+        "example_weights": np.full(3, np.nan),
+    }
     return Checkpoint(step, arrays, {"tally": {"loss/net": [0.1 + step, 3]}, "scores": {}})
 
 

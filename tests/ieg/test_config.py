@@ -21,7 +21,15 @@ AUTHORS = {  # names and defaults of the authors' program
     "clip_meta_weight": False, "moving_weight_gamma": 0, "meta_moving_end_epoch": 0, "verbose_finer_log": False,
     "post_batch_mode_autoaug": False,
 }  # fmt: skip
-NAMES = {"checkpoint_path", "dataset_dir", "tpu", "pretrained_ckpt", "meta_partial_level", "exp_path_pattern", "xm_exp_id"}
+NAMES = {
+    "checkpoint_path",
+    "dataset_dir",
+    "tpu",
+    "pretrained_ckpt",
+    "meta_partial_level",
+    "exp_path_pattern",
+    "xm_exp_id",
+}
 
 
 def config(*arguments, replicas=1):
@@ -35,7 +43,9 @@ def test_names_and_defaults_of_the_authors():
 
 
 def test_forms_of_flags():
-    flags = parse_flags(["--batch-size", "4", "--nouse_ema", "--use_mixup=False", "--deterministic", "--decay-rate=1e-2"])
+    flags = parse_flags(
+        ["--batch-size", "4", "--nouse_ema", "--use_mixup=False", "--deterministic", "--decay-rate=1e-2"]
+    )
     assert (flags.batch_size, flags.use_ema, flags.use_mixup, flags.deterministic) == (4, False, False, True)
     assert flags.decay_rate == 0.01
     assert parse_flags(["--checkpoint_path=some-folder"]).checkpoint_path == "some-folder"
@@ -125,7 +135,13 @@ def test_schedules_by_flags():
 
 def test_run_folders_differ_by_what_decides_the_numbers():
     base = run_folder(config("--checkpoint_path=x"))
-    for other in (["--method=l2r"], ["--seed=1"], ["--learning_rate=0.2"], ["--precision=bfloat16"], ["--dataset=cifar10"]):
+    for other in (
+        ["--method=l2r"],
+        ["--seed=1"],
+        ["--learning_rate=0.2"],
+        ["--precision=bfloat16"],
+        ["--dataset=cifar10"],
+    ):
         assert run_folder(config("--checkpoint_path=x", *other)) != base
     same = ["--mode=evaluation", "--dataset_dir=y", "--workers=3", "--save_minutes=1", "--allow_unverified"]
     assert run_folder(config("--checkpoint_path=x", *same)) == base
@@ -134,9 +150,11 @@ def test_run_folders_differ_by_what_decides_the_numbers():
 
 
 def test_every_flag_either_decides_numbers_or_is_listed_as_not():
-    assert NOT_IDENTITY <= {field.name for field in dataclasses.fields(Flags)}
+    assert {field.name for field in dataclasses.fields(Flags)} >= NOT_IDENTITY
     record = config().record()
-    assert {field.name for field in dataclasses.fields(Flags)} == NOT_IDENTITY | {k for k in record if "resolved" not in k}
+    assert {field.name for field in dataclasses.fields(Flags)} == NOT_IDENTITY | {
+        k for k in record if "resolved" not in k
+    }
 
 
 def test_flags_without_effect_are_named():

@@ -35,7 +35,9 @@ def test_golden_ieg():
     assert float(result.losses["meta"]) == pytest.approx(1.2208323, abs=1e-6)
     assert float(result.losses["net"]) == pytest.approx((1.422292 + 1.4782623) / 2, abs=1e-6)
     assert float(result.losses["consistency"]) == pytest.approx(4.3406034, abs=5e-6)
-    guesses = guess_label(network.logits(parameters, batch["images"])[0], network.logits(parameters, batch["strong_images"])[0])
+    guesses = guess_label(
+        network.logits(parameters, batch["images"])[0], network.logits(parameters, batch["strong_images"])[0]
+    )
     # λ = [0, 1, 1, 1]: the first example is taught its guess
     np.testing.assert_array_equal(result.recovered, [int(tf.argmax(guesses[0])), 1, 2, 0])
     assert float(result.extra["labels/kept"]) == 0.75
@@ -142,9 +144,13 @@ def test_ieg_weights_and_shares_equal_reverse_over_reverse_and_finite_difference
         tape.watch((weights, shares))
         loss = probe_loss(problem, settings, weights, shares)
     of_weights, of_shares = (gradient.numpy() for gradient in tape.gradient(loss, (weights, shares)))
-    numeric = central_differences(lambda w: float(probe_loss(problem, settings, tf.constant(w), shares)), weights.numpy())
+    numeric = central_differences(
+        lambda w: float(probe_loss(problem, settings, tf.constant(w), shares)), weights.numpy()
+    )
     np.testing.assert_allclose(numeric, of_weights, rtol=1e-5, atol=1e-8)
-    numeric = central_differences(lambda s: float(probe_loss(problem, settings, weights, tf.constant(s))), shares.numpy())
+    numeric = central_differences(
+        lambda s: float(probe_loss(problem, settings, weights, tf.constant(s))), shares.numpy()
+    )
     np.testing.assert_allclose(numeric, of_shares, rtol=1e-5, atol=1e-8)
 
     seen = {}

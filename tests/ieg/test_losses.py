@@ -101,7 +101,9 @@ def test_values_equal_slow_loops(pair):
     a, b = pair
     np.testing.assert_allclose(logit_norm(tf.constant(a)), slow_logit_norm(a), rtol=1e-12)
     for temperature in (0.5, 1.0):
-        np.testing.assert_allclose(guess_label(a, tf.constant(b), temperature), slow_guess(a, b, temperature), rtol=1e-10)
+        np.testing.assert_allclose(
+            guess_label(a, tf.constant(b), temperature), slow_guess(a, b, temperature), rtol=1e-10
+        )
     targets = softmax(b)
     np.testing.assert_allclose(cross_entropy(targets, tf.constant(a)), slow_cross_entropy(targets, a), rtol=1e-12)
     assert float(kl_consistency(tf.constant(a), tf.constant(b))) == pytest.approx(slow_kl(a, b), rel=1e-12)
@@ -123,7 +125,9 @@ def test_gradients_equal_finite_differences_of_slow_loops(pair, place):
     np.testing.assert_allclose(tape_gradient(ours, pair[place]), expected, rtol=1e-5, atol=1e-8)
     if place == 1:
         expected = numeric_gradient(lambda x: slow_kl(a, x), b)
-        np.testing.assert_allclose(tape_gradient(lambda x: kl_consistency(tf.constant(a), x), b), expected, rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(
+            tape_gradient(lambda x: kl_consistency(tf.constant(a), x), b), expected, rtol=1e-5, atol=1e-8
+        )
 
 
 def test_cross_entropy_gradients(pair):
@@ -143,7 +147,9 @@ def test_mixup_losses_norm_each_block_apart():
     logits[2:4] *= 10
 
     def slow(x):
-        return np.array([slow_cross_entropy(targets[i : i + 2], slow_logit_norm(x[i : i + 2])).mean() for i in (0, 2, 4)])
+        return np.array(
+            [slow_cross_entropy(targets[i : i + 2], slow_logit_norm(x[i : i + 2])).mean() for i in (0, 2, 4)]
+        )
 
     np.testing.assert_allclose(mixup_losses(tf.constant(logits), tf.constant(targets), 3), slow(logits), rtol=1e-10)
     factor = np.array([1, 2.5, 2.5])
@@ -152,7 +158,9 @@ def test_mixup_losses_norm_each_block_apart():
 
 
 def test_meta_weights_keep_what_helps():
-    np.testing.assert_allclose(meta_weights(tf.constant([-3.0, 1.0, -1.0, 0.0])), [3 / 4.00001, 0, 1 / 4.00001, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        meta_weights(tf.constant([-3.0, 1.0, -1.0, 0.0])), [3 / 4.00001, 0, 1 / 4.00001, 0], rtol=1e-6
+    )
     np.testing.assert_array_equal(meta_weights(tf.constant([1.0, 2.0])), [0, 0])
     np.testing.assert_array_equal(meta_relabel(tf.constant([-1e-9, 0.0, 2.0])), [1, 0, 0])
     blended = blend_labels(tf.constant([1.0, 0.25]), tf.constant([[1.0, 0], [1, 0]]), tf.constant([[0.5, 0.5], [0, 1]]))

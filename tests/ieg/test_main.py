@@ -122,7 +122,13 @@ def test_kill_9_and_the_same_command_give_the_same_bits(finished, tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    arguments = [*SMALL, "--max_iteration=100000", "--method=supervised", f"--checkpoint_path={tmp_path}", "--eval_freq=10"]
+    arguments = [
+        *SMALL,
+        "--max_iteration=100000",
+        "--method=supervised",
+        f"--checkpoint_path={tmp_path}",
+        "--eval_freq=10",
+    ]
     process = start(*arguments)
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not any(tmp_path.glob("*/checkpoint_*.npz")):

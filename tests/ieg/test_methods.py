@@ -146,7 +146,7 @@ def test_moving_averages_take_the_pass_on_plain_images(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_process_updates_as_the_formulas_say(method):
-    """Momentum with a changing rate, EMA before (supervised, l2r) or after (ieg) the update; moving averages 0.9 / 0.1."""
+    """Momentum with a changing rate, EMA before (supervised, l2r) or after (ieg) the update."""
     network, _, _, batch = toy_problem()
     batch |= {"probe_choice": tf.range(4), "partner": tf.range(11, -1, -1), "uniform": tf.linspace(0.1, 0.9, 12)}
     network = type(network)("toy", 3, linear, 0.01, False, {"dense": lambda shape, _: tf.ones(shape) / 7}, image_size=2)

@@ -62,7 +62,9 @@ def test_architecture_oracle(name):
     assert float(loss) == pytest.approx(entropy, abs=2e-5)
     assert float(l2_loss(network, parameters)) == pytest.approx(decay, rel=1e-5)
     if norm:
-        assert float(tf.linalg.global_norm(list(tape.gradient(loss, parameters).values()))) == pytest.approx(norm, rel=1e-4)
+        assert float(tf.linalg.global_norm(list(tape.gradient(loss, parameters).values()))) == pytest.approx(
+            norm, rel=1e-4
+        )
     moving = {bn: (tf.zeros(width), tf.ones(width)) for bn, width in network.batch_norms.items()}
     predicted = network.predict(parameters, moving, images)
     np.testing.assert_allclose(predicted[0], np.array(evaluation.split(), float), rtol=2e-5, atol=2e-4)

@@ -25,8 +25,8 @@ GOLDEN_REAL = [
      "41546 26082 32067 23189 2811", 2422708430, "4125 1573 8592 5117 5843"),
     (0, "uniform", 0.8, 0, 50000, 0.72022, "46729 46561 25696 39049 34752", "7 6 6 1 4 2 7 5", 2911506209, 95620353,
      "", 0, "5936 5588 8465 3682 1058"),
-    (0, "asymmetric", 0.4, 100, 49900, 0.20018, "12409 24536 7700 4018 12414", "0 7 0 0 0 6 0 3", 3289220075, 1750468749,
-     "12178 7915 42889 48409 8233", 3575510666, "818 7903 3148 8253 4070"),
+    (0, "asymmetric", 0.4, 100, 49900, 0.20018, "12409 24536 7700 4018 12414", "0 7 0 0 0 6 0 3", 3289220075,
+     1750468749, "12178 7915 42889 48409 8233", 3575510666, "818 7903 3148 8253 4070"),
 ]  # fmt: skip
 
 
@@ -45,7 +45,11 @@ def check(labels, num_classes, golden):
     assert np.mean(split.train_labels != split.true_labels) == pytest.approx(error, abs=5e-6)
     assert split.train_index[:5].tolist() == numbers(train)
     assert split.train_labels[:8].tolist() == numbers(noisy)
-    assert (crc(split.train_index), crc(split.train_labels), crc(split.probe_index)) == (crc_train, crc_noisy, crc_probe)
+    assert (crc(split.train_index), crc(split.train_labels), crc(split.probe_index)) == (
+        crc_train,
+        crc_noisy,
+        crc_probe,
+    )
     assert split.probe_index[:5].tolist() == numbers(probes)
     assert split.test_index[:5].tolist() == numbers(test)
 

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import collections
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BUILD = Path(__file__).resolve().parents[2] / "environments" / "build.py"
+EMPTY_LOCK = "# nothing to install\n"
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """environments/build.py with locks that install nothing, so that an environment takes a moment."""
+    spec = importlib.util.spec_from_file_location("environment_build", BUILD)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "environments").mkdir()
+    for name in ("bootstrap", "tensorflow-cpu", "tensorflow-gpu", "pytorch"):
+        (tmp_path / "environments" / f"{name}.txt").write_text(EMPTY_LOCK)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "has_gpu", lambda: False)
+    previous = signal.getsignal(signal.SIGTERM)
+    yield module
+    signal.signal(signal.SIGTERM, previous)
+
+
+def run(build: ModuleType, home: Path, name: str = "tensorflow") -> int:
+    return build.main([name, "--home", str(home)])
+
+
+def test_built_once_and_again_only_when_the_lock_changed(
+    build: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "a home"
+    assert run(build, home) == 0
+    python = home / "tensorflow" / "bin" / "python"
+    stamp = (home / "tensorflow" / "lock.sha256").read_text()
+    assert subprocess.run([python, "-c", "import sys; assert sys.prefix != sys.base_prefix"]).returncode == 0
+    assert "built" in capsys.readouterr().out
+    (home / "tensorflow" / "mark").touch()
+    assert run(build, home) == 0
+    assert capsys.readouterr().out == ""
+    assert (home / "tensorflow" / "mark").exists()
+    (tmp_path / "environments" / "tensorflow-cpu.txt").write_text(EMPTY_LOCK + "# changed\n")
+    assert run(build, home) == 0
+    assert not (home / "tensorflow" / "mark").exists()
+    assert (home / "tensorflow" / "lock.sha256").read_text() != stamp
+
+
+def test_one_without_a_stamp_or_with_a_dead_python_is_built_again(build: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "half").touch()
+    assert run(build, tmp_path) == 0
+    assert not (tmp_path / "tensorflow" / "half").exists()
+    (tmp_path / "tensorflow" / "bin" / "python").unlink()
+    assert run(build, tmp_path) == 0
+    assert (tmp_path / "tensorflow" / "bin" / "python").exists()
+
+
+def test_the_gpu_lock_where_there_is_a_gpu(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build.lock_name("tensorflow") == "tensorflow-cpu"
+    monkeypatch.setattr(build, "has_gpu", lambda: True)
+    assert build.lock_name("tensorflow") == "tensorflow-gpu"
+    assert build.lock_name("pytorch") == "pytorch"
+
+
+def test_no_network_is_one_sentence_and_leaves_nothing(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    lock = tmp_path / "environments" / "bootstrap.txt"
+    lock.write_text("wheel==0.48.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    assert run(build, tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no network: pip could not fetch what tensorflow-cpu.txt names.")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "tensorflow").exists()
+    assert "127.0.0.1" in (tmp_path / "tensorflow.log").read_text()
+
+
+def test_a_full_disk_is_told_before_and_during(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = collections.namedtuple("usage", "total used free")
+    with monkeypatch.context() as patch:
+        patch.setattr(build.shutil, "disk_usage", lambda _: usage(10**10, 9 * 10**9, 10**9))
+        assert run(build, tmp_path) == 2
+    assert "not enough disk" in (error := capsys.readouterr().err)
+    assert "1.0 GB free and the environment needs about 3.5 GB" in error
+
+    def full(command: list[str], log: object, packages: int) -> None:
+        (tmp_path / "tensorflow").mkdir()
+        log.write("ERROR: Could not install packages: [Errno 28] No space left on device\n")  # type: ignore[attr-defined]
+        log.flush()  # type: ignore[attr-defined]
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(build, "run", full)
+    assert run(build, tmp_path) == 2
+    assert "the disk filled up" in capsys.readouterr().err
+    assert not (tmp_path / "tensorflow").exists()
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "purge"),
+        ("error: something new\n", "could not be installed: error: something new"),
+    ],
+)
+def test_other_failures(build: ModuleType, tmp_path: Path, log: str, message: str) -> None:
+    (tmp_path / "log").write_text(log)
+    assert message in build.explain(subprocess.CalledProcessError(1, ["pip"]), tmp_path / "log", "x.txt", 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_leaves_nothing_half_built(build: ModuleType, tmp_path: Path, number: int) -> None:
+    (tmp_path / "environments" / "build.py").write_text(BUILD.read_text())
+    command = [sys.executable, str(tmp_path / "environments/build.py"), "pytorch", "--home", str(tmp_path / "home")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "home" / "pytorch").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        process.send_signal(number)
+        _, error = process.communicate()
+    assert process.returncode == 130
+    assert "nothing half-built" in error
+    assert not (tmp_path / "home" / "pytorch").exists()
+
+
+def test_an_unknown_environment_is_named(build: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(build, tmp_path, "jax") == 2
+    assert "no environment 'jax'; there are: tensorflow, pytorch" in capsys.readouterr().err
+
+
+def test_an_older_python_could_read_the_builder() -> None:
+    import ast
+
+    ast.parse(BUILD.read_text(), feature_version=(3, 6))

@@ -1,0 +1,74 @@
+"""Stands in for a sub-project in the runner's tests: takes its flags, leaves a run folder, trains nothing."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import signal
+import sys
+import time
+from pathlib import Path
+
+from reproduce.record import RunRecord, atomic_path, read_metrics
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser()
+    for name in ("dataset", "checkpoint_path", "network_name", "probe_dataset_hold_ratio", "method"):
+        parser.add_argument(f"--{name}", default="none")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max_iteration", type=int, default=4)
+    parser.add_argument("--step_seconds", type=float, default=0.0)
+    parser.add_argument("--fail_seed", type=int, default=-1)
+    flags = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if flags.seed == flags.fail_seed:
+        print("about to fail\nerror: this seed is meant to fail", file=sys.stderr)
+        return 3
+    folder = Path(flags.checkpoint_path) / flags.dataset / flags.method
+    config = {name: value for name, value in vars(flags).items() if name != "checkpoint_path"}
+    record = RunRecord(
+        folder,
+        sub_project="ieg",
+        command=["python", "-m", "tests.reproduce.fake_program", *argv],
+        config=config,
+        seed=flags.seed,
+        dataset={"name": flags.dataset.split("_")[0], "version": "1", "fingerprint": "0" * 64},
+        device="cpu",
+        world_size=1,
+        libraries={},
+    )
+    start = int(read_metrics(folder)[-1]["step"]) if (folder / "metrics.jsonl").exists() else 0
+    record.begin(start)
+    try:
+        for step in range(start + 1, flags.max_iteration + 1):
+            time.sleep(flags.step_seconds)
+            values = {"acc/ema_eval": accuracy(flags.method, flags.seed, step)}
+            record.log(step, step / 2, {**values, "weights/clean": 1 + step / 10, "weights/noisy": 1 - step / 10})
+    except KeyboardInterrupt:
+        record.interrupted()
+        return 130
+    write_weights(folder / "example_weights.npz", flags.seed)
+    final = accuracy(flags.method, flags.seed, flags.max_iteration)
+    record.finish({"accuracy": final}, flags.max_iteration, {"accuracy": {"value": 0.999, "step": 1}})
+    return 0
+
+
+def accuracy(method: str, seed: int, step: int) -> float:
+    """A number that depends on nothing else."""
+    return round(0.5 + int(hashlib.sha256(f"{method} {seed} {step}".encode()).hexdigest()[:4], 16) / 0x40000, 4)
+
+
+def write_weights(path: Path, seed: int) -> None:
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    clean = generator.random(200) < 0.3
+    weight = np.where(clean, 1.5, 0.7) * generator.random(200)
+    weight[:3] = np.nan
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, weight=weight.astype(np.float32), is_clean=clean)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reproduce.cells import DEMO, PUBLISHED, Cell, load_tables, select
+from reproduce.errors import ReproduceError
+
+TABLES = load_tables()
+ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]
+NUMBERS = yaml.safe_load(PUBLISHED.read_text())["ieg"]
+SECTIONS = {
+    "ieg-cifar10": NUMBERS["uniform_noise"]["cifar10"],
+    "ieg-cifar100": NUMBERS["uniform_noise"]["cifar100"],
+    "ieg-ablation": NUMBERS["ablation_cifar100"],
+}
+
+
+def cell(name: str) -> Cell:
+    return next(cell for cell in ALL_CELLS if cell.id == name)
+
+
+def test_golden_commands() -> None:
+    folder = Path("runs/x")
+    assert " ".join(cell("ieg-cifar100-wrn28-10-10-0.8").command(12345, folder)) == (
+        "python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --probe_dataset_hold_ratio=0.02"
+        " --checkpoint_path=runs/x --seed=12345"
+    )
+    assert " ".join(cell("ieg-cifar10-l2r-0").command(1, folder)) == (
+        "python -m ieg.main --dataset=cifar10 --network_name=wrn28-10 --probe_dataset_hold_ratio=0.02 --method=l2r"
+        " --checkpoint_path=runs/x --seed=1"
+    )
+    assert " ".join(cell("ieg-ablation-row1-0.4").command(1, folder)) == (
+        "python -m ieg.main --dataset=cifar100_uniform_0.4 --network_name=wrn28-10 --probe_dataset_hold_ratio=0.02"
+        " --no_meta_relabel --consistency_factor=0 --no_mixup --no_probe_mixing --checkpoint_path=runs/x --seed=1"
+    )
+
+
+@pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: cell.id)
+def test_every_published_number_is_that_of_its_row_and_column(cell: Cell) -> None:
+    entry = SECTIONS[cell.table][cell.row][cell.column]
+    assert [cell.published, cell.published_std] == (entry if isinstance(entry, list) else [entry, None])
+    assert cell.source == "paper"
+
+
+@pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: cell.id)
+def test_the_command_says_what_row_and_column_say(cell: Cell) -> None:
+    words = re.findall(r"--dataset=(cifar100?)(?:_uniform_(\S+))?", " ".join(cell.command(0, Path())))
+    assert words == [(cell.data[0], cell.column if cell.column != "0" else "")]
+    per_class = re.search(r"(\d+)/class", cell.row)
+    if per_class:
+        classes = {"cifar10": 10, "cifar100": 100}[cell.data[0]]
+        assert float(cell.flags["probe_dataset_hold_ratio"]) * 50000 == pytest.approx(int(per_class[1]) * classes)
+    network = re.search(r"resnet29|wrn28-10", cell.row)
+    assert cell.flags["network_name"] == (network[0] if network else "wrn28-10")
+
+
+def test_all_rows_that_we_can_run_are_there() -> None:
+    for name in ("ieg-cifar10", "ieg-cifar100"):
+        assert set(TABLES[name].rows) == {row for row in SECTIONS[name] if row.startswith(("IEG", "L2R"))}
+        assert TABLES[name].columns == ("0", "0.2", "0.4", "0.8")
+        assert len(TABLES[name].cells) == 20
+    assert TABLES["ieg-ablation"].rows == tuple(SECTIONS["ieg-ablation"])[:8]
+
+
+def test_ids_are_unique_and_safe() -> None:
+    ids = [cell.id for cell in [*ALL_CELLS, *load_tables(DEMO)["demo"].cells]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in ids)
+
+
+def test_measured_cost_follows_from_the_measured_speed() -> None:
+    measured = cell("ieg-cifar10-resnet29-10-0.8").cost
+    assert measured.gpu_hours == pytest.approx(200000 / 4.0 / 3600, abs=0.05)
+    assert measured.basis.startswith("measured")
+    assert cell("ieg-cifar10-l2r-0.8").cost.basis == "estimated"
+
+
+def test_the_demo_takes_its_steps_from_its_flags() -> None:
+    demo = load_tables(DEMO)["demo"].cells
+    assert {cell.steps for cell in demo} == {demo[0].flags["max_iteration"]}
+    assert all(cell.published is None for cell in demo)
+
+
+def test_an_unknown_table_lists_those_there_are() -> None:
+    with pytest.raises(ReproduceError, match=r"'x'; there are: ieg-cifar10, ieg-cifar100"):
+        select(TABLES, "x")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: accuracy", "", "missing"),
+        ("seeds:", "sedes:", "seeds"),
+        ("cost: small", "cost: large", "large"),
+        ("rows:", "rows: [", "cells"),
+    ],
+)
+def test_a_wrong_cells_file_is_one_sentence(write_cells: Callable[..., Path], old: str, new: str, message: str) -> None:
+    path = write_cells()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ReproduceError, match=message):
+        load_tables(path)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reproduce.cells import ROOT, load_tables
+from reproduce.cli import main
+from reproduce.record import read_metrics, read_result
+from reproduce.runs import DONE, INTERRUPTED, runs_of
+
+WriteCells = Callable[..., Path]
+
+
+def arguments(command: str, cells: Path, *more: str) -> list[str]:
+    return [command, "--cells", str(cells), "--runs_dir", str(cells.parent / "a place" / "runs"), *more]
+
+
+def run(cells: Path, *more: str) -> int:
+    return main(arguments("run", cells, "--table", "small", "--force", *more))
+
+
+def states(cells: Path) -> list[str]:
+    return [
+        found.state for found in runs_of(load_tables(cells)["small"].cells, None, cells.parent / "a place" / "runs")
+    ]
+
+
+def test_dry_run_prints_commands_for_a_shell(write_cells: WriteCells, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = write_cells()
+    assert main(arguments("run", cells, "--table=small", "--dry-run", "--seeds", "7,8", "--data-dir", "/d d")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    words = shlex.split(lines[-1])
+    assert words[0] == "DATA_DIR=/d d"
+    assert words[2:4] == ["-m", "tests.reproduce.fake_program"]
+    folder = cells.parent / "a place" / "runs" / "ieg" / "small-a-0.8" / "seed_8"
+    assert words[4:] == ["--dataset=cifar10_uniform_0.8", "--method=ieg", f"--checkpoint_path={folder}", "--seed=8"]
+    assert not (cells.parent / "a place").exists()
+    subprocess.run(lines[-1], shell=True, check=True, cwd=ROOT)
+    assert len(list(folder.rglob("result.json"))) == 1
+
+
+def test_the_default_place_is_short_and_relative_to_the_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--table", "ieg-cifar100", "--dry_run", "--seeds=12345"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert " -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 " in line
+    assert "--checkpoint_path=runs/ieg/ieg-cifar100-l2r-0.8/seed_12345" in line
+
+
+def test_without_a_gpu_it_says_the_cost_and_stops(write_cells: WriteCells, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = write_cells()
+    assert main(arguments("run", cells, "--table", "small")) == 2
+    error = capsys.readouterr().err
+    assert "12 GPU-hours (estimated)" in error
+    assert "days" in error
+    assert "FORCE=1" in error
+    assert states(cells) == ["missing"] * 6
+
+
+def test_with_a_gpu_it_starts(write_cells: WriteCells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproduce.cli.gpus", lambda: ["0", "1"])
+    cells = write_cells()
+    assert main(arguments("run", cells, "--table", "small", "--seeds", "0")) == 0
+
+
+def test_run_does_what_is_missing_and_nothing_twice(
+    write_cells: WriteCells, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = write_cells()
+    assert run(cells, "--jobs", "3") == 0
+    assert states(cells) == [DONE] * 6
+    assert "6 runs to do, 0 of 6 not needed, 3 at a time" in capsys.readouterr().err
+    before = {path: path.stat().st_mtime_ns for path in cells.parent.rglob("result.json")}
+    assert run(cells) == 0
+    assert {path: path.stat().st_mtime_ns for path in cells.parent.rglob("result.json")} == before
+
+
+def test_a_failing_run_shows_its_end_and_does_not_stop_the_others(
+    write_cells: WriteCells, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = write_cells(fail_seed=1)
+    assert run(cells, "--jobs", "2") == 1
+    assert states(cells) == [DONE, "missing", DONE] * 2
+    error = capsys.readouterr().err
+    assert "FAILED: small-a-0.8 seed 1, exit code 3" in error
+    assert "    error: this seed is meant to fail" in error
+
+
+def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: WriteCells) -> None:
+    cells = write_cells(max_iteration=20, step_seconds=0.1)
+    words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "2")
+    process = subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 30
+    while len(list(cells.parent.rglob("metrics.jsonl"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on" in error
+    found = runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "a place" / "runs")
+    assert [one.state for one in found] == [INTERRUPTED] * 2
+    plan = subprocess.run(
+        [sys.executable, "-m", "reproduce", *arguments("plan", cells)], capture_output=True, text=True
+    )
+    assert "2 interrupted, 4 missing" in plan.stdout.replace("4 missing, 2 interrupted", "2 interrupted, 4 missing")
+    assert main(words) == 0
+    for record in (path.parent for path in cells.parent.rglob("result.json")):
+        assert [line["step"] for line in read_metrics(record)] == list(range(1, 21))
+        assert read_result(record)["finished"] is True
+
+
+def test_a_run_that_is_under_way_is_not_started_again(
+    write_cells: WriteCells, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = write_cells(max_iteration=30, step_seconds=0.1)
+    words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "2")
+    with subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        deadline = time.monotonic() + 30
+        while len(list(cells.parent.rglob("metrics.jsonl"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert main(arguments("plan", cells, "--seeds", "0")) == 0
+        assert "2 running" in capsys.readouterr().out
+        assert main(words) == 0
+        process.send_signal(signal.SIGINT)
+    assert len((cells.parent / "a place/runs/ieg/small-a-0/seed_0/log.txt").read_text().splitlines()) == 1
+
+
+def test_children_get_their_share_of_the_machine(write_cells: WriteCells) -> None:
+    from reproduce.local_engine import LocalEngine
+
+    environment = LocalEngine(2, ["4", "7"], Path("/d"))._environment(1)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "7"
+    assert environment["DATA_DIR"] == "/d"
+    share = str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert {environment[name] for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")} == {share}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--table", "nope"], "there is no table 'nope'"),
+        (["run", "--table", "ieg-cifar10", "--engine", "ray"], "'ray' comes with"),
+        (["run", "--table", "ieg-cifar10", "--seeds", "1,x"], "seeds are different integers"),
+        (["run", "--table", "ieg-cifar10", "--seeds", "1,1"], "seeds are different integers"),
+        (["run", "--table", "ieg-cifar10", "--jobs", "0"], "integer from 1 on"),
+        (["run"], "--table"),
+        (["fly"], "fly"),
+    ],
+)
+def test_mistakes_are_told_with_exit_code_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_tables_of_nothing_say_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["tables", "--table", "ieg-cifar100", "--runs_dir", str(tmp_path)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert text.count("not run") == 20
+    assert "paper 75.5 ± 0.2" in text
+    assert sorted(os.listdir(tmp_path / "tables")) == ["ieg-cifar100.csv", "ieg-cifar100.md", "ieg-cifar100.png"]

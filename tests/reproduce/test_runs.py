@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reproduce import paper_tables
+from reproduce.cells import Cell, load_tables
+from reproduce.record import read_result
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, RUNNING, progress, runs_of, state_of
+from tests.reproduce import fake_program
+
+
+@pytest.fixture
+def cell(write_cells: Callable[..., Path]) -> Cell:
+    return load_tables(write_cells(max_iteration=4))["small"].cells[1]
+
+
+def do(cell: Cell, seed: int, runs_dir: Path, *extra: str) -> Path:
+    """Run the fake program as the cell says; returns the folder of its record."""
+    words = cell.command(seed, cell.folder(seed, runs_dir))[3:]
+    assert fake_program.main([*words, *extra]) == 0
+    (result,) = cell.folder(seed, runs_dir).rglob("result.json")
+    return result.parent
+
+
+def edit(folder: Path, **fields: object) -> None:
+    path = folder / "result.json"
+    path.write_text(json.dumps({**read_result(folder), **fields}))
+
+
+def test_missing_then_done(cell: Cell, tmp_path: Path) -> None:
+    assert state_of(cell, 0, tmp_path).state == MISSING
+    record = do(cell, 0, tmp_path)
+    run = state_of(cell, 0, tmp_path)
+    assert run.state == DONE
+    assert run.record_folder == record
+    assert progress(run) == 4
+    assert state_of(cell, 1, tmp_path).state == MISSING
+
+
+def test_unfinished_is_interrupted(cell: Cell, tmp_path: Path) -> None:
+    edit(do(cell, 0, tmp_path), finished=False)
+    assert state_of(cell, 0, tmp_path).state == INTERRUPTED
+
+
+def test_a_run_that_another_process_holds_is_running(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = do(cell, 0, tmp_path)
+    monkeypatch.setattr("reproduce.runs.is_running", lambda folder: folder == record)
+    assert state_of(cell, 0, tmp_path).state == RUNNING
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"seed": 5}, "its seed is 5, not 0"),
+        ({"dataset": {"name": "cifar10-jpeg", "version": "1", "fingerprint": "f"}}, "cifar10-jpeg, not cifar10"),
+        ({"dataset": {"name": "digits", "version": "1", "fingerprint": "f"}}, "digits, not cifar10"),
+        ({"metrics": {"other": 1.0}}, "no metric accuracy"),
+        ({"schema_version": 7}, "schema_version = 7"),
+    ],
+)
+def test_what_is_not_the_cells_run_never_counts(
+    cell: Cell, tmp_path: Path, fields: dict[str, object], why: str
+) -> None:
+    edit_path = do(cell, 0, tmp_path)
+    path = edit_path / "result.json"
+    path.write_text(json.dumps({**read_result(edit_path), **fields}))
+    run = state_of(cell, 0, tmp_path)
+    assert run.state == FOREIGN
+    assert why in run.why
+    table = load_tables(tmp_path / "cells.yaml")["small"]
+    assert "n = 1" not in paper_tables.markdown(table, runs_of(table.cells, None, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["--dataset=cifar10_uniform_0.8", "--max_iteration=2"], "--max_iteration 2, the cell asks for 4"),
+        (["--dataset=cifar10_uniform_0.4", "--max_iteration=4"], "--dataset cifar10_uniform_0.4"),
+        (["--dataset=cifar10_uniform_0.8", "--max_iteration=4", "--extra"], "--extra true, the cell asks for none"),
+        (["--dataset=cifar10_uniform_0.8"], "--max_iteration left out"),
+    ],
+)
+def test_a_shortened_or_changed_command_never_counts(cell: Cell, tmp_path: Path, command: list[str], why: str) -> None:
+    edit(do(cell, 0, tmp_path), command=["python", "-m", "x", "--method=ieg", "--seed=0", *command])
+    run = state_of(cell, 0, tmp_path)
+    assert run.state == FOREIGN
+    assert why in run.why
+
+
+def test_the_form_of_flags_and_their_places_do_not_matter(cell: Cell, tmp_path: Path) -> None:
+    words = ["--max-iteration", "4.0", "--dataset", "cifar10_uniform_0.8", "--method=IEG", "--seed", "0"]
+    edit(do(cell, 0, tmp_path), command=["ieg/main.py", *words, "--dataset_dir=/elsewhere", "--run_dir", "x"])
+    assert state_of(cell, 0, tmp_path).state == DONE
+
+
+def test_a_paper_table_byte_for_byte(cell: Cell, tmp_path: Path) -> None:
+    table = load_tables(tmp_path / "cells.yaml")["small"]
+    for seed in (0, 1):
+        edit(do(cell, seed, tmp_path), metrics={"accuracy": 0.935 + seed / 100})
+    runs = runs_of(table.cells, None, tmp_path)
+    assert paper_tables.markdown(table, runs) == (
+        "### A small table\n\n"
+        "| noise ratio           | 0                     | 0.8                                                |\n"
+        "|-----------------------|-----------------------|----------------------------------------------------|\n"
+        "| IEG wrn28-10 10/class | not run<br>paper 96.8 | 94.0 ± 0.7 (n = 2: 93.5, 94.5)<br>paper 93.7 ± 0.5 |\n\n"
+        "Ours: mean ± sample standard deviation (n - 1) over seeds; accuracy at the last cycle end, "
+        "never the best on test.\n"
+    )
+    lines = paper_tables.csv(table, runs).splitlines()
+    assert lines[1] == "small-a-0,IEG wrn28-10 10/class,0,accuracy,0,,,,96.8,,paper,,"
+    assert lines[2].startswith("small-a-0.8,IEG wrn28-10 10/class,0.8,accuracy,2,94.0,0.7071")
+    assert ",93.7,0.5,paper,0.2" in lines[2]
+    first = paper_tables.write(table, runs, tmp_path / "a")
+    assert paper_tables.write(table, runs, tmp_path / "b") == first
+    for suffix in ("md", "csv", "png"):
+        assert (tmp_path / "a" / f"small.{suffix}").read_bytes() == (tmp_path / "b" / f"small.{suffix}").read_bytes()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from reproduce.tables import (
+    csv_text,
+    draw_table,
+    format_mean,
+    format_values,
+    markdown_table,
+    mean,
+    population_std,
+    sample_std,
+)
+
+VALUES = [75.5, 75.25, 76.125, 74.0]
+
+
+def test_statistics_are_what_their_names_say() -> None:
+    assert mean(VALUES) == statistics.fmean(VALUES)
+    assert population_std(VALUES) == pytest.approx(statistics.pstdev(VALUES), rel=1e-14)
+    assert sample_std(VALUES) == pytest.approx(statistics.stdev(VALUES), rel=1e-14)
+    assert population_std([1.0]) == 0
+    assert sample_std([1.0]) is None
+    with pytest.raises(ValueError, match="no values"):
+        mean([])
+
+
+def test_formats() -> None:
+    assert format_mean(75.46, 0.25, 2) == "75.46 ± 0.25"
+    assert format_mean(75.46, None) == "75.5"
+    assert format_mean(None, None) == "-"
+    assert format_values([50.0, 60.0]) == "55.0 ± 7.1 (n = 2: 50.0, 60.0)"
+    assert format_values([50.0]) == "50.0 (n = 1)"
+    assert format_values([50.0] * 6) == "50.0 ± 0.0 (n = 6)"
+
+
+def test_markdown_byte_for_byte() -> None:
+    assert markdown_table(["row", "a"], [["x|y", "1.0 ± 0.2"], ["long name", "-"]]) == (
+        "| row       | a         |\n|-----------|-----------|\n| x\\|y      | 1.0 ± 0.2 |\n| long name | -         |\n"
+    )
+
+
+def test_csv_byte_for_byte() -> None:
+    assert csv_text(["a", "b"], [[1 / 3, None], ["x,y", 'q"']]) == 'a,b\n0.3333333333333333,\n"x,y","q"""\n'
+
+
+def test_equal_tables_are_equal_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    for name in ("a.png", "b.png"):
+        draw_table(tmp_path / name, "Title", ["row", "0.8"], [["IEG", "75.5 ± 0.2\npaper 75.5"]])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    draw_table(tmp_path / "b.png", "Title", ["row", "0.8"], [["IEG", "75.6 ± 0.2\npaper 75.5"]])
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+def test_matplotlib_is_loaded_only_to_draw() -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, reproduce.tables, reproduce.record; assert not {'numpy', 'matplotlib', 'yaml'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
