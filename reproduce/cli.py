@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reproduce import demo, paper_tables, plan
 from reproduce.cells import CELLS, DEMO, ROOT, load_tables, select
+from reproduce.curves import draw_curves
 from reproduce.errors import ReproduceError
 from reproduce.local_engine import LocalEngine, printable
 from reproduce.machine import cores, gpus
@@ -48,6 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         if name in ("tables", "demo"):
             default = "demo" if name == "demo" else "tables in the runs' folder"
             command.add_argument("--out", type=Path, help=f"folder for the files (default: {default})")
+    curves = commands.add_parser("curves", help="learning curves of run folders side by side, as a PNG")
+    curves.add_argument("folders", nargs="+", type=Path, help="run folders (with metrics.jsonl)")
+    curves.add_argument("--out", type=Path, required=True, help="the picture")
     return parser
 
 
@@ -55,9 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a run failed; 2: the user has to do something; 130: interrupted."""
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args([_underscores(word) for word in words])
-    arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
+    if arguments.command != "curves":
+        arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
     try:
-        return {"plan": _plan, "run": _run, "tables": _tables, "demo": _demo}[arguments.command](arguments)
+        return {"plan": _plan, "run": _run, "tables": _tables, "demo": _demo, "curves": _curves}[arguments.command](
+            arguments
+        )
     except ReproduceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -105,6 +112,12 @@ def _demo(arguments: argparse.Namespace) -> int:
             raise ReproduceError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
         print("\n" + demo.summarise(table, runs, arguments.out or ROOT / "demo"))
     return code
+
+
+def _curves(arguments: argparse.Namespace) -> int:
+    draw_curves(arguments.folders, arguments.out)
+    print(f"written to {arguments.out}", file=sys.stderr)
+    return 0
 
 
 def _tables(arguments: argparse.Namespace) -> int:
