@@ -34,7 +34,7 @@ class Evaluator:
             right += int(self.count(distribute(self.strategy, batch), parameters, moving))
         return right / len(self.labels)
 
-    @tf.function
+    @tf.function(autograph=False)
     def count(self, batch, parameters, moving):
         """Right predictions on one batch, over all replicas: int scalar."""
 

@@ -36,9 +36,9 @@ class TrainStep:
     ):
         self.strategy, self.network, self.settings, self.state = strategy, network, settings, state
         self.momentum, self.ema_first = momentum, ema_first
-        self.method = tf.function(method, jit_compile=True) if jit_compile else method
+        self.method = tf.function(method, jit_compile=True, autograph=False) if jit_compile else method
 
-    @tf.function
+    @tf.function(autograph=False)  # nothing here branches on data, and source files may change while a run lasts
     def __call__(self, batch, learning_rate, ema_decay):
         """One step on every replica: the logs of each."""
         return self.strategy.run(self.on_replica, (batch, learning_rate, ema_decay))
