@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.streams import generator
 from ieg.augmentation.strong import draw_strong, make_strong_copy
 from ieg.augmentation.weak import draw_weak, weak_augment
 from ieg.split import Split
-from ieg.streams import generator
 
 
 @dataclass(frozen=True)

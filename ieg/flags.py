@@ -7,6 +7,8 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 
+from reproduce.record import underscored
+
 LATER = "FSR, long tail and WebVision: not in this release yet"
 NOT_IDENTITY = {
     "checkpoint_path",
@@ -177,12 +179,6 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_flags(argv: list[str]) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
     return Flags(**vars(make_parser().parse_args([underscored(argument) for argument in argv])))
-
-
-def underscored(argument: str) -> str:
-    """`--batch-size=4` as `--batch_size=4`; values keep their hyphens."""
-    name, equals, value = argument.partition("=")
-    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
 def boolean(text: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ieg.evaluation import Evaluator, distribute
 from ieg.state import TrainState
 from ieg.tally import Tally, tally_step
 from ieg.train_step import TrainStep
-from reproduce.record import RunRecord, atomic_path
+from reproduce.record import RunRecord, atomic_path, stop_signals
 
 
 class Interrupted(Exception):
@@ -175,20 +174,3 @@ def gather(strategy, value) -> np.ndarray:
     """Per-replica outputs on the host: vectors joined in replica order, scalars averaged."""
     parts = [part.numpy() for part in strategy.experimental_local_results(value)]
     return np.concatenate(parts) if parts[0].ndim else np.mean(parts)
-
-
-@contextlib.contextmanager
-def stop_signals():
-    """A list that fills when the process is asked to stop (Ctrl-C, SIGTERM); a second Ctrl-C stops at once."""
-    stopped: list[int] = []
-
-    def note(number, _frame):
-        stopped.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reproduce import demo, paper_tables, plan
 from reproduce.cells import CELLS, DEMO, ROOT, load_tables, select
+from reproduce.command_line import underscored
 from reproduce.curves import draw_curves
 from reproduce.errors import ReproduceError
 from reproduce.local_engine import LocalEngine, printable
@@ -58,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a run failed; 2: the user has to do something; 130: interrupted."""
     words = sys.argv[1:] if argv is None else argv
-    arguments = build_parser().parse_args([_underscores(word) for word in words])
+    arguments = build_parser().parse_args([underscored(word) for word in words])
     if arguments.command != "curves":
         arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
     try:
@@ -167,9 +168,3 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: the number of runs at a time is an integer from 1 on")
     return int(text)
-
-
-def _underscores(word: str) -> str:
-    """Flags are accepted with hyphens too."""
-    name, equals, value = word.partition("=")
-    return name[:2] + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word

@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reproduce.command_line import underscored
 from reproduce.config_text import config_hash, format_config, parse_config
 from reproduce.errors import RecordError
 from reproduce.files import atomic_path, atomic_write
 from reproduce.provenance import environment_lock, git_state, is_running, peak_memory, take_lock
 from reproduce.result_schema import SCHEMA_VERSION, validate_result
+from reproduce.stopping import stop_signals
 
 __all__ = [
     "RecordError",
@@ -33,6 +35,8 @@ __all__ = [
     "read_config",
     "read_metrics",
     "read_result",
+    "stop_signals",
+    "underscored",
     "validate_result",
 ]
 

@@ -1,0 +1,1 @@
+"""Stochastic label noise (SLN, ICLR 2021): PyTorch, DistributedDataParallel, Ray Tune."""
