@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import typing
 from dataclasses import dataclass
 
-from reproduce.record import underscored
+from reproduce.record import flag, make_parser, underscored
 
 LATER = "FSR, long tail and WebVision: not in this release yet"
 NOT_IDENTITY = {
@@ -24,11 +21,6 @@ NOT_IDENTITY = {
     "log_freq",
     "val_batch_size",
 }
-
-
-def flag(default, text, choices=None, group="training"):
-    """A field of `Flags` with its help."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "group": group})
 
 
 @dataclass(frozen=True)
@@ -137,53 +129,7 @@ class Flags:
     xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line. Booleans: `--use_ema`, `--nouse_ema`, `--use_ema=false`. Hyphens stand for underscores."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ieg.main",
-        allow_abbrev=False,
-        description="Trains and evaluates supervised, l2r and ieg on noisy labels.",
-    )
-    types = typing.get_type_hints(Flags)
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for field in dataclasses.fields(Flags):
-        meta = field.metadata
-        group = groups.setdefault(meta["group"], parser.add_argument_group(meta["group"]))
-        kind = next(part for part in (*typing.get_args(types[field.name]), types[field.name]) if part is not type(None))
-        text = (
-            f"{meta['help']} [{field.default}]".replace("%", "%%") if field.default not in (None, "") else meta["help"]
-        )
-        if kind is bool:
-            group.add_argument(
-                f"--{field.name}",
-                type=boolean,
-                nargs="?",
-                const=True,
-                default=field.default,
-                help=text,
-                metavar="true|false",
-            )
-            group.add_argument(f"--no{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
-        else:
-            group.add_argument(
-                f"--{field.name}",
-                type=kind,
-                default=field.default,
-                choices=meta["choices"],
-                help=text,
-                metavar=None if meta["choices"] else kind.__name__.upper(),
-            )
-    return parser
-
-
 def parse_flags(argv: list[str]) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    return Flags(**vars(make_parser().parse_args([underscored(argument) for argument in argv])))
-
-
-def boolean(text: str) -> bool:
-    """Raises: ArgumentTypeError for anything but true and false."""
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
-    return values[text.lower()]
+    parser = make_parser(Flags, "python -m ieg.main", "Trains and evaluates supervised, l2r and ieg on noisy labels.")
+    return Flags(**vars(parser.parse_args([underscored(argument) for argument in argv])))

@@ -7,3 +7,7 @@ class UsageError(Exception):
 
 class NonFiniteLoss(Exception):
     """Training produced a loss that is not a number."""
+
+
+class Interrupted(Exception):
+    """The user stopped the run; what was done is saved."""

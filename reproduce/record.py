@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduce.command_line import underscored
+from reproduce.command_line import flag, make_parser, underscored
 from reproduce.config_text import config_hash, format_config, parse_config
 from reproduce.errors import RecordError
 from reproduce.files import atomic_path, atomic_write
@@ -29,8 +29,10 @@ __all__ = [
     "atomic_path",
     "atomic_write",
     "config_hash",
+    "flag",
     "format_config",
     "is_running",
+    "make_parser",
     "parse_config",
     "read_config",
     "read_metrics",

@@ -4,8 +4,9 @@ import pytest
 
 from ieg.config import resolve, without_effect
 from ieg.errors import UsageError
-from ieg.flags import NOT_IDENTITY, Flags, make_parser, parse_flags
+from ieg.flags import NOT_IDENTITY, Flags, parse_flags
 from ieg.main import run_folder
+from reproduce.command_line import make_parser
 
 AUTHORS = {  # names and defaults of the authors' program
     "max_iteration": 200000, "max_epoch": None, "learning_rate": 0.1, "batch_size": 100, "val_batch_size": 100,
@@ -51,7 +52,7 @@ def test_forms_of_flags():
     assert parse_flags(["--checkpoint_path=some-folder"]).checkpoint_path == "some-folder"
     with pytest.raises(dataclasses.FrozenInstanceError):
         flags.batch_size = 5
-    assert "--batch_size" in make_parser().format_help()
+    assert "--batch_size" in make_parser(Flags, "ieg.main", "").format_help()
 
 
 @pytest.mark.parametrize("wrong", ["--bach_size=4", "--batch_size=four", "--method=magic", "--use_ema=maybe", "stray"])

@@ -1,0 +1,228 @@
+"""Puts a run together from its flags: devices, data, networks, record, trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import shlex
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+
+from re_sln import checkpoint, datasets
+from re_sln.config import Config, resolve
+from re_sln.datasets import Data, Pictures
+from re_sln.device_images import DeviceImages, Look
+from re_sln.distributed import Group, join_group
+from re_sln.errors import Interrupted, UsageError
+from re_sln.evaluation import Images
+from re_sln.flags import Flags, Program
+from re_sln.loader_images import LoaderImages
+from re_sln.mean_softmax import mean_softmax
+from re_sln.networks import Networks, check_weights
+from re_sln.run_folder import find_run, new_folder
+from re_sln.scalars import Scalars
+from re_sln.training import Trainer
+from reproduce.record import RunRecord, format_config, read_result, stop_signals
+
+
+def run(program: Program, flags: Flags, command: list[str]) -> int:
+    """Does what good flags ask for. Returns the exit code."""
+    with join_group(flags.device) as group:
+        config = resolve(program, flags, group.world_size)
+        if flags.network == "resnet50":
+            check_weights(flags.weights)
+        if flags.check:
+            name, mark = datasets.describe(config)
+            if group.leads:
+                print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
+            return 0
+        return train(config, group, group.from_leader(folder_of(flags)), command)
+
+
+def folder_of(flags: Flags) -> Path:
+    """The run's folder."""
+    if flags.resume:
+        return find_run(flags.resume)
+    return Path(flags.run_dir).expanduser().absolute() if flags.run_dir else new_folder()
+
+
+def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:
+    """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
+    if (folder / "result.json").exists() and read_result(folder)["finished"]:
+        logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
+        return 0
+    settle(config.flags)
+    logging.info("%s", shlex.join(command))
+    data = load_data(config, group)
+    record = make_record(config, data, group, folder, command) if group.leads else None
+    found = checkpoint.newest(folder)
+    trainer = build(config, data, group)
+    if found:
+        trainer.restore(found)
+        logging.info("going on in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
+    elif group.leads:
+        logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
+    if record:
+        record.begin(found["logged"] if found else 0)
+    with closing(Scalars(folder, trainer.epoch)) as scalars, stop_signals() as stopped:
+        try:
+            trainer.train(
+                stopped, Saver(folder, group), reporter(record, scalars, folder, config), config.flags.save_minutes
+            )
+        except Interrupted as stop:
+            logging.warning("%s; go on with --resume %s", stop, folder.name if not config.flags.run_dir else folder)
+            return 130
+        finally:
+            if record:
+                record.interrupted()
+    if record:
+        finish(trainer, record, folder)
+    return 0
+
+
+def settle(flags: Flags) -> None:
+    """Settings of torch that are global."""
+    if flags.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not flags.deterministic
+
+
+def load_data(config: Config, group: Group) -> Data:
+    """The data of a run. A custom noise file that is missing is made by the leader, the others read it."""
+
+    def average(clean: Data) -> np.ndarray:
+        alone = Group(0, 1, group.device)
+        return mean_softmax(config, clean, lambda plain, data: build(plain, data, alone))
+
+    if group.leads:
+        data = datasets.load(config, average)
+    group.add(torch.zeros(1, device=group.device))  # the others wait here until the file is there
+    if not group.leads:
+        flags = dataclasses.replace(config.flags, make_new_custom_noise=False)
+        data = datasets.load(dataclasses.replace(config, flags=flags), average)
+    for name, size in {"the training set": len(data.given), "a test set": min(map(len, data.tests.values()))}.items():
+        if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
+            raise UsageError(
+                f"--batch_size={config.flags.batch_size}: the last batch of {name} has "
+                f"{size % config.flags.batch_size} images for {group.world_size} processes; choose another size"
+            )
+    return data
+
+
+def build(config: Config, data: Data, group: Group) -> Trainer:
+    """A trainer before its first step."""
+    flags, task = config.flags, config.task
+    padding = min(task.padding, config.image_size // 8)
+    look = Look(config.image_size, padding, task.resize, data.mean, data.std, flags.channels_last)
+    networks = Networks(config, data.num_classes, group)
+    train_images = images_of(data.train, look, flags, group)
+    tests = {
+        name: images_of(
+            pictures, look if name in data.augmented_tests else dataclasses.replace(look, padding=0), flags, group
+        )
+        for name, pictures in data.test_images.items()
+    }
+    return Trainer(config, data, networks, train_images, tests, group)
+
+
+def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Images:
+    """Where a set's images are to lie. Raises: UsageError."""
+    if isinstance(pictures, np.ndarray) and flags.loader != "dataloader":
+        return DeviceImages(pictures, look, group.device)
+    if flags.loader == "device":
+        raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
+    return LoaderImages(pictures, look, group.device, flags.workers)
+
+
+class Saver:
+    """Checkpoints of a run; with each goes the last step that metrics.jsonl holds."""
+
+    def __init__(self, folder: Path, group: Group) -> None:
+        self._folder, self._group = folder, group
+
+    def __call__(self, trainer: Trainer) -> None:
+        """All processes gather, the leader writes."""
+        content = trainer.content() | {"logged": trainer.scores.get("last", {"step": 0})["step"]}
+        if self._group.leads:
+            checkpoint.save(self._folder, trainer.step, content)
+
+
+def reporter(
+    record: RunRecord | None, scalars: Scalars, folder: Path, config: Config
+) -> Callable[[Trainer, dict[str, float]], None]:
+    """What is done with the metrics of an epoch."""
+
+    def report(trainer: Trainer, values: dict[str, float]) -> None:
+        if record is None:
+            return
+        epoch = trainer.epoch - 1
+        record.log(trainer.step, epoch, values)
+        scalars.write(epoch, values)
+        if config.task.select_on_validation and trainer.scores["selected"]["step"] == trainer.step:
+            write_models(trainer, folder)
+        shown = " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
+        trainer.say(f"epoch {epoch}: {shown}")
+
+    return report
+
+
+def write_models(trainer: Trainer, folder: Path) -> None:
+    """model.pth, and model_ema.pth where there is an average."""
+    checkpoint.write_weights(folder / "model.pth", trainer.networks.model.state_dict())
+    if trainer.networks.average is not None:
+        checkpoint.write_weights(folder / "model_ema.pth", trainer.networks.average.state_dict())
+
+
+def finish(trainer: Trainer, record: RunRecord, folder: Path) -> None:
+    """Weights and result: the accuracy of the last epoch, or of the one that is best on clean validation images."""
+    config, scores = trainer.config, trainer.scores
+    chosen = scores.get("selected", scores["last"])
+    if not config.task.select_on_validation:
+        write_models(trainer, folder)
+    notes: dict[str, object] = {"model": config.model, "noise_rate": float(trainer.data.is_noisy.mean())}
+    if trainer.data.noise_sha256:
+        notes["noise_sha256"] = trainer.data.noise_sha256
+    if config.flags.limit_train_examples:
+        notes["shortened"] = f"the first {config.flags.limit_train_examples} training examples only"
+    metrics = {"accuracy": chosen["accuracy"], "accuracy_last_epoch": scores["last"]["accuracy"]}
+    best = {"value": scores["best"]["accuracy"], "step": scores["best"]["step"], "epoch": scores["best"]["epoch"]}
+    record.finish(metrics, int(chosen["step"]), {"accuracy": best}, notes)
+    logging.info(
+        "accuracy %.4f after epoch %d in %s (best on test, not a result: %.4f in epoch %d)",
+        chosen["accuracy"],
+        chosen["epoch"],
+        folder,
+        best["value"],
+        best["epoch"],
+    )
+
+
+def make_record(config: Config, data: Data, group: Group, folder: Path, command: list[str]) -> RunRecord:
+    """The record of a run."""
+    values = config.record() | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
+    return RunRecord(
+        folder,
+        sub_project="re_sln",
+        command=command,
+        config=values,
+        seed=config.flags.seed,
+        dataset=data.described,
+        device=device_name(group.device),
+        world_size=group.world_size,
+        libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, else the processor's architecture and core count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,56 @@
+"""Reading many image files: every one that cannot be read is named, and a folder has one fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from data.checksums import fingerprint
+from re_sln.errors import UsageError
+
+NAMED = 10
+
+
+def read_images(paths: Sequence[Path], convert: Callable[[Image.Image], np.ndarray], what: str) -> list[np.ndarray]:
+    """convert(image) of every file, in order, RGB. Raises: UsageError naming the files that cannot be read."""
+    bad: list[str] = []
+
+    def read(path: Path) -> np.ndarray | None:
+        try:
+            with Image.open(path) as file:
+                return convert(file.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            bad.append(f"{path} ({error})")
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        progress = tqdm(pool.map(read, paths), total=len(paths), unit="image", desc=what, disable=None, leave=False)
+        images = [image for image in progress if image is not None]
+    refuse(bad, "cannot be read as images")
+    return images
+
+
+def refuse(bad: Sequence[str], what: str) -> None:
+    """Raises: UsageError where there is any in `bad`, naming the first ones."""
+    if bad:
+        shown = ", ".join(sorted(bad)[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
+        raise UsageError(f"{len(bad)} file(s) {what}: {shown}; unpack the archive again, or move them away")
+
+
+def folder_fingerprint(paths: Sequence[Path], root: Path) -> str:
+    """64 hex digits over names and contents of the files."""
+
+    def digest(path: Path) -> tuple[str, str]:
+        try:
+            return path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read ({error.strerror}); unpack the archive again") from error
+
+    with ThreadPoolExecutor() as pool:
+        return fingerprint(dict(pool.map(digest, paths)))

@@ -1,0 +1,62 @@
+"""What the three training programs have in common: flags in, exit code out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from data.errors import DataError
+from re_sln.config import resolve
+from re_sln.errors import NonFiniteLoss, UsageError
+from re_sln.flags import PROGRAMS, Flags, Program, parse_flags
+from re_sln.run_folder import find_run, settings_of
+from reproduce.record import RecordError
+
+
+def main(name: str, argv: list[str] | None) -> int:
+    """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
+    arguments = sys.argv[1:] if argv is None else argv
+    program = PROGRAMS[name]
+
+    def train() -> int:
+        flags = flags_of(program, arguments)
+        resolve(program, flags)  # refuses what it can before torch is loaded
+        from re_sln import experiment
+
+        return experiment.run(program, flags, ["python", "-m", f"re_sln.{name}", *arguments])
+
+    return guarded(train)
+
+
+def flags_of(program: Program, arguments: list[str]) -> Flags:
+    """The flags of a command line; with --resume those that the run was started with are the defaults."""
+    flags = parse_flags(program, arguments)
+    if flags.resume:
+        flags = parse_flags(program, arguments, settings_of(find_run(flags.resume), program))
+    return flags
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Runs a program; mistakes of the user become one sentence and an exit code."""
+    leads = os.environ.get("RANK", "0") == "0"
+    level = logging.INFO if leads else logging.ERROR
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
+    try:
+        return work()
+    except (UsageError, DataError, RecordError) as error:
+        if leads:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (NonFiniteLoss, OSError) as error:
+        if leads:
+            print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "stopped before training began, or twice asked to stop: a run that had begun goes on from its last "
+            "checkpoint with --resume",
+            file=sys.stderr,
+        )
+        return 130
