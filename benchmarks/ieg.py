@@ -8,10 +8,8 @@ because memory that one frees another would re-use.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -19,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.machine import described
 from reproduce.record import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,9 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
     rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))
     report = {
-        "date": datetime.date.today().isoformat(),
-        "command": "python -m benchmarks.ieg " + " ".join(sys.argv[1:] if argv is None else argv),
-        "hardware": f"{os.cpu_count()} cores, {processor()}",
+        **described("benchmarks.ieg", sys.argv[1:] if argv is None else argv),
         "network": options.network_name,
         "batch_size": options.batch_size,
         "steps": rows,
@@ -176,15 +173,6 @@ def main(argv: list[str] | None = None) -> int:
     if options.out:
         atomic_write(options.out, json.dumps(report, indent=2) + "\n")
     return 0
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 if __name__ == "__main__":

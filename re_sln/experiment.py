@@ -38,6 +38,8 @@ def run(program: Program, flags: Flags, command: list[str]) -> int:
         config = resolve(program, flags, group.world_size)
         if flags.network == "resnet50":
             check_weights(flags.weights)
+        if flags.cuda_graphs and group.device.type == "cpu":
+            raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
         if flags.check:
             name, mark = datasets.describe(config)
             if group.leads:
@@ -60,9 +62,9 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
         return 0
     settle(config.flags)
     logging.info("%s", shlex.join(command))
-    data = load_data(config, group)
-    record = make_record(config, data, group, folder, command) if group.leads else None
     found = checkpoint.newest(folder)
+    data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not found)
+    record = make_record(config, data, group, folder, command) if group.leads else None
     trainer = build(config, data, group)
     if found:
         trainer.restore(found)
@@ -95,19 +97,24 @@ def settle(flags: Flags) -> None:
     torch.backends.cudnn.benchmark = not flags.deterministic
 
 
-def load_data(config: Config, group: Group) -> Data:
-    """The data of a run. A custom noise file that is missing is made by the leader, the others read it."""
+def load_data(config: Config, group: Group, make_new: bool) -> Data:
+    """The data of a run. A custom noise file that is missing is made by the leader, the others read it.
+
+    make_new: whether a file that is there is made again; not for a run that goes on.
+    """
 
     def average(clean: Data) -> np.ndarray:
         alone = Group(0, 1, group.device)
         return mean_softmax(config, clean, lambda plain, data: build(plain, data, alone))
 
+    def remaking(again: bool) -> Config:
+        return dataclasses.replace(config, flags=dataclasses.replace(config.flags, make_new_custom_noise=again))
+
     if group.leads:
-        data = datasets.load(config, average)
+        data = datasets.load(remaking(make_new), average)
     group.add(torch.zeros(1, device=group.device))  # the others wait here until the file is there
     if not group.leads:
-        flags = dataclasses.replace(config.flags, make_new_custom_noise=False)
-        data = datasets.load(dataclasses.replace(config, flags=flags), average)
+        data = datasets.load(remaking(False), average)
     for name, size in {"the training set": len(data.given), "a test set": min(map(len, data.tests.values()))}.items():
         if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
             raise UsageError(
@@ -205,9 +212,12 @@ def finish(trainer: Trainer, record: RunRecord, folder: Path) -> None:
     )
 
 
-def make_record(config: Config, data: Data, group: Group, folder: Path, command: list[str]) -> RunRecord:
-    """The record of a run."""
-    values = config.record() | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
+def make_record(
+    config: Config, data: Data, group: Group, folder: Path, command: list[str], values: dict | None = None
+) -> RunRecord:
+    """The record of a run. values: what config.yml is to hold, where that is not the configuration's own record."""
+    values = values or config.record()
+    values = values | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
     return RunRecord(
         folder,
         sub_project="re_sln",

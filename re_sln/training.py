@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import numpy as np
@@ -78,12 +78,14 @@ class Trainer:
 
     def train(
         self,
-        stopped: list[int],
+        stopped: Sized,
         save: Callable[[Trainer], None],
         report: Callable[[Trainer, dict[str, float]], None],
         save_minutes: float = 10.0,
     ) -> None:
         """Trains to the last epoch; calls `save` now and then and `report` with the metrics of every epoch.
+
+        stopped: true as soon as training is to save and stop.
 
         Raises: Interrupted, NonFiniteLoss.
         """
@@ -126,27 +128,30 @@ class Trainer:
         order = self.order(epoch)
         if self.config.corrects(epoch) and self.batch == 0:
             self.correct_labels(order)
-        # DEVIATION: noise is drawn per example and epoch, so that it does not depend on batches or processes.
-        noise = generator(flags.seed, "label noise", epoch).standard_normal(
-            (len(self.data.given), self.data.num_classes), np.float32
-        )
+        noise = self.label_noise(epoch)
         batches = [order[start : start + flags.batch_size] for start in range(0, len(order), flags.batch_size)]
         batches = batches[self.batch :]  # a run that was interrupted goes on within the epoch
         own = [batch[self.group.share(len(batch))] for batch in batches]
         self.networks.start_epoch(self.config.rate(epoch))
         images = self.train_images.batches(own, self.crops("crops", epoch))
-        for batch, mine, pictures in zip(batches, own, images, strict=True):
-            index = torch.from_numpy(mine).to(self.group.device)
-            self.update(pictures, index, torch.from_numpy(noise[mine]).to(self.group.device), len(batch))
+        # Everything goes to the device once: between two steps it has nothing to wait for.
+        places = torch.from_numpy(np.concatenate([*own, np.empty(0, np.int64)])).to(self.group.device)
+        indices = places.split([len(mine) for mine in own])
+        for batch, index, pictures in zip(batches, indices, images, strict=True):
+            self.update(pictures, index, None if noise is None else noise[index], len(batch))
             self.step += 1
             self.batch += 1
             yield
 
-    def update(self, images: Tensor, index: Tensor, noise: Tensor, global_batch: int) -> None:
-        """One step on images [b, 3, H, W], the examples `index` [b], of `global_batch` over all processes."""
+    def update(self, images: Tensor, index: Tensor, noise: Tensor | None, global_batch: int) -> None:
+        """One step on images [b, 3, H, W], the examples `index` [b], of `global_batch` over all processes.
+
+        noise: z, float [b, C], or None where σ is 0.
+        """
         config = self.config
-        clean_targets = self.targets[index]  # [b, C]
-        targets = stochastic_targets(clean_targets, noise, config.sigma_of(self.epoch))  # [b, C]
+        targets = clean_targets = self.targets[index]  # [b, C]
+        if noise is not None:
+            targets = stochastic_targets(clean_targets, noise, config.sigma_of(self.epoch))  # [b, C]
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=config.flags.amp == "bf16"):
             logits = self.networks.trained(images)
         losses = soft_cross_entropy(logits.float(), targets)  # [b]
@@ -161,6 +166,16 @@ class Trainer:
         self.first_bad = torch.minimum(self.first_bad, bad)
 
     # ------------------------------------------------------------------ an epoch's draws
+
+    def label_noise(self, epoch: int) -> Tensor | None:
+        """The draws z ~ N(0, I) of an epoch, float32 [N, C]; None where σ is 0."""
+        if self.config.sigma_of(epoch) == 0:
+            return None
+        # DEVIATION: drawn for example and epoch, so that it depends on no batch or process; the programs draw batch by
+        # batch from the global generator.
+        shape = (len(self.data.given), self.data.num_classes)
+        draws = generator(self.config.flags.seed, "label noise", epoch).standard_normal(shape, np.float32)
+        return torch.from_numpy(draws).to(self.group.device)
 
     def order(self, epoch: int) -> np.ndarray:
         """int64, the examples of an epoch in the order in which they are trained on."""

@@ -1,0 +1,158 @@
+"""The files that hold noisy labels: their names, and reading and writing them.
+
+Below `<data_dir>/label_noisy/<dataset>/`: `sym0.4.csv` is the authors'; `sym0.4_custom_seed123.csv` is one's own, with
+`…_rng-seed` and `…_rules-seed` where the flags of that name were given; `sym0.4_custom.csv`, which does not say what it
+was made with, is the name that the published runs used. Beside a custom file lie `…_noise_rules.csv` and, for open-set
+noise, `….npy` with the whole training array.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from re_sln.errors import UsageError
+from reproduce.record import atomic_path, atomic_write
+
+HEADER = ["label", "label_noisy"]
+RULES_HEADER = ["src", "dsts", "p"]
+BOOLEANS = {"False": 0, "True": 1}
+
+
+def rate_text(p: float) -> str:
+    """0.4 as `0.4`; a rate that one decimal would round keeps its digits, 0.45 as `0.45`."""
+    return f"{p:.1f}" if float(f"{p:.1f}") == p else repr(float(p))
+
+
+def authors_name(mode: str, p: float) -> str:
+    """`sym0.4.csv`."""
+    return f"{mode}{rate_text(p)}.csv"
+
+
+def custom_name(mode: str, p: float, seed: int | None, marks: Sequence[str] = ()) -> str:
+    """`sym0.4_custom_seed123.csv`; marks say what is not the default; seed None: the name of the published runs."""
+    keyed = "".join([f"_seed{seed}", *(f"_{mark}" for mark in marks)]) if seed is not None else ""
+    return f"{mode}{rate_text(p)}_custom{keyed}.csv"
+
+
+def rules_path(path: Path) -> Path:
+    """Where the rules of a file of labels lie."""
+    return path.with_name(f"{path.stem}_noise_rules.csv")
+
+
+def images_path(path: Path) -> Path:
+    """Where the images of a file of open-set noise lie."""
+    return path.with_name(f"{path.stem}.npy")
+
+
+def format_rows(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A table as text: commas, quotes where needed, lines that end in LF."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def write_labels(
+    path: Path,
+    labels: np.ndarray,
+    noisy: np.ndarray,
+    rules: Sequence[Mapping[str, object]],
+    images: np.ndarray | None = None,
+) -> None:
+    """Writes a custom file and what lies beside it; the labels last, so whoever finds them finds everything.
+
+    Args: labels int64 [N]; noisy int64 or bool [N]; images uint8 [N, 32, 32, 3], open-set noise only.
+    Raises: UsageError where that cannot be done.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if images is not None:
+            with atomic_path(images_path(path)) as temporary, open(temporary, "wb") as stream:
+                np.save(stream, images, allow_pickle=False)
+        atomic_write(
+            rules_path(path), format_rows(rules[0] if rules else RULES_HEADER, (rule.values() for rule in rules))
+        )
+        atomic_write(path, format_rows(HEADER, zip(labels.tolist(), noisy.tolist(), strict=True)))
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error}): custom noise is kept in the data folder; free "
+            "space or rights there, or name a folder that can be written with --data_dir"
+        ) from error
+
+
+def read_labels(path: Path, labels: np.ndarray, num_classes: int, open_set: bool) -> tuple[np.ndarray, str]:
+    """The column `label_noisy`, int64 [N] or, for open-set noise, bool [N]; and the file's SHA-256.
+
+    Args: labels int64 [N], the data set's, which the other column must repeat.
+    Raises: UsageError for a file that is missing, damaged or made for other data.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): check its name and rights") from error
+    header, *rows = list(csv.reader(io.StringIO(content.decode("utf-8", "replace")))) or [[]]
+    if header != HEADER:
+        raise UsageError(f"{path} begins with {','.join(header)!r}: a file of noisy labels has label,label_noisy there")
+    values = BOOLEANS if open_set else {str(label): label for label in range(num_classes)}
+    for number, row in enumerate(rows):
+        if len(row) != 2 or row[1] not in values:
+            raise UsageError(
+                f"{path}, line {number + 2}: {','.join(row)!r} must be a label and "
+                f"{'True or False' if open_set else f'a class 0…{num_classes - 1}'}; it is damaged, obtain it again"
+            )
+    _check_order(path, [row[0] for row in rows], labels)
+    noisy = np.array([values[row[1]] for row in rows], dtype=bool if open_set else np.int64)
+    return noisy, hashlib.sha256(content).hexdigest()
+
+
+def _check_order(path: Path, given: list[str], labels: np.ndarray) -> None:
+    """Raises: UsageError, naming the first line that differs."""
+    if len(given) != len(labels):
+        raise UsageError(
+            f"{path} has {len(given)} labels, the data set has {len(labels)}: it was made for other data; use the "
+            "data set it was made for, or make one with --custom_noise --make_new_custom_noise"
+        )
+    for number, (text, label) in enumerate(zip(given, labels.tolist(), strict=True)):
+        if text != str(label):
+            raise UsageError(
+                f"{path}, line {number + 2}: label {text}, but the data set has {label} there: it was made for other "
+                "data or another order; use the data set it was made for, or make one with --custom_noise "
+                "--make_new_custom_noise"
+            )
+
+
+def read_rules(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of the rules beside a file of labels, as they stand there; none where there is no such file."""
+    try:
+        content = rules_path(path).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ()
+    return tuple(csv.DictReader(io.StringIO(content)))
+
+
+def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndarray:
+    """The training array of open-set noise, uint8 [N, 32, 32, 3].
+
+    Args: like uint8 [N, 32, 32, 3], the data set's own images; is_foreign bool [N], where they were replaced.
+    Raises: UsageError for an array that is missing, damaged or made from other images.
+    """
+    place = images_path(path)
+    again = "make it again with --custom_noise --make_new_custom_noise"
+    try:
+        images = np.load(place, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise UsageError(f"{place} cannot be read ({error}): it belongs to {path.name}; {again}") from error
+    if images.shape != like.shape or images.dtype != like.dtype:
+        raise UsageError(
+            f"{place} holds {images.dtype} {images.shape}, the data set {like.dtype} {like.shape}: {again}"
+        )
+    for start in range(0, len(images), 5000):  # in parts: a copy of each array would cost memory
+        own = ~is_foreign[start : start + 5000]
+        if not np.array_equal(images[start : start + 5000][own], like[start : start + 5000][own]):
+            raise UsageError(f"{place} was made from other images than this data set has: {again}")
+    return images
