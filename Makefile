@@ -6,7 +6,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help python demo test test-slow env-tensorflow env-pytorch bench bench-ieg tables plan lint format lock clean \
-        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation
+        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation \
+        reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
+        reproduce-sln-animal10n
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 TENSORFLOW := .venv/tensorflow/bin/python
@@ -28,6 +30,10 @@ endif
 on = $(filter-out 0,$(1))
 RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
             $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(FORCE)),--force)
+
+# What is fetched along with a data set: files of noisy labels, some MB.
+WITH_cifar10 := sln-noise
+WITH_cifar100 := sln-noise
 
 help: ## print this list
 	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
@@ -52,7 +58,7 @@ env-pytorch: python ## the environment of moco_nonsem/ and re_sln/, built when i
 	@"$(PYTHON)" environments/build.py pytorch
 
 data-%: env-$(ANY) ## fetch a data set and verify it, e.g. data-cifar10 (python -m data list names them all)
-	@$(ANY_PYTHON) -m data fetch "$*"
+	@$(ANY_PYTHON) -m data fetch "$*" $(WITH_$*)
 
 reproduce-ieg-cifar10: env-tensorflow ## IEG's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
 	@$(TENSORFLOW) -m reproduce run --table ieg-cifar10 $(RUN_FLAGS)
@@ -62,6 +68,21 @@ reproduce-ieg-cifar100: env-tensorflow ## IEG's table on CIFAR-100 with uniform 
 
 reproduce-ieg-ablation: env-tensorflow ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
 	@$(TENSORFLOW) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
+
+reproduce-sln-cifar10: env-pytorch ## SLN's table on CIFAR-10, four kinds of noise (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-cifar10 $(RUN_FLAGS)
+
+reproduce-sln-cifar100: env-pytorch ## SLN's table on CIFAR-100, three kinds of noise (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-cifar100 $(RUN_FLAGS)
+
+reproduce-sln-sigma: env-pytorch ## SLN's search for σ (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-sigma $(RUN_FLAGS)
+
+reproduce-sln-sigma-ablation: env-pytorch ## SLN's accuracy against σ (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-sigma-ablation $(RUN_FLAGS)
+
+reproduce-sln-animal10n: env-pytorch ## SLN's table on Animal-10N (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-animal10n $(RUN_FLAGS)
 
 plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")

@@ -25,8 +25,8 @@ class Data:
     """A training set and its test sets.
 
     train, test_images[name]: uint8 [N, H, W, 3], or files; given: labels as training sees them, int64 [N]; is_noisy:
-    bool [N], all False where nobody knows (knows_noise); tests[name]: int64 [n]; augmented_tests: those seen as in
-    training; mean, std: float64 [3].
+    bool [N], all False where nobody knows (knows_noise); true: int64 [N], the labels before the noise, where they are
+    known; tests[name]: int64 [n]; augmented_tests: those seen as in training; mean, std: float64 [3].
     """
 
     train: Pictures
@@ -42,6 +42,7 @@ class Data:
     version: str
     fingerprint: str
     noise_sha256: str | None = None
+    true: np.ndarray | None = None
     augmented_tests: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -110,6 +111,7 @@ def clean_data(dataset: ImageDataset, mean: np.ndarray, std: np.ndarray) -> Data
         name=dataset.name,
         version=dataset.version,
         fingerprint=dataset.fingerprint,
+        true=dataset.train_labels,
     )
 
 
@@ -134,4 +136,16 @@ def limited(data: Data, count: int) -> Data:
         return data
     if count > len(data.given):
         raise UsageError(f"--limit_train_examples={count}: there are {len(data.given)}; 0 takes them all")
-    return replace(data, train=data.train[:count], given=data.given[:count], is_noisy=data.is_noisy[:count])
+    return part(data, np.arange(count))
+
+
+def part(data: Data, chosen: np.ndarray) -> Data:
+    """Only the training examples `chosen`, int64 [n], with all that is known about them."""
+    images = data.train
+    return replace(
+        data,
+        train=images[chosen] if isinstance(images, np.ndarray) else [images[example] for example in chosen],
+        given=data.given[chosen],
+        is_noisy=data.is_noisy[chosen],
+        true=None if data.true is None else data.true[chosen],
+    )

@@ -54,7 +54,7 @@ class Flags:
     )
     asym_rules: str = flag(
         "authors",
-        "of asym: seed leaves out automobile's 4→7 and takes one rule at a time",
+        "of asym on CIFAR-10: seed leaves out 4→7, deer to horse",
         ("authors", "seed"),
         "noise",
     )

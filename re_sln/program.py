@@ -27,7 +27,11 @@ def main(name: str, argv: list[str] | None) -> int:
 
         return experiment.run(program, flags, ["python", "-m", f"re_sln.{name}", *arguments])
 
-    return guarded(train)
+    return guarded(
+        train,
+        "stopped before training began, or twice asked to stop: a run that had begun goes on from its last checkpoint "
+        "with --resume",
+    )
 
 
 def flags_of(program: Program, arguments: list[str]) -> Flags:
@@ -38,8 +42,8 @@ def flags_of(program: Program, arguments: list[str]) -> Flags:
     return flags
 
 
-def guarded(work: Callable[[], int]) -> int:
-    """Runs a program; mistakes of the user become one sentence and an exit code."""
+def guarded(work: Callable[[], int], if_stopped: str = "stopped") -> int:
+    """Runs a program; mistakes of the user become one sentence and an exit code. if_stopped: said after Ctrl-C."""
     leads = os.environ.get("RANK", "0") == "0"
     level = logging.INFO if leads else logging.ERROR
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
@@ -54,9 +58,5 @@ def guarded(work: Callable[[], int]) -> int:
             print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "stopped before training began, or twice asked to stop: a run that had begun goes on from its last "
-            "checkpoint with --resume",
-            file=sys.stderr,
-        )
+        print(if_stopped, file=sys.stderr)
         return 130

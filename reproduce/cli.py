@@ -7,14 +7,16 @@ import os
 import sys
 from pathlib import Path
 
-from reproduce import demo, paper_tables, plan
+from reproduce import demo, demo_sln, paper_tables, plan
 from reproduce.cells import CELLS, DEMO, ROOT, load_tables, select
 from reproduce.command_line import underscored
 from reproduce.curves import draw_curves
 from reproduce.errors import ReproduceError
 from reproduce.local_engine import LocalEngine, printable
 from reproduce.machine import cores, gpus
-from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, runs_of
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
+
+DEMOS = {"demo": demo.summarise, "demo-sln": demo_sln.summarise}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         "plan": "what is done, running, interrupted and missing, and what it would cost",
         "run": "do the missing runs of a table",
         "tables": "write the tables from the runs there are",
-        "demo": "three methods on noisy digits: a table and two pictures, in minutes",
+        "demo": "methods side by side on noisy digits: a table and pictures, in minutes",
     }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -34,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
         command.add_argument("--seeds", type=_seeds, help="seeds with commas between, instead of each cell's own")
-        if name != "demo":
+        if name == "demo":
+            command.add_argument("--table", choices=tuple(DEMOS), default="demo", help="which demo (default demo)")
+        else:
             command.add_argument("--table", required=name == "run", help="this table only")
         if name in ("run", "demo"):
             command.add_argument(
@@ -48,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--engine", default="local", help="what starts the runs (default local)")
             command.add_argument("--force", action="store_true", help="run even without a GPU")
         if name in ("tables", "demo"):
-            default = "demo" if name == "demo" else "tables in the runs' folder"
+            default = "the demo's name" if name == "demo" else "tables in the runs' folder"
             command.add_argument("--out", type=Path, help=f"folder for the files (default: {default})")
     curves = commands.add_parser("curves", help="learning curves of run folders side by side, as a PNG")
     curves.add_argument("folders", nargs="+", type=Path, help="run folders (with metrics.jsonl)")
@@ -79,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     for table in select(load_tables(arguments.cells), arguments.table):
-        print(plan.plan_text(table, runs_of(table.cells, arguments.seeds, arguments.runs_dir)), end="\n\n")
+        runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
+        print(plan.plan_text(table, runs), end="\n\n")
     return 0
 
 
@@ -89,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
             f"--engine {arguments.engine}: only 'local' is there; 'ray' comes with the cluster engine. Leave it out"
         )
     (table,) = select(load_tables(arguments.cells), arguments.table)
-    runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+    runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     devices = gpus()
     if _needs_gpu(plan.to_do(runs)) and not (devices or arguments.force or arguments.dry_run):
         raise ReproduceError(
@@ -101,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    (table,) = load_tables(arguments.cells).values()
+    (table,) = select(load_tables(arguments.cells), arguments.table)
     table = demo.prepare(table)
     runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
     devices = gpus()
@@ -111,7 +116,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         unfinished = [run.name for run in runs if run.state != DONE]
         if unfinished:
             raise ReproduceError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
-        print("\n" + demo.summarise(table, runs, arguments.out or ROOT / "demo"))
+        print("\n" + DEMOS[table.name](table, runs, arguments.out or ROOT / table.name))
     return code
 
 
@@ -137,10 +142,14 @@ def _do(arguments: argparse.Namespace, runs: list[Run], jobs: int, devices: list
         for run in runs:
             print(printable(run, data_dir))
         return 0
+
+    def seeds(run: Run) -> tuple[int, ...]:  # the first seed of every cell first: stopped early, a table is there
+        return arguments.seeds or run.cell.seeds
+
     foreign = [run for run in runs if run.state == FOREIGN]
     for run in foreign:
         print(f"not started: {run.name}: {run.why}; move it away to run this one", file=sys.stderr)
-    waiting = sorted(plan.to_do(runs), key=lambda run: run.state != INTERRUPTED)
+    waiting = sorted(plan.to_do(runs), key=lambda run: (run.state != INTERRUPTED, seeds(run).index(run.seed)))
     if waiting:
         done, jobs = len(runs) - len(waiting), min(jobs, len(waiting))
         print(f"{len(waiting)} runs to do, {done} of {len(runs)} not needed, {jobs} at a time", file=sys.stderr)

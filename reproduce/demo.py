@@ -31,22 +31,30 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     """Write table and pictures of the finished runs into `folder`; returns what to print."""
     folder.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == DONE]
-    rows = [_row(cell, values_of(cell, done)) for cell in table.cells]
+    rows = [row_of(cell, values_of(cell, done)) for cell in table.cells]
     note = (
         "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). "
         "The data are small digits, so no published number stands beside these."
     )
-    text = f"### {table.title}\n\n{markdown_table(HEADER, rows)}\n{note}\n"
-    atomic_write(folder / "table.md", text)
-    atomic_write(folder / "table.csv", csv_text(HEADER, rows))
-    draw_table(folder / "table.png", table.title, HEADER, rows)
-    learning_curves(done, table.title, folder / "learning_curves.png")
+    text = write_table(folder, table.title, HEADER, rows, note)
+    label = "test accuracy (%), averaged weights"
+    learning_curves(done, table.title, folder / "learning_curves.png", "acc/ema_eval", "step", label)
     example_weights(done, folder / "example_weights.png")
     pictures = ", ".join(str(folder / name) for name in ("learning_curves.png", "example_weights.png"))
     return f"{text}\nPictures: {pictures}"
 
 
-def _row(cell: Cell, values: list[float]) -> list[str]:
+def write_table(folder: Path, title: str, header: list[str], rows: list[list[str]], note: str) -> str:
+    """table.md, table.csv and table.png in `folder`; returns the Markdown."""
+    text = f"### {title}\n\n{markdown_table(header, rows)}\n{note}\n"
+    atomic_write(folder / "table.md", text)
+    atomic_write(folder / "table.csv", csv_text(header, rows))
+    draw_table(folder / "table.png", title, header, rows)
+    return text
+
+
+def row_of(cell: Cell, values: list[float]) -> list[str]:
+    """Name, mean ± std, n, and each seed's value of one cell; values in percent."""
     if not values:
         return [cell.row, "not run", "0", "-"]
     singles = ", ".join(f"{value:.1f}" for value in values)

@@ -1,4 +1,4 @@
-"""The two pictures of the demo: how accuracy grows, and what weights the methods give clean and noisy examples."""
+"""Pictures of the demos: how accuracy grows, and what weights the methods give clean and noisy examples."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from reproduce.record import RecordError, read_metrics
 from reproduce.runs import Run
 from reproduce.tables import mean, new_figure, sample_std, save_figure
 
-COLOURS = {"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4"}
+COLOURS = {
+    **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4"},
+    **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN+MO": "#1a8a4c", "SLN+MO+LC": "#1f6fb4"},
+}
 CLEAN, NOISY = "#1a8a4c", "#c23b3b"
 WEIGHTS = "example_weights.npz"
 
 
-def learning_curves(runs: list[Run], title: str, path: Path) -> None:
-    """Test accuracy of the averaged weights against the step: mean over seeds, band of one sample deviation."""
+def learning_curves(runs: list[Run], title: str, path: Path, metric: str, against: str, label: str) -> None:
+    """A metric `against` step or epoch: mean over seeds, band of one sample deviation. label: of the vertical axis."""
     figure = new_figure(7, 4.2)
     axes = figure.add_subplot()
     for method, own in _by_method(runs).items():
-        steps, series = _series(own, "acc/ema_eval")
+        steps, series = _series(own, metric, against)
         centre = [100 * mean(values) for values in series]
         spread = [100 * (sample_std(values) or 0.0) for values in series]
         colour = COLOURS.get(method, "black")
         axes.plot(steps, centre, color=colour, label=f"{method} (n = {len(own)})")
         low, high = ([c + sign * s for c, s in zip(centre, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.set(xlabel="step", ylabel="test accuracy (%), averaged weights", title=title)
+    axes.set(xlabel=against, ylabel=label, title=title)
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
@@ -93,9 +96,9 @@ def _all_uniform(runs: list[Run]) -> bool:
     return all(line["weights/clean"] == line["weights/noisy"] == 1 for run in runs for line in _metrics(run))
 
 
-def _series(runs: list[Run], name: str) -> tuple[list[float], list[list[float]]]:
-    """The steps at which every seed has this metric, and its values there."""
-    curves = [{line["step"]: line[name] for line in _metrics(run) if name in line} for run in runs]
+def _series(runs: list[Run], name: str, against: str = "step") -> tuple[list[float], list[list[float]]]:
+    """The steps (or epochs) at which every seed has this metric, and its values there."""
+    curves = [{line[against]: line[name] for line in _metrics(run) if name in line} for run in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     return steps, [[curve[step] for curve in curves] for step in steps]
 

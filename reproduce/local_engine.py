@@ -38,7 +38,7 @@ def python_of(environment: str) -> str:
 def exact_command(run: Run) -> list[str]:
     """The run's command with the Python that will run it, to be started from the repository's root."""
     folder = run.folder.relative_to(ROOT) if run.folder.is_relative_to(ROOT) else run.folder
-    command = run.cell.command(run.seed, folder)
+    command = run.cell.command(run.seed, folder, run.sample)
     return [python_of(run.cell.environment), *command[1:]] if command[0] == "python" else command
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from reproduce.cells import Cell, Table
-from reproduce.files import atomic_write
 from reproduce.runs import DONE, Run
-from reproduce.tables import csv_text, draw_table, format_mean, format_values, markdown_table, mean, sample_std
+from reproduce.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 
 NOT_RUN = "not run"
-CSV_HEADER = [
-    *("cell", "row", "column", "metric", "n", "mean", "sample_std", "values"),
-    *("published", "published_std", "source", "gap", "records"),
-]
+SOURCES = {
+    "cited": "the paper's value, as printed beside an independent re-run",
+    "rerun": "that re-run's own value",
+    "authors": "from the authors' repository",
+    "aggregator": "from a third-party page, unverified",
+}
 
 
 def values_of(cell: Cell, runs: list[Run]) -> list[float]:
     """The cell's numbers in percent, of its finished runs only, in the order of the seeds."""
     return [
-        100 * run.result["metrics"][cell.metric]
+        STATISTICS[cell.statistic].percent(run.result["metrics"][cell.metric])
         for run in runs
         if run.cell is cell and run.state == DONE and run.result
     ]
@@ -34,44 +35,44 @@ def grid(table: Table, runs: list[Run], separator: str = "<br>") -> tuple[list[s
 
 def markdown(table: Table, runs: list[Run]) -> str:
     """The table with its caption."""
-    note = (
-        "Ours: mean ± sample standard deviation (n - 1) over seeds; accuracy at the last cycle end, "
-        "never the best on test."
-    )
+    over = "seeds" if all(len(cell.samples) == 1 for cell in table.cells) else "seeds and samples of the noise"
+    spread = STATISTICS[table.cells[0].statistic].name
+    note = f"Ours: mean ± {spread} over {over}; {table.taken}, never the best on test."
+    named = {known.source for cell in table.cells for known in cell.references}
+    note += "".join(f"\n{source}: {meaning}." for source, meaning in SOURCES.items() if source in named)
     return f"### {table.title}\n\n{markdown_table(*grid(table, runs))}\n{note}\n"
 
 
 def csv(table: Table, runs: list[Run]) -> str:
-    """One line a cell, with every value in full precision and where its records are."""
+    """One line a cell and published value, with every value in full precision and where its records are."""
+    header = [
+        *("cell", "row", "column", "metric", "n", "mean", table.cells[0].statistic, "values"),
+        *("published", "published_std", "source", "gap", "records"),
+    ]
     lines = []
     for cell in table.cells:
         values = values_of(cell, runs)
-        centre = mean(values) if values else None
-        gap = centre - cell.published if centre is not None and cell.published is not None else None
-        records = [str(run.record_folder) for run in runs if run.cell is cell and run.state == DONE]
-        lines.append(
-            [
-                *(cell.id, cell.row, cell.column, cell.metric, len(values), centre),
-                *(sample_std(values) if values else None, " ".join(map(repr, values))),
-                *(cell.published, cell.published_std, cell.source, gap, " ".join(records)),
-            ]
-        )
-    return csv_text(CSV_HEADER, lines)
+        centre, std = STATISTICS[cell.statistic].summary(values) if values else (None, None)
+        ours = [cell.id, cell.row, cell.column, cell.metric, len(values), centre, std, " ".join(map(repr, values))]
+        records = " ".join(str(run.record_folder) for run in runs if run.cell is cell and run.state == DONE)
+        for known in cell.references or (None,):
+            published = [known.value, known.std, known.source] if known else [None] * 3
+            gap = centre - known.value if centre is not None and known else None
+            lines.append([*ours, *published, gap, records])
+    return csv_text(header, lines)
 
 
 def write(table: Table, runs: list[Run], folder: Path) -> str:
     """Write the table as .md, .csv and .png; returns the Markdown."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = markdown(table, runs)
-    atomic_write(folder / f"{table.name}.md", text)
-    atomic_write(folder / f"{table.name}.csv", csv(table, runs))
-    draw_table(folder / f"{table.name}.png", table.title, *grid(table, runs, "\n"))
+    write_table(folder, table.name, text, csv(table, runs), table.title, *grid(table, runs, "\n"))
     return text
 
 
 def _texts(cell: Cell, runs: list[Run]) -> list[str]:
-    values = values_of(cell, runs)
-    ours = format_values(values) if values else NOT_RUN
-    if cell.published is None:
-        return [ours]
-    return [ours, f"{cell.source} {format_mean(cell.published, cell.published_std)}"]
+    values, statistic = values_of(cell, runs), STATISTICS[cell.statistic]
+    ours = statistic.with_values(values) if values else NOT_RUN
+    return [
+        ours,
+        *(f"{known.source} {format_mean(known.value, known.std, statistic.digits)}" for known in cell.references),
+    ]

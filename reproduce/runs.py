@@ -18,10 +18,11 @@ PLACES = {"checkpoint_path", "run_dir", "dataset_dir", "data_dir"}
 
 @dataclass(frozen=True)
 class Run:
-    """One cell with one seed: its state, its record if it is done, and a word on why if it is foreign."""
+    """One cell with one seed and sample: its state, its record if it is done, and a word on why if it is foreign."""
 
     cell: Cell
     seed: int
+    sample: str
     folder: Path
     state: str
     result: dict[str, Any] | None = None
@@ -31,20 +32,33 @@ class Run:
     @property
     def name(self) -> str:
         """How messages call this run."""
-        return f"{self.cell.id} seed {self.seed}"
+        return f"{self.cell.run_name(self.sample)} seed {self.seed}"
 
 
 def runs_of(cells: tuple[Cell, ...], seeds: tuple[int, ...] | None, runs_dir: Path) -> list[Run]:
-    """Every run that the cells ask for, seeds of a cell together."""
-    return [state_of(cell, seed, runs_dir) for cell in cells for seed in seeds or cell.seeds]
+    """Every run that the cells ask for, samples and seeds of a cell together. Cells may share one: see `distinct`."""
+    return [
+        state_of(cell, seed, runs_dir, sample)
+        for cell in cells
+        for sample in cell.samples
+        for seed in seeds or cell.seeds
+    ]
 
 
-def state_of(cell: Cell, seed: int, runs_dir: Path) -> Run:
+def distinct(runs: list[Run]) -> list[Run]:
+    """The runs without those that another cell before has too."""
+    found: dict[Path, Run] = {}
+    for run in runs:
+        found.setdefault(run.folder, run)
+    return list(found.values())
+
+
+def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
     """Look at the disk. A record counts only if it was made by this cell's command, on this cell's data."""
-    folder = cell.folder(seed, runs_dir)
+    folder = cell.folder(seed, runs_dir, sample)
     records = sorted(_records(folder))
     if is_running(folder) or any(is_running(record) for record in records):
-        return Run(cell, seed, folder, RUNNING, record_folder=records[0] if records else None)
+        return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0] if records else None)
     unfinished = None
     foreign = ""
     for record in records:
@@ -53,27 +67,27 @@ def state_of(cell: Cell, seed: int, runs_dir: Path) -> Run:
         except RecordError as error:
             foreign = str(error)
             continue
-        why = difference(cell, seed, result)
+        why = difference(cell, seed, result, sample)
         if why:
             foreign = f"{record}: {why}"
         elif result["finished"]:
-            return Run(cell, seed, folder, DONE, result, record)
+            return Run(cell, seed, sample, folder, DONE, result, record)
         else:
             unfinished = record
     if unfinished is not None:
-        return Run(cell, seed, folder, INTERRUPTED, record_folder=unfinished)
+        return Run(cell, seed, sample, folder, INTERRUPTED, record_folder=unfinished)
     if foreign:
-        return Run(cell, seed, folder, FOREIGN, why=foreign)
-    return Run(cell, seed, folder, MISSING)
+        return Run(cell, seed, sample, folder, FOREIGN, why=foreign)
+    return Run(cell, seed, sample, folder, MISSING)
 
 
-def difference(cell: Cell, seed: int, result: dict[str, Any]) -> str:
+def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "") -> str:
     """Why this result is not the cell's, in words; empty if it is."""
     if result["seed"] != seed:
         return f"its seed is {result['seed']}, not {seed}"
-    if result["dataset"]["name"].split("_")[0] not in cell.data:  # cifar10-jpeg is not cifar10
-        return f"its data set is {result['dataset']['name']}, not {' or '.join(cell.data)}"
-    asked, ran = (_flags(command) for command in (cell.command(seed, Path()), result["command"]))
+    if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
+        return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
+    asked, ran = (_flags(command) for command in (cell.command(seed, Path(), sample), result["command"]))
     for name in sorted(set(asked) | set(ran)):
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"

@@ -9,10 +9,14 @@ import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+import struct
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from reproduce.files import atomic_path
+from reproduce.files import atomic_path, atomic_write
 
 PLUS_MINUS = "±"
 
@@ -35,17 +39,54 @@ def sample_std(values: Sequence[float]) -> float | None:
     return None if len(values) < 2 else population_std(values) * math.sqrt(len(values) / (len(values) - 1))
 
 
-def format_mean(centre: float | None, std: float | None, digits: int = 1) -> str:
-    """`75.5 ± 0.2`, or the mean alone, or a dash."""
+def float32(value: float) -> float:
+    """The nearest number of single precision, as a double: what TensorBoard keeps of a value."""
+    return struct.unpack("f", struct.pack("f", value))[0]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """How the values of a cell become one number: mean ± `std`, to so many digits.
+
+    `single_precision`: each value is rounded to float32 first, as the published numbers were that came out of
+    TensorBoard; where a mean falls between two last digits, that decides.
+    """
+
+    name: str
+    std: Callable[[Sequence[float]], float | None]
+    digits: int
+    single_precision: bool = False
+
+    def percent(self, fraction: float) -> float:
+        """A share of 1, an accuracy for one, in percent."""
+        return 100 * (float32(fraction) if self.single_precision else fraction)
+
+    def summary(self, values: Sequence[float]) -> tuple[float, float | None]:
+        """Mean and standard deviation, unrounded; one value has a mean alone."""
+        return mean(values), self.std(values) if len(values) > 1 else None
+
+    def text(self, values: Sequence[float], trailing_zeros: bool = True) -> str:
+        """`75.5 ± 0.2`."""
+        return format_mean(*self.summary(values), self.digits, trailing_zeros)
+
+    def with_values(self, values: Sequence[float]) -> str:
+        """The same with n, and each value where they are few enough to read."""
+        singles = ": " + ", ".join(f"{value:.{self.digits}f}" for value in values) if 1 < len(values) <= 5 else ""
+        return f"{self.text(values)} (n = {len(values)}{singles})"
+
+
+STATISTICS = {
+    "sample_std": Statistic("sample standard deviation (n - 1)", sample_std, digits=1),
+    "population_std": Statistic("population standard deviation (ddof 0)", population_std, 2, single_precision=True),
+}
+
+
+def format_mean(centre: float | None, std: float | None, digits: int = 1, trailing_zeros: bool = True) -> str:
+    """`75.5 ± 0.2`, or the mean alone, or a dash. Without trailing zeros 85.10 is 85.1, and 87.00 is 87.0."""
     if centre is None:
         return "-"
-    return f"{centre:.{digits}f}" + ("" if std is None else f" {PLUS_MINUS} {std:.{digits}f}")
-
-
-def format_values(values: Sequence[float], digits: int = 1) -> str:
-    """Mean ± sample standard deviation with n, and each value where they are few enough to read."""
-    singles = ": " + ", ".join(f"{value:.{digits}f}" for value in values) if 1 < len(values) <= 5 else ""
-    return f"{format_mean(mean(values), sample_std(values), digits)} (n = {len(values)}{singles})"
+    numbers = [centre] if std is None else [centre, std]
+    return f" {PLUS_MINUS} ".join(f"{n:.{digits}f}" if trailing_zeros else repr(round(n, digits)) for n in numbers)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -68,6 +109,14 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
+def write_table(folder: Path, stem: str, markdown: str, csv: str, title: str, header: Sequence[str], rows: Any) -> None:
+    """`stem`.md and .csv with these texts, and .png with the table drawn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / f"{stem}.md", markdown)
+    atomic_write(folder / f"{stem}.csv", csv)
+    draw_table(folder / f"{stem}.png", title, header, rows)
+
+
 def draw_table(path: str | os.PathLike[str], title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The table as a picture."""
     lines = [header, *rows]
@@ -75,12 +124,14 @@ def draw_table(path: str | os.PathLike[str], title: str, header: Sequence[str], 
         max(len(part) for line in lines for part in line[column].split("\n")) + 3 for column in range(len(header))
     ]
     heights = [max(cell.count("\n") + 1 for cell in line) + 0.8 for line in lines]
-    figure = new_figure(0.085 * sum(widths) + 0.4, 0.2 * sum(heights) + 0.7)
+    title = textwrap.fill(title, max(20, sum(widths)))
+    more = title.count("\n")
+    figure = new_figure(0.085 * sum(widths) + 0.4, 0.2 * (sum(heights) + more) + 0.7)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_xlim(-1, sum(widths) + 1)
-    axes.set_ylim(sum(heights) + 0.5, -2.5)
-    axes.text(0, -1.2, title, fontsize=11, weight="bold", va="center")
+    axes.set_ylim(sum(heights) + 0.5, -2.5 - more)
+    axes.text(0, -1.2 - more / 2, title, fontsize=11, weight="bold", va="center")
     top = 0.0
     for number, (line, height) in enumerate(zip(lines, heights, strict=True)):
         left = 0.0

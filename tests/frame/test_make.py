@@ -19,6 +19,11 @@ NAMED = [
     "data-<name>",
     "reproduce-ieg-cifar10",
     "reproduce-ieg-cifar100",
+    "reproduce-sln-cifar10",
+    "reproduce-sln-cifar100",
+    "reproduce-sln-sigma",
+    "reproduce-sln-sigma-ablation",
+    "reproduce-sln-animal10n",
     "bench",
     "bench-ieg",
     "tables",
@@ -129,7 +134,14 @@ def test_variables_become_flags(place: Path) -> None:
     )
     line = make(place, "-n", "reproduce-ieg-cifar10", "DRY_RUN=0").stdout.splitlines()[-1]
     assert line.split(" -m ")[1].split() == ["reproduce", "run", "--table", "ieg-cifar10"]
-    assert 'data fetch "cifar10"' in make(place, "-n", "data-cifar10").stdout
+    line = make(place, "-n", "reproduce-sln-sigma", "SEEDS=123").stdout.splitlines()[-1]
+    assert line.rstrip() == '.venv/pytorch/bin/python -m reproduce run --table sln-sigma --seeds "123"'
+
+
+def test_the_noise_comes_with_the_images(place: Path) -> None:
+    assert 'data fetch "cifar10" sln-noise' in make(place, "-n", "data-cifar10").stdout
+    assert 'data fetch "cifar100" sln-noise' in make(place, "-n", "data-cifar100").stdout
+    assert 'data fetch "animal-10n" \n' in make(place, "-n", "data-animal-10n").stdout
 
 
 def test_no_machine_and_no_index_stands_in_the_frame() -> None:

@@ -1,0 +1,76 @@
+"""A run that is over, put together again from its folder: its configuration, its data, the model that was tested."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from re_sln.config import Config, resolve
+from re_sln.errors import UsageError
+from re_sln.flags import PROGRAMS, Flags
+from re_sln.run_folder import settings_of
+from reproduce.record import RecordError, read_config, read_result
+
+
+def weights_of(folder: Path) -> Path:
+    """The file with the weights of the model that was tested. Raises: UsageError."""
+    name = "model_ema.pth" if read_config(folder).get("mo") else "model.pth"
+    if not (folder / name).is_file():
+        raise UsageError(f"{folder} holds no {name}: only a training run that is finished has its weights")
+    return folder / name
+
+
+def config_of(folder: Path, **changes: object) -> Config:
+    """The configuration of the run, to be used again on one device. changes: flags of this machine.
+
+    Raises: UsageError where the folder holds no training run.
+    """
+    name = read_config(folder).get("program")
+    if name not in PROGRAMS:
+        raise UsageError(f"{folder} is no training run, it was made by {name}")
+    program = PROGRAMS[name]
+    given = (
+        program.defaults | settings_of(folder, program) | {"weights": "none", "compile": False, "cuda_graphs": False}
+    )
+    flags = Flags(**given)
+    return resolve(program, dataclasses.replace(flags, **changes))  # type: ignore[arg-type]
+
+
+def load_trainer(folder: Path, config: Config):
+    """The run's trainer with the weights in the model that is tested, and all data in reach.
+
+    Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.
+    """
+    from re_sln import datasets, experiment
+    from re_sln.checkpoint import read_weights
+    from re_sln.datasets import Data
+    from re_sln.distributed import Group, pick_device
+
+    def refuse(_clean: Data) -> np.ndarray:
+        raise UsageError("the noise file of the run is not here; say with --data_dir where it is")
+
+    weights = weights_of(folder)
+    data = datasets.load(config, refuse)
+    check_same_data(folder, data.fingerprint, data.noise_sha256)
+    trainer = experiment.build(config, data, Group(0, 1, pick_device(config.flags.device, 0)))
+    try:
+        trainer.networks.tested.load_state_dict(read_weights(weights))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{weights} does not fit the run's network: {error}") from error
+    return trainer
+
+
+def check_same_data(folder: Path, fingerprint: str, noise_sha256: str | None) -> None:
+    """Raises: UsageError where these are not the data and labels of the run."""
+    try:
+        learnt = read_result(folder)["dataset"]
+    except RecordError as error:
+        raise UsageError(f"{folder} does not say what it learnt from: {error}") from error
+    if learnt["fingerprint"] != fingerprint:
+        raise UsageError(
+            f"the data here are not those of {folder}, {learnt['name']}: say with --data_dir where they are"
+        )
+    if read_config(folder).get("noise_sha256") != noise_sha256:
+        raise UsageError(f"the noise file here is not that of {folder}: say with --data_dir where that is")

@@ -1,0 +1,72 @@
+"""The demo of re_sln: its four models on noisy digits; what they memorise, in a table and pictures."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from reproduce.cells import ROOT, Table
+from reproduce.demo import row_of, write_table
+from reproduce.demo_pictures import learning_curves
+from reproduce.errors import ReproduceError
+from reproduce.local_engine import python_of
+from reproduce.paper_tables import values_of
+from reproduce.runs import DONE, Run
+from reproduce.tables import mean
+
+HEADER = ["model", "mean ± std", "n", "each seed", "best epoch's mean", "best − last"]
+SHOWN = ("CE", "SLN+MO+LC")
+PICTURES = {"pred_probs": "prediction_probabilities", "sample_dissect": "sample_dissection"}
+
+
+def summarise(table: Table, runs: list[Run], folder: Path) -> str:
+    """Write table and pictures of the finished runs into `folder`; returns what to print."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = [run for run in runs if run.state == DONE]
+    rows = []
+    for cell in table.cells:
+        last = values_of(cell, done)
+        best = [
+            100 * run.result["best_on_test"]["accuracy"]["value"] for run in done if run.cell is cell and run.result
+        ]
+        gap = [f"{mean(best):.1f}", f"{mean(best) - mean(last):.1f}"] if last else ["-", "-"]
+        rows.append([*row_of(cell, last), *gap])
+    note = (
+        f"{settings(table)}. Accuracy of the last epoch; std: sample standard deviation (n - 1). The best epoch is "
+        "chosen on the test images and is no result: best − last shows how much a model lost by memorising. "
+        "The data are small digits, so no published number stands beside these."
+    )
+    text = write_table(folder, table.title, HEADER, rows, note)
+    label = "test accuracy (%) of the tested model"
+    learning_curves(done, table.title, folder / "learning_curves.png", "accuracy/test", "epoch", label)
+    drawn = [folder / "learning_curves.png", *pictures(done, folder)]
+    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
+
+
+def settings(table: Table) -> str:
+    """The settings that all cells share, as one reads them."""
+    shared = dict(table.cells[0].flags)
+    for cell in table.cells:
+        shared = {name: value for name, value in shared.items() if cell.flags.get(name) == value}
+    return "Settings: " + ", ".join(f"{name} {value}" for name, value in shared.items())
+
+
+def pictures(done: list[Run], folder: Path) -> list[Path]:
+    """How sure the first and the last model are, and of what, drawn by re_sln from their first seed's weights."""
+    jobs = []
+    for row in SHOWN:
+        run = next((run for run in done if run.cell.row == row), None)
+        if run is None or run.record_folder is None:
+            continue
+        for kind, name in PICTURES.items():
+            path = folder / f"{row.lower().replace('+', '-')}_{name}.png"
+            command = [python_of("pytorch"), "-m", "re_sln.plot", f"--exp_id={run.record_folder}"]
+            command += [f"--plot_type={kind}", f"--out={path}"]
+            jobs.append(
+                (path, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+            )
+    for path, process in jobs:
+        output, _ = process.communicate()
+        if process.returncode:
+            raise ReproduceError(f"{path.name} was not drawn: {output.strip()}")
+    return [path for path, _ in jobs]

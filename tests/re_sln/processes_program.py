@@ -1,0 +1,112 @@
+"""Started by test_processes.py under torchrun: a run whose network has no batch norm of its own batch, one step of one
+that has, and what processes tell one another, in a .npz file of each process."""
+
+import sys
+
+import numpy as np
+import torch
+from torch import nn
+
+from re_sln import networks as networks_module
+from re_sln import train_cifar
+from re_sln.distributed import Group, join_group
+from re_sln.errors import UsageError
+from re_sln.experiment import build
+from re_sln.networks import Networks
+from re_sln.wide_resnet import build_network
+from tests.re_sln.small_runs import config_of, small_data
+
+FLAGS = {
+    "sigma": 0.5, "mo": True, "lc_n_epoch": 2, "n_epochs": 3, "lr": 0.05, "ema_decay": 0.6, "batch_size": 16,
+    "augmentation": "crop_flip",
+}  # fmt: skip
+
+
+class Frozen(nn.BatchNorm2d):
+    """Batch norm that stays in its test mode: it uses averages, which change no more."""
+
+    def train(self, mode: bool = True):
+        return super().train(False)
+
+
+class Double(nn.Module):
+    """A network in double precision for images of single precision."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, images):
+        return self.network(images.double())
+
+
+def frozen_networks(_config, num_classes):
+    """The run's networks with every batch norm frozen at averages that are not 0 and 1."""
+    made = build_network("wrn-10-1", num_classes, 7, 2)
+    for network in made:
+        for part in network.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.__class__ = Frozen
+                part.running_mean += 0.1
+                part.running_var *= 1.5
+    return [Double(network) for network in made]
+
+
+def state_of(prefix, network):
+    return {f"{prefix}{name}": value.numpy().copy() for name, value in network.state_dict().items()}
+
+
+def frozen_run(group: Group) -> dict[str, np.ndarray]:
+    """Gradient of the first step, then targets, weights, average and metrics of three epochs; the second corrects."""
+    original, networks_module.make_networks = networks_module.make_networks, frozen_networks
+    trainer = build(config_of(**FLAGS, world_size=group.world_size), small_data(), group)
+    networks_module.make_networks = original
+    found = {}
+    steps = trainer.epoch_steps()
+    next(steps)
+    for name, value in trainer.networks.model.named_parameters():
+        found[f"gradient:{name}"] = value.grad.numpy().copy()
+    assert sum(1 for _ in steps) == 4
+
+    def note(done, values):
+        epoch = done.epoch - 1
+        found.update({f"{epoch}:{name}": np.array(value) for name, value in values.items()})
+        found[f"{epoch}:targets"] = done.targets.numpy().copy()
+
+    note(trainer, trainer.end_epoch())
+    trainer.train([], lambda done: done.content(), note)
+    return found | state_of("model:", trainer.networks.model) | state_of("average:", trainer.networks.average)
+
+
+def normalising_step(group: Group) -> dict[str, np.ndarray]:
+    """Batch norm's averages after one step of a network that has it, in this process; and after they were agreed on."""
+    config = config_of(sigma=0.5, batch_size=16, world_size=group.world_size)
+    trainer = build(config, small_data(), group)
+    next(trainer.epoch_steps())
+    found = state_of("own:", trainer.networks.model) | {"batch": trainer.order(1)[:16]}
+    trainer.networks.agree(group)
+    return found | state_of("agreed:", trainer.networks.model)
+
+
+def everything(group: Group) -> dict[str, np.ndarray]:
+    """All of the above."""
+    found = frozen_run(group) | {f"step:{name}": value for name, value in normalising_step(group).items()}
+    found["any"] = np.array([group.any(group.rank == 1), group.any(False)])
+    found["shared"] = np.array(group.from_leader(f"rank {group.rank}"))
+    try:
+        Networks(config_of(sync_bn=True, world_size=group.world_size), 3, group)
+    except UsageError as error:
+        found["sync_bn"] = np.array(str(error))
+    return found
+
+
+def main(path: str, arguments: list[str]) -> int:
+    """Then the training program with `arguments`, in the same processes."""
+    torch.set_num_threads(1)
+    with join_group("cpu") as group:
+        np.savez(f"{path}.{group.rank}.npz", **everything(group))
+    return train_cifar.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

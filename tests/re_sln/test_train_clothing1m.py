@@ -1,0 +1,174 @@
+"""Clothing1M through its command line, on a stand-in of a few photographs of odd sizes."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from re_sln import networks, train_clothing1m
+from re_sln.networks import pretrained_resnet50
+from re_sln.wide_resnet import build_network
+from tests.re_sln.small_runs import metrics_of, result_of
+
+LISTS = {"noisy_train": 6, "clean_val": 3, "clean_test": 3}
+SHORT = ["--network=wrn-10-1", "--weights=none", "--n_epochs=2", "--batch_size=4", "--workers=1", "--lr=0.01"]
+
+
+def write_clothing1m(root):
+    rng = np.random.default_rng(0)
+    for name, count in LISTS.items():
+        lines = []
+        for k in range(count):
+            path = root / "clothing1m" / "images" / str(k) / f"{name} {k}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            size = [(260, 300), (300, 270), (256, 256)][k % 3]
+            Image.fromarray(rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)).resize(size).save(path)
+            lines.append(f"{path.relative_to(root / 'clothing1m')} {(0, 13, 7)[k % 3]}\n")
+        (root / "clothing1m" / "annotations").mkdir(exist_ok=True)
+        (root / "clothing1m" / "annotations" / f"{name}.txt").write_text("".join(lines))
+    return root
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(write_clothing1m(tmp_path / "data")))
+    monkeypatch.setenv("RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "data" / "clothing1m"
+
+
+def test_the_result_is_of_the_epoch_that_is_best_on_clean_validation(root, tmp_path, monkeypatch):
+    """Three epochs whose validation accuracies are made up: the second is best, the third only as good."""
+    from re_sln import training
+
+    original, made_up = training.accuracy_and_loss, iter([0.9, 0.2, 0.4, 0.6, 0.8, 0.6])  # test, validation, …
+
+    monkeypatch.setattr(training, "accuracy_and_loss", lambda *given: (next(made_up), original(*given)[1]))
+    kept = []
+    write = networks_written(monkeypatch, kept)
+    command = [*SHORT, "--mo", "--lc_n_epoch=2", "--n_epochs=3", "--ema_decay=0.5", f"--run_dir={tmp_path / 'run'}"]
+    assert train_clothing1m.main(command) == 0
+    result, lines = result_of(tmp_path / "run"), metrics_of(tmp_path / "run")
+    assert [(line["accuracy/test"], line["accuracy/validation"]) for line in lines] == [(0.9, 0.2), (0.4, 0.6), (0.8, 0.6)]
+    assert result["metrics"] == {"accuracy": 0.4, "accuracy_last_epoch": 0.8}
+    assert (result["metrics_step"], result["finished"]) == (4, True)
+    assert result["best_on_test"]["accuracy"] == {"value": 0.9, "step": 2, "epoch": 1}
+    assert [name for name, _ in kept] == ["model.pth", "model_ema.pth"] * 2  # of epochs 1 and 2
+    for name, state in kept[2:]:
+        there = torch.load(tmp_path / "run" / name, weights_only=True)
+        assert all(torch.equal(value, state[key]) for key, value in there.items())
+    assert write is not None
+    config = yaml.safe_load((tmp_path / "run" / "config.yml").read_text())
+    expected = {"sigma": 0.2, "momentum": 0.9, "weight_decay": 0.001, "norm": "authors", "images_per_class": 18976}
+    assert expected.items() <= config.items()
+    assert "loss/train_clean" not in lines[0]
+
+
+def networks_written(monkeypatch, kept):
+    """Notes every file of weights as it is written."""
+    from re_sln import checkpoint
+
+    original = checkpoint.write_weights
+
+    def write(path, content):
+        if path.name.startswith("model"):
+            kept.append((path.name, {name: value.clone() for name, value in content.items()}))
+        original(path, content)
+
+    monkeypatch.setattr(checkpoint, "write_weights", write)
+    return write
+
+
+def test_the_published_defaults(root, capfd, tmp_path):
+    assert train_clothing1m.main(["--check", "--weights=none"]) == 0
+    config = yaml.safe_load(capfd.readouterr().out)
+    expected = {"batch_size": 32, "n_epochs": 10, "lr": 0.001, "network": "resnet50", "norm": "authors", "sigma": 0.2,
+                "images_per_class": 18976, "weight_decay": 0.001, "seed": 123}  # fmt: skip
+    assert expected.items() <= config.items()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_resnet50_trains_and_corrects_labels(root, tmp_path):
+    command = ["--weights=none", "--network=resnet50", "--mo", "--lc_n_epoch=1", "--n_epochs=2", "--batch_size=3",
+               "--images_per_class=1", f"--run_dir={tmp_path / 'run'}"]  # fmt: skip
+    assert train_clothing1m.main(command) == 0
+    assert [line["step"] for line in metrics_of(tmp_path / "run")] == [1, 2]
+    weights = torch.load(tmp_path / "run" / "model_ema.pth", weights_only=True)
+    assert weights["fc.weight"].shape == (14, 2048)
+
+
+def test_weights_of_a_file_go_into_all_but_the_last_layer(root, tmp_path):
+    source = pretrained_resnet50("none", 1000, 9)
+    torch.save(source.state_dict(), tmp_path / "own.pth")
+    states = torch.random.get_rng_state()
+    one, other = (pretrained_resnet50(str(tmp_path / "own.pth"), 14, seed) for seed in (1, 2))
+    assert torch.equal(torch.random.get_rng_state(), states)
+    for name, value in source.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(one.state_dict()[name], value)
+    assert one.fc.weight.shape == (14, 2048)
+    assert not torch.equal(one.fc.weight, other.fc.weight)
+
+
+def mistake(arguments, capfd, *parts):
+    assert train_clothing1m.main([*SHORT, *arguments]) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    for part in parts:
+        assert part in line
+
+
+def test_weights_that_are_missing_say_where_they_come_from(root, capfd):
+    address = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+    for check in ([], ["--check"]):
+        mistake(["--network=resnet50", "--weights=imagenet1k_v1", *check], capfd, address, "0676ba61", "--weights=none")
+        mistake(["--network=resnet50", "--weights=/nowhere/mine.pth", *check], capfd, "/nowhere/mine.pth", address)
+    assert str(networks.weights_path("imagenet1k_v1")).endswith("torch/hub/checkpoints/resnet50-0676ba61.pth")
+
+
+def test_weights_that_do_not_fit_are_refused(root, tmp_path, capfd):
+    torch.save(build_network("wrn-10-1", 10, 0)[0].state_dict(), tmp_path / "other.pth")
+    mistake(["--network=resnet50", f"--weights={tmp_path / 'other.pth'}"], capfd, "other.pth", "no ResNet-50")
+    (tmp_path / "broken.pth").write_bytes(b"nothing")
+    mistake(["--network=resnet50", f"--weights={tmp_path / 'broken.pth'}"], capfd, "broken.pth", "cannot be read")
+
+
+def test_files_that_are_missing_are_named(root, capfd, tmp_path):
+    (root / "images" / "4" / "noisy_train 4.jpg").unlink()
+    mistake([], capfd, "noisy_train 4.jpg", "1 file(s) of noisy_train.txt are missing")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("line", ["images/0/x.jpg", "images/0/x.jpg 14", "images/0/x.jpg -1", "", "3"])
+def test_lines_that_are_none_are_named(line, root, capfd):
+    path = root / "annotations" / "clean_val.txt"
+    path.write_text(path.read_text() + line + "\n")
+    mistake([], capfd, "clean_val.txt, line 4", "a label 0…13")
+
+
+def test_a_file_that_is_no_image_is_named_in_one_sentence(root, capfd):
+    (root / "images" / "2" / "noisy_train 2.jpg").write_bytes(b"no image")
+    mistake([], capfd, "noisy_train 2.jpg")
+
+
+def test_a_folder_without_it_says_how_to_get_it(root, capfd, tmp_path):
+    mistake([f"--data_dir={tmp_path}"], capfd, str(tmp_path), "github.com/Cysu/noisy_label", "$DATA_DIR")
+    (root / "annotations" / "clean_test.txt").write_text("")
+    mistake([], capfd, "clean_test.txt is empty")
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["--norm=seed"], "use --norm=authors"),
+        (["--norm=seed", "--check"], "use --norm=authors"),
+        (["--images_per_class=0"], "--images_per_class=0"),
+        (["--images_per_class=-2"], "--images_per_class=-2"),
+        (["--loader=device"], "use --loader=dataloader"),
+        (["--dataset_name=cifar10"], "train_clothing1m reads clothing1m"),
+    ],
+)
+def test_flags_that_do_not_go_with_it(root, arguments, part, capfd):
+    mistake(arguments, capfd, part)
