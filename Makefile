@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo test test-slow env-tensorflow env-pytorch bench bench-ieg tables plan lint format lock clean \
+.PHONY: help python demo demo-sln test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln tables plan lint format lock clean \
         reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
         reproduce-sln-animal10n
@@ -27,6 +27,9 @@ ifdef RUNS_DIR
 export RUNS_DIR
 endif
 
+# Tests of what runs with PyTorch; the other environment runs all the rest.
+WITH_PYTORCH := tests/data tests/reproduce tests/re_sln
+
 on = $(filter-out 0,$(1))
 RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
             $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(FORCE)),--force)
@@ -44,11 +47,15 @@ help: ## print this list
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
+demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong labels: a table and pictures, in minutes
+	@$(PYTORCH) -m reproduce demo --table demo-sln $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
-	@$(PYTORCH) -m pytest tests/data tests/reproduce -m "not slow"
+	@$(PYTORCH) -m pytest $(WITH_PYTORCH) -m "not slow"
 	@$(TENSORFLOW) -m pytest tests -m "not slow"
 
-test-slow: env-tensorflow ## the slow tests
+test-slow: env-tensorflow env-pytorch ## the slow tests
+	@$(PYTORCH) -m pytest tests/re_sln -m slow
 	@$(TENSORFLOW) -m pytest tests -m slow
 
 env-tensorflow: python ## the environment of ieg/, built when its lock changed
@@ -90,10 +97,13 @@ plan: env-$(ANY) ## what is done, running and missing of every table, and what i
 tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV and PNG
 	@$(ANY_PYTHON) -m reproduce tables
 
-bench: bench-ieg ## all speed measurements
+bench: bench-ieg bench-sln ## all speed measurements
 
 bench-ieg: env-tensorflow ## speed of each method's step against plain training, memory, images augmented a second
 	@$(TENSORFLOW) -m benchmarks.ieg
+
+bench-sln: env-pytorch ## speed of a training step of re_sln in each arithmetic, and of its input path
+	@$(PYTORCH) -m benchmarks.sln
 
 lint: env-tensorflow ## ruff and mypy
 	@$(TENSORFLOW) -m ruff check .

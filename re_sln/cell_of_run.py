@@ -24,7 +24,7 @@ WHOLE_TABLE: dict[str, Any] = {
     "limit_train_examples": 0,
     "amp": "off",
 }
-SEARCH = {**WHOLE_TABLE, "val_size": 0.1, "val_transform": "train"}
+SEARCH = {**WHOLE_TABLE, "mo": False, "lc_n_epoch": -1, "val_size": 0.1, "val_transform": "train"}
 P, LC_EPOCH, EMA_DECAY, LC_EVAL = 0.4, 250, 0.999, "train"
 # The samples that a published cell has: the authors' noise file (False), or noise of one's own (True).
 SAMPLES = {"sym": (False, True), "asym": (False, True), "dependent": (False,), "openset": (True,)}
@@ -77,7 +77,7 @@ def place_of(config: Mapping[str, Any], data: str) -> Place:
 
 def search_place(config: Mapping[str, Any], data: str) -> tuple[str, str, str]:
     """(data, setting, noise) of a search for σ. Raises: UsageError where the configuration lacks what tells."""
-    _check(config, "dataset_name", "noise_mode")
+    _check(config, "dataset_name", "n_epochs", "noise_mode")
     return data, _setting(config, SEARCH), noise_of(config)
 
 

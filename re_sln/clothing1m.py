@@ -72,8 +72,6 @@ def describe_clothing1m(data_dir: str | Path | None = None) -> str:
 def load_clothing1m(data_dir: str | Path | None, norm: str) -> Data:
     """Lists of files; images are read while training goes on. Raises: UsageError."""
     root = find_clothing1m(data_dir)
-    if norm != "authors":
-        raise UsageError(f"--norm={norm}: Clothing1M is normalised with the authors' constants, use --norm=authors")
     (train, given), (val, val_labels), (test, test_labels) = (read_list(root, name) for name in LISTS)
     mean, std = normalisation("clothing1m", norm, np.empty((0, 1, 1, 3), np.uint8))
     return Data(

@@ -9,7 +9,9 @@ from pathlib import Path
 from re_sln.errors import UsageError
 from re_sln.flags import NOT_IDENTITY, Flags, Program
 from re_sln.model_name import model_name
+from re_sln.network_name import check_network
 from re_sln.noise import NoiseRequest, check_request
+from re_sln.noise_request import check_seed
 from re_sln.normalisation import check_normalisation
 from re_sln.task import TASKS, Task
 
@@ -93,6 +95,7 @@ def resolve(program: Program, flags: Flags, world_size: int = 1) -> Config:
     task = TASKS[flags.dataset_name]
     sigma = task.sigma(flags.noise_mode) if flags.sigma is None else flags.sigma
     name = model_name(sigma, flags.mo, flags.lc_n_epoch, flags.n_epochs)
+    check_network(flags.network, "weights" not in program.without)
     check_normalisation(flags.dataset_name, flags.norm)
     augments = flags.augmentation == "crop_flip" or (flags.augmentation == "auto" and flags.dataset_name != "digits")
     if flags.cuda_graphs and not flags.compile:
@@ -116,13 +119,13 @@ def _check_numbers(flags: Flags, world_size: int) -> None:
         "n_epochs": 1,
         "limit_train_examples": 0,
         "workers": 1,
-        "seed": 0,
         "image_size": 8,
         "dependent_epochs": 1,
     }
     for name, bound in least.items():
         if getattr(flags, name) < bound:
             raise UsageError(f"--{name}={getattr(flags, name)}: must be at least {bound}")
+    check_seed(flags.seed)
     if not 0 < flags.lr < float("inf"):
         raise UsageError(f"--lr={flags.lr}: a learning rate is a finite number above 0")
     if not 0 <= flags.ema_decay <= 1:

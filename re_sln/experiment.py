@@ -26,7 +26,7 @@ from re_sln.flags import Flags, Program
 from re_sln.loader_images import LoaderImages
 from re_sln.mean_softmax import mean_softmax
 from re_sln.networks import Networks, check_weights
-from re_sln.run_folder import find_run, new_folder
+from re_sln.run_folder import check_same_run, find_run, new_folder, runs_dir
 from re_sln.scalars import Scalars
 from re_sln.training import Trainer
 from reproduce.record import RunRecord, format_config, read_result, stop_signals
@@ -57,6 +57,7 @@ def folder_of(flags: Flags) -> Path:
 
 def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:
     """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
+    check_same_run(folder, config)
     if (folder / "result.json").exists() and read_result(folder)["finished"]:
         logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
         return 0
@@ -79,7 +80,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
                 stopped, Saver(folder, group), reporter(record, scalars, folder, config), config.flags.save_minutes
             )
         except Interrupted as stop:
-            logging.warning("%s; go on with --resume %s", stop, folder.name if not config.flags.run_dir else folder)
+            logging.warning("%s; go on with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
             return 130
         finally:
             if record:

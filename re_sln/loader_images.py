@@ -15,6 +15,7 @@ from torchvision.transforms import functional
 
 from re_sln.augmentation import Crops, offsets
 from re_sln.device_images import Look
+from re_sln.errors import UsageError
 
 Item = tuple[int, float | None, float | None, bool]
 
@@ -50,8 +51,12 @@ class _Cut(Dataset):
     def _image(self, index: int) -> Image.Image:
         if isinstance(self.images, np.ndarray):
             return Image.fromarray(self.images[index])
-        with Image.open(self.images[index]) as file:
-            return file.convert("RGB")
+        path = self.images[index]
+        try:
+            with Image.open(path) as file:
+                return file.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read as an image ({error}); fetch it again") from error
 
 
 class LoaderImages:
@@ -62,7 +67,10 @@ class LoaderImages:
         self.cut = _Cut(images, look)
 
     def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
-        """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image."""
+        """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image.
+
+        Raises: UsageError naming a file that cannot be read.
+        """
         plan: list[list[Item]] = [
             [
                 (i, crops.rows[i], crops.columns[i], bool(crops.flips[i])) if crops else (i, None, None, False)
@@ -77,8 +85,12 @@ class LoaderImages:
             pin_memory=self.device.type == "cuda",
             worker_init_fn=leave_ctrl_c_to_parent,
         )
-        for images in loader:
-            yield self.look.normalise(images.to(self.device, non_blocking=True))
+        try:
+            for images in loader:
+                yield self.look.normalise(images.to(self.device, non_blocking=True))
+        except UsageError as error:
+            # It comes from a worker, with that one's whole traceback as its message.
+            raise UsageError(str(error).rpartition(f"{UsageError.__name__}: ")[2].strip()) from None
 
 
 def leave_ctrl_c_to_parent(_worker: int) -> None:

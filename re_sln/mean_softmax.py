@@ -14,6 +14,7 @@ import numpy as np
 
 from re_sln.config import Config
 from re_sln.datasets import Data
+from re_sln.errors import Interrupted
 from reproduce.record import stop_signals
 
 if TYPE_CHECKING:
@@ -38,5 +39,10 @@ def mean_softmax(config: Config, clean: Data, build: Callable[[Config, Data], Tr
         total[:] += logits.double().softmax(dim=1).cpu().numpy()
 
     with stop_signals() as stopped:
-        build(plain, clean).train(stopped, lambda _trainer: None, score, float("inf"))
+        try:
+            build(plain, clean).train(stopped, lambda _trainer: None, score, float("inf"))
+        except Interrupted as stop:
+            raise Interrupted(
+                "stopped while custom dependent noise was made; the same command begins with that again"
+            ) from stop
     return total / epochs

@@ -131,9 +131,16 @@ def _load(network: nn.Module, weights: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = read_weights(path)
+    except ValueError as error:
+        raise UsageError(f"--weights={weights}: {error}; download {RESNET50_ADDRESS} again") from error
+    try:
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
         missing, unexpected = network.load_state_dict(state, strict=False)
-    except (ValueError, RuntimeError, AttributeError) as error:
-        raise UsageError(f"--weights={weights}: {error}; download {RESNET50_ADDRESS} again") from error
-    if unexpected or set(missing) - {"fc.weight", "fc.bias"}:
-        raise UsageError(f"--weights={weights}: {path} holds no ResNet-50 of torchvision")
+        fits = not unexpected and set(missing) == {"fc.weight", "fc.bias"}
+    except (RuntimeError, AttributeError):  # other shapes, or no mapping of names at all
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"--weights={weights}: {path} holds no ResNet-50 of torchvision; name another file, or download "
+            f"{RESNET50_ADDRESS}"
+        )

@@ -33,6 +33,11 @@ def check_normalisation(dataset_name: str, kind: str) -> None:
         raise UsageError(
             f"--norm=authors: they have no constants for {dataset_name}, only for {', '.join(AUTHORS)}; use --norm=seed"
         )
+    if kind == "seed" and dataset_name == "clothing1m":
+        raise UsageError(
+            "--norm=seed: a million photographs are not read for their mean and std; Clothing1M is normalised with the "
+            "authors' constants, use --norm=authors"
+        )
 
 
 def channel_means(images: np.ndarray) -> np.ndarray:

@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
         "--plot_type",
         required=True,
         choices=FILES,
-        help="pred_probs: largest softmax value of clean and of noisy training images; sample_dissect: whether labels and "
-        "predictions are right, by rising loss; tsne: penultimate features of the test images",
+        help="pred_probs: largest softmax value of clean and of noisy training images; sample_dissect: whether labels "
+        "and predictions are right, by rising loss; tsne: penultimate features of the test images",
     )
     parser.add_argument(
         "--plot_transform",
@@ -87,8 +87,8 @@ def _plot(arguments: argparse.Namespace) -> int:
     )
     if arguments.plot_type != "tsne" and "noise_mode" in config.program.without:
         raise UsageError(
-            f"--plot_type={arguments.plot_type}: which labels of {config.flags.dataset_name} are wrong is not known, so "
-            "there is nothing to tell apart; --plot_type=tsne can be drawn"
+            f"--plot_type={arguments.plot_type}: nobody knows which labels of {config.flags.dataset_name} are wrong, "
+            "so there is nothing to tell apart; --plot_type=tsne can be drawn"
         )
     path = arguments.out or repo_root() / "re_sln" / "assets" / folder.name / f"{file_name(config, arguments)}.png"
     trainer = load_trainer(folder, config)
@@ -127,7 +127,7 @@ def training_logits(trainer: Trainer, transform: str) -> np.ndarray:
 
 def seen(trainer: Trainer, transform: str) -> str:
     """How the training images are seen, in words."""
-    return "cropped and flipped" if transform == "train" and trainer.config.augments else "whole"
+    return "cropped and flipped" if transform == "train" and trainer.config.augments else "uncropped"
 
 
 def draw_pred_probs(trainer: Trainer, arguments: argparse.Namespace, path: Path) -> None:

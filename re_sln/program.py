@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from data.errors import DataError
 from re_sln.config import resolve
-from re_sln.errors import NonFiniteLoss, UsageError
+from re_sln.errors import Interrupted, NonFiniteLoss, UsageError
 from re_sln.flags import PROGRAMS, Flags, Program, parse_flags
 from re_sln.run_folder import find_run, settings_of
 from reproduce.record import RecordError
@@ -57,6 +57,10 @@ def guarded(work: Callable[[], int], if_stopped: str = "stopped") -> int:
         if leads:
             print(f"error: {error}", file=sys.stderr)
         return 1
+    except Interrupted as stop:
+        if leads:
+            print(stop, file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print(if_stopped, file=sys.stderr)
         return 130

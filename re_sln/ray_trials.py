@@ -21,10 +21,13 @@ from reproduce.record import atomic_write
 ERROR, STATE = "error.txt", "ray"
 # Ray keeps here what trials tell one another: next to nothing.
 STORE_BYTES = 100 * 2**20
-QUIET = {
+ATTEMPTS = 3  # Ray gives itself 30 seconds to start, which a busy machine may exceed
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_worker_niceness": "0",  # trials yield to nothing that the command itself does not yield to
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trials have records of their own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would kill trials before they have saved
 }
@@ -71,7 +74,7 @@ def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room
 @contextlib.contextmanager
 def ray_started(address: str | None, machine: Room) -> Iterator[list[Room]]:
     """Ray on this machine, or the cluster at `address`; gives the machines. Raises: UsageError without an answer."""
-    os.environ.update(QUIET)
+    os.environ.update(SETTINGS)
     import ray
 
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -89,12 +92,26 @@ def ray_started(address: str | None, machine: Room) -> Iterator[list[Room]]:
             }
         # Ray lets workers import from the current folder, where our modules' names would hide others'.
         with contextlib.chdir(repo_root()):
-            try:
-                ray.init(address=address or "local", **settings)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise UsageError(f"--address={address}: {str(error).splitlines()[0]}") from error
+            _start(address, settings)
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield [Room(found.get("CPU", 0), found.get("GPU", 0)) for found in alive]
+
+
+def _start(address: str | None, settings: dict[str, Any]) -> None:
+    import ray
+
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            ray.init(address=address or "local", **settings)
+            return
+        except Exception as error:  # Ray has no class of its own for this
+            ray.shutdown()
+            reason = str(error).partition("\n")[0]
+            if address:
+                raise UsageError(f"--address={address}: {reason}") from error
+            if not left:
+                raise OSError(f"Ray does not start: {reason}") from error
+            logging.warning("Ray did not start, it gets another try: %s", reason)
 
 
 def run_trials(
@@ -147,6 +164,7 @@ def run_trials(
     except _AllStopped:
         pass
     finally:
+        stop_file.unlink(missing_ok=True)
         shutil.rmtree(search.folder / STATE, ignore_errors=True)
 
 

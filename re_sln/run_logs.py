@@ -106,6 +106,8 @@ def _own(folder: Path, name: str) -> LoggedRun | LoggedSearch | None:
     }
     if searched:
         return LoggedSearch(name, search_place(config, data), searched)
+    if "accuracy" not in result["metrics"]:
+        raise UsageError(f"its metrics are {', '.join(result['metrics'])}, not accuracy")
     lines = read_metrics(folder)
     curves = {tag: [(line["epoch"], line[tag]) for line in lines if tag in line] for tag in CURVES}
     return LoggedRun(name, place_of(config, data), _sample(config), result["metrics"]["accuracy"], curves)
@@ -113,7 +115,7 @@ def _own(folder: Path, name: str) -> LoggedRun | LoggedSearch | None:
 
 def _published(folder: Path, name: str, configs: Path | None) -> LoggedRun:
     config = _config([configs / folder.name, folder] if configs else [folder])
-    place = place_of(config, config["dataset_name"])
+    place = place_of(config, str(config.get("dataset_name")))
     curves = _scalars(folder)
     for tag in LOSSES:
         curves[tag] = _scalars(folder / tag.replace("/", "_")).get("loss/train", [])

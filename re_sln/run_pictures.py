@@ -13,6 +13,7 @@ from reproduce.tables import new_figure, save_figure
 
 CLEAN, NOISY = "tab:blue", "tab:red"
 KIND_COLOURS = ("#b22222", "#f4a582", "#92c5de", "#2166ac")
+BORDER = {"edgecolor": "white", "linewidth": 0.4}
 LARGEST_LEGEND = 20
 
 
@@ -34,7 +35,7 @@ def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -
     edges = np.minimum(np.arange(len(counts) + 1) * bin_size, counts.sum())
     tops = np.zeros(len(counts))
     for kind, colour, column in zip(KINDS, KIND_COLOURS, counts.T, strict=True):
-        axes.bar(edges[:-1], column, np.diff(edges), tops, align="edge", color=colour, label=kind)
+        axes.bar(edges[:-1], column, np.diff(edges), tops, align="edge", color=colour, label=kind, **BORDER)
         tops += column
     axes.set(xlim=(0, edges[-1]), ylim=(0, bin_size))
     axes.set(xlabel=f"examples by rising loss against the given label, {bin_size:,} a bar", ylabel="examples")

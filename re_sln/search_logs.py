@@ -45,8 +45,8 @@ def _search(folder: Path, settings: Mapping[str, Mapping[str, Any]], hp_map: Pat
     trials = sorted(path.parent for path in folder.glob("*/progress.csv"))
     if not trials:
         raise UsageError(f"{folder} holds no trial with a progress.csv")
-    accuracy = dict(_trial(trial, int(config["n_epochs"])) for trial in trials)
-    return LoggedSearch(folder.name, search_place(config, config["dataset_name"]), accuracy)
+    place = search_place(config, str(config.get("dataset_name")))
+    return LoggedSearch(folder.name, place, dict(_trial(trial, int(config["n_epochs"])) for trial in trials))
 
 
 def _trial(folder: Path, n_epochs: int) -> tuple[float, float]:

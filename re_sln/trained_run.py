@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
 from re_sln.run_folder import settings_of
 from reproduce.record import RecordError, read_config, read_result
+
+if TYPE_CHECKING:
+    from re_sln.training import Trainer
 
 
 def weights_of(folder: Path) -> Path:
@@ -22,7 +25,7 @@ def weights_of(folder: Path) -> Path:
     return folder / name
 
 
-def config_of(folder: Path, **changes: object) -> Config:
+def config_of(folder: Path, **changes: Any) -> Config:
     """The configuration of the run, to be used again on one device. changes: flags of this machine.
 
     Raises: UsageError where the folder holds no training run.
@@ -31,14 +34,12 @@ def config_of(folder: Path, **changes: object) -> Config:
     if name not in PROGRAMS:
         raise UsageError(f"{folder} is no training run, it was made by {name}")
     program = PROGRAMS[name]
-    given = (
-        program.defaults | settings_of(folder, program) | {"weights": "none", "compile": False, "cuda_graphs": False}
-    )
-    flags = Flags(**given)
-    return resolve(program, dataclasses.replace(flags, **changes))  # type: ignore[arg-type]
+    # The run's own weights are loaded later, and whatever made steps faster is not needed here.
+    here = {"weights": "none", "compile": False, "cuda_graphs": False, **changes}
+    return resolve(program, Flags(**{**program.defaults, **settings_of(folder, program), **here}))
 
 
-def load_trainer(folder: Path, config: Config):
+def load_trainer(folder: Path, config: Config) -> Trainer:
     """The run's trainer with the weights in the model that is tested, and all data in reach.
 
     Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sized
 from typing import Any
@@ -222,6 +223,8 @@ class Trainer:
             logits = self.logits(self.test_images[name], chosen, self.test_crops(name), self.config.task.test_batch)
             accuracy, loss = accuracy_and_loss(logits, torch.from_numpy(labels).to(self.group.device))
             values |= {f"accuracy/{name}": accuracy, f"loss/{name}": loss}
+        if not all(map(math.isfinite, values.values())):
+            raise self.not_finite("the test's loss", self.step)
         self.keep_scores(values)
         self.epoch, self.batch = self.epoch + 1, 0
         return values
@@ -267,10 +270,14 @@ class Trainer:
         if self.group.world_size > 1:
             torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
         if first.item() != torch.iinfo(torch.int64).max:
-            raise NonFiniteLoss(
-                f"the loss is not finite at step {int(first)}, epoch {self.epoch}: training stopped. The last "
-                "checkpoint is from before; try a lower --lr or --sigma, or --amp=off"
-            )
+            raise self.not_finite("the loss", int(first))
+
+    def not_finite(self, what: str, step: int) -> NonFiniteLoss:
+        """The error that names the step."""
+        return NonFiniteLoss(
+            f"{what} is not finite at step {step}, epoch {self.epoch}: training stopped. The last checkpoint is from "
+            "before; try a lower --lr or --sigma, or --amp=off"
+        )
 
 
 SHOWN = ("accuracy/train", "accuracy/test", "loss/train_all")

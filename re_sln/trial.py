@@ -22,7 +22,7 @@ from re_sln.validation_split import hold_out
 from reproduce.record import RunRecord, is_running
 
 STOP = "stop"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 
 
 class StopFile:

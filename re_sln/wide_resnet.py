@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from re_sln.errors import UsageError
+from re_sln.network_name import parse_network
 
 
 class Block(nn.Module):
@@ -62,16 +61,6 @@ class WideResNet(nn.Module):
 def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
     first = Block(channels_in, channels, stride)
     return nn.Sequential(first, *(Block(channels, channels, 1) for _ in range(blocks - 1)))
-
-
-def parse_network(name: str) -> tuple[int, int]:
-    """(depth, widening) of e.g. `wrn-28-2`. Raises: UsageError."""
-    match = re.fullmatch(r"wrn-(\d+)-(\d+)", name)
-    if not match or int(match[1]) < 10 or (int(match[1]) - 4) % 6 or int(match[2]) < 1:
-        raise UsageError(
-            f"--network={name}: a name is wrn-DEPTH-WIDENING with a depth of 10, 16, 22, 28 …, such as wrn-28-2"
-        )
-    return int(match[1]), int(match[2])
 
 
 def build_network(name: str, num_classes: int, seed: int, count: int = 1) -> list[nn.Module]:

@@ -6,7 +6,12 @@ from re_sln.errors import UsageError
 
 
 def content(number):
-    return {"step": number, "weight": torch.full((100,), float(number)), "targets": None, "scores": {"last": {"step": 1}}}
+    return {
+        "step": number,
+        "weight": torch.full((100,), float(number)),
+        "targets": None,
+        "scores": {"last": {"step": 1}},
+    }
 
 
 def damage(path):
@@ -41,7 +46,7 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, harm, caplog):
     assert checkpoint.newest(tmp_path)["step"] == 1
     assert "checkpoint_00000002.pt" in caplog.text
     harm(tmp_path / "checkpoint_00000001.pt")
-    with pytest.raises(UsageError, match="no checkpoint in .* can be read; move the folder away"):
+    with pytest.raises(UsageError, match=r"no checkpoint in .* can be read; move the folder away"):
         checkpoint.newest(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Runs that were stopped and went on leave the same bits as one that was not, also in the middle of label correction."""
+"""Runs that were stopped and went on leave the same bits as one that was not, also while labels are corrected."""
 
 import shutil
 import signal
@@ -58,7 +58,7 @@ def same(folder, whole):
     assert result_of(folder)["finished"]
 
 
-# The first step; in an epoch; an epoch's last; label correction's first; in its middle; the next round's first; the last
+# The first; within an epoch; an epoch's last; label correction's first and second; the next round's first; the last
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 8, 10, 15])
 def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch, capfd):
     let_be = ctrl_c_in_step(monkeypatch, step)
@@ -148,7 +148,12 @@ def test_kill_9_and_a_damaged_checkpoint(whole, tmp_path, caplog):
 
 def test_ctrl_c_in_a_process_started_from_inside_the_folder(tmp_path):
     process = start(
-        ["train_cifar.py"], *DIGITS, "--sigma=0", "--n_epochs=100000", f"--run_dir={tmp_path / 'run'}", cwd=ROOT / "re_sln"
+        ["train_cifar.py"],
+        *DIGITS,
+        "--sigma=0",
+        "--n_epochs=100000",
+        f"--run_dir={tmp_path / 'run'}",
+        cwd=ROOT / "re_sln",
     )
     wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and metrics_of(tmp_path / "run"), process)
     process.send_signal(signal.SIGINT)

@@ -14,8 +14,8 @@ ALONE = Group(0, 1, torch.device("cpu"))
 def test_the_average_over_epochs_of_a_plain_networks_softmax_on_uncropped_images():
     """Trained once more here, with CE and its own reading of every epoch's weights."""
     config = config_of(
-        sigma=0.5, mo=True, lc_n_epoch=2, n_epochs=9, noise_mode="dependent", dependent_epochs=3, lr=0.05, batch_size=16,
-        augmentation="crop_flip",
+        sigma=0.5, mo=True, lc_n_epoch=2, n_epochs=9, noise_mode="dependent", dependent_epochs=3, lr=0.05,
+        batch_size=16, augmentation="crop_flip",
     )  # fmt: skip
     data = small_data()
     found = mean_softmax(config, data, lambda plain, clean: build(plain, clean, ALONE))

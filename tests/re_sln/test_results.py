@@ -115,11 +115,13 @@ def test_what_was_not_published_has_a_table_and_a_name_of_its_own(
 @pytest.mark.usefixtures("no_pictures")
 def test_our_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = {"accuracy_val_sigma_0.1": 0.34, "accuracy_val_sigma_0.5": 0.5, "accuracy_val_sigma_1.0": 0.4}
-    search: dict[str, Any] = {"val_size": 0.1, "val_transform": "train", "sigma": None, "mo": None, "lc_n_epoch": None}
+    search: dict[str, Any] = {"val_size": 0.1, "val_transform": "train", "sigma": None}
     our_run(tmp_path / "runs" / "a", metrics, **search)
     our_run(tmp_path / "runs" / "b", {"accuracy_val_sigma_0.7": 0.99}, **{**search, "val_transform": "test"})
+    our_run(tmp_path / "runs" / "c", {"accuracy_val_sigma_0.1": 0.98}, **{**search, "mo": True})
     assert results(tmp_path) == 0
     printed = capsys.readouterr().out
+    assert printed.count("98.00") == 1
     table = section(printed, "Search for σ on CIFAR-10")
     assert "| | these runs | 34.00 (n = 1) | not run | 50.00 (n = 1) | 40.00 (n = 1) |" in table
     assert "Best σ of these searches: sym 0.5 (the tables use 1.0 all the same)." in table
@@ -146,18 +148,20 @@ def test_runs_that_cannot_be_used_are_told(tmp_path: Path, capsys: pytest.Captur
     our_run(runs / "mnist", 0.5, dataset_name="mnist")
     our_run(runs / "mode", 0.5, noise_mode="pair")
     our_run(runs / "silent", 0.5, lc_n_epoch=None)
+    our_run(runs / "trial", {"accuracy_val": 0.5})
     our_run(runs / "broken", 0.5)
     (runs / "broken" / "result.json").write_text("{")
     assert results(tmp_path) == 0
     told = capsys.readouterr().err
     assert "1 runs, 0 searches" in told
     left_out = dict(line.removeprefix("left out: ").split(": ", 1) for line in told.splitlines() if "left out" in line)
-    assert set(left_out) == {"half", "none", "mnist", "mode", "silent", "broken"}
+    assert set(left_out) == {"half", "none", "mnist", "mode", "silent", "trial", "broken"}
     assert left_out["half"] == "the run is not finished"
     assert "is none of the four models" in left_out["none"]
     assert "dataset_name=mnist is none of cifar10" in left_out["mnist"]
     assert "noise_mode=pair is none of sym" in left_out["mode"]
     assert "does not say lc_n_epoch" in left_out["silent"]
+    assert left_out["trial"] == "its metrics are accuracy_val, not accuracy"
     assert "result.json" in left_out["broken"]
 
 
@@ -185,6 +189,8 @@ def test_damaged_logs_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "configs" / "gone").mkdir()
     (tmp_path / "configs" / "gone" / "config.yml").write_text("exp_id: gone\n")
     write_events(tmp_path / "runs" / "nameless", {"accuracy/test": [0.5]})
+    published_run(tmp_path, [0.5] * 300, "untold")
+    (tmp_path / "configs" / "untold" / "config.yml").write_text("n_epochs: 300\n")
     strange = published_run(tmp_path, [0.5] * 300, "strange")
     (tmp_path / "configs" / "strange" / "config.yml").write_text("- a list\n")
     unreadable = published_run(tmp_path, [0.5] * 300, "unreadable")
@@ -197,6 +203,7 @@ def test_damaged_logs_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "left out: nameless: there is no config.yml in" in told and "--configs names their folder" in told
     assert f"left out: {strange.name}: " in told and "is no list of settings" in told
     assert f"left out: {unreadable.name}: " in told
+    assert "left out: untold: its configuration does not say dataset_name" in told
     assert "1 runs, 0 searches" in told
 
 
@@ -211,7 +218,8 @@ def test_damaged_searches_are_left_out(tmp_path: Path, capsys: pytest.CaptureFix
     assert results(tmp_path) == 0
     told = capsys.readouterr().err
     assert "the trial with σ = 0.1 ends after epoch 299 of 300" in told
-    assert "left out: hp_unheard_of: " in told and "--hp_map" in told
+    assert "left out: hp_unheard_of: " in told
+    assert "--hp_map" in told
     assert f"trial {trial.name} is damaged ('training_iteration')" in told
     assert "holds no trial with a progress.csv" in told
 

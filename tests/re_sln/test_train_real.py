@@ -113,7 +113,9 @@ def test_many_bad_files_are_counted(root, capfd):
 
 
 def test_a_data_folder_without_it_says_how_to_get_it(root, capfd, tmp_path):
-    mistake([f"--data_dir={tmp_path / 'elsewhere'}"], capfd, str(tmp_path / "elsewhere"), "raw_image_ver.zip", "$DATA_DIR")
+    mistake(
+        [f"--data_dir={tmp_path / 'elsewhere'}"], capfd, str(tmp_path / "elsewhere"), "raw_image_ver.zip", "$DATA_DIR"
+    )
     for path in files(root, "testing"):
         path.unlink()
     mistake([], capfd, "testing", "no images")

@@ -113,9 +113,7 @@ def test_clothing1m_mixes_in_the_softmax_scores_against_given_labels_and_drops_i
     # Clothing1M's images have no border of their own
     assert trainer.train_images.look.padding == 0
     epochs = epochs_of(trainer)
-    slow = slow_of(
-        config, data, trainer.order, soft=True, weight_decay=1e-3, rates={6: 0.1, 7: 0.1}, border=0
-    )
+    slow = slow_of(config, data, trainer.order, soft=True, weight_decay=1e-3, rates={6: 0.1, 7: 0.1}, border=0)
     agree(trainer, slow, epochs)
 
 
