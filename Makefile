@@ -42,7 +42,7 @@ help: ## print this list
 	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
 	@echo
 	@sed -nE 's/^([a-zA-Z0-9_%-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | sed -E 's/^([^\t]*)%/\1<name>/' | \
-	    while IFS=$$'\t' read -r target line; do printf '  %-26s %s\n' "$$target" "$$line"; done
+	    while IFS=$$'\t' read -r target line; do printf '  %-29s %s\n' "$$target" "$$line"; done
 
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
