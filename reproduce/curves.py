@@ -19,6 +19,10 @@ PANELS = {
     "loss/meta": ("loss/meta",),
     "loss/xemin (MixUp)": ("loss/xemin",),
     "loss/consistency": ("loss/consistency",),
+    "test accuracy": ("accuracy/test",),
+    "training accuracy, given labels": ("accuracy/train",),
+    "training loss of clean, of noisy examples": ("loss/train_clean", "loss/train_noisy"),
+    "test loss": ("loss/test",),
 }
 STYLES = ("-", "--")
 
@@ -56,7 +60,7 @@ def _label(folder: Path) -> str:
     """What tells the runs apart, with the name of the data they really had."""
     config, result = read_config(folder), read_result(folder)
     words = [
-        str(config.get("method", result["sub_project"])),
+        str(config.get("method") or config.get("model") or result["sub_project"]),
         str(config.get("precision", "")),
         result["dataset"]["name"],
     ]

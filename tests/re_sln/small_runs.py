@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,11 @@ def start(program: list[str], *arguments: str, cwd: Path = ROOT, **environment: 
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Until it is ready; the process must not end before."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and not ready():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.01)

@@ -2,14 +2,13 @@
 
 import shutil
 import signal
-import time
 
 import pytest
 import torch
 
 from re_sln import checkpoint, train_cifar
 from re_sln.training import Trainer
-from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, bits_of, left_by, metrics_of, result_of, start
+from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, bits_of, left_by, metrics_of, result_of, start, wait_for
 
 # 150 examples in batches of 64: three steps an epoch, label correction from step 7 on.
 ARGUMENTS = [*DIGITS, *MODELS["sln-mo-lc"], "--lc_n_epoch=3", "--n_epochs=5", "--seed=5"]
@@ -97,31 +96,39 @@ def test_a_run_that_goes_on_may_read_its_images_in_another_way(whole, tmp_path, 
     same(only_run(tmp_path), whole)
 
 
-def test_a_program_that_dies_while_it_tests_repeats_no_line(whole, tmp_path, monkeypatch):
-    """The checkpoint is from within the epoch, metrics.jsonl may hold more than it."""
-    original = Trainer.end_epoch
+def test_a_program_that_dies_repeats_no_line(whole, tmp_path, monkeypatch):
+    """Its last checkpoint is from epoch 2, metrics.jsonl has three lines: two are cut off, and written again."""
+    command, end_epoch = [*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"], Trainer.end_epoch
+    let_be = ctrl_c_in_step(monkeypatch, 4)
+    assert train_cifar.main(command) == 130
+    let_be()
 
     def dies(self):
         if self.epoch == 4:
             raise OSError("the disk is gone")
-        return original(self)
+        return end_epoch(self)
 
     monkeypatch.setattr(Trainer, "end_epoch", dies)
-    assert train_cifar.main([*ARGUMENTS, f"--run_dir={tmp_path / 'run'}", "--save_minutes=0"]) == 1
-    monkeypatch.setattr(Trainer, "end_epoch", original)
-    newest = checkpoint.steps(tmp_path / "run")
-    assert newest == [11, 12]
-    for step in newest:  # as if the last one had been written before epochs 3 and 4 were
-        (tmp_path / "run" / f"checkpoint_{step:08d}.pt").unlink()
-    assert train_cifar.main([*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"]) == 0
+    assert train_cifar.main(command) == 1
+    monkeypatch.setattr(Trainer, "end_epoch", end_epoch)
+    assert checkpoint.steps(tmp_path / "run") == [4]
+    assert [line["step"] for line in metrics_of(tmp_path / "run")] == [3, 6, 9]
+    assert train_cifar.main(command) == 0
     same(tmp_path / "run", whole)
 
 
-def wait_for(ready, process):
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and not ready():
-        assert process.poll() is None, process.communicate()[1][-3000:]
-        time.sleep(0.01)
+def test_a_program_that_dies_before_its_first_checkpoint_begins_again(whole, tmp_path, monkeypatch):
+    command, report = [*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"], Trainer.say
+
+    def dies(self, text):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Trainer, "say", dies)
+    assert train_cifar.main(command) == 1
+    monkeypatch.setattr(Trainer, "say", report)
+    assert not checkpoint.steps(tmp_path / "run") and metrics_of(tmp_path / "run")
+    assert train_cifar.main(command) == 0
+    same(tmp_path / "run", whole)
 
 
 def test_kill_9_and_a_damaged_checkpoint(whole, tmp_path, caplog):

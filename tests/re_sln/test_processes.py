@@ -1,18 +1,33 @@
 """Two processes do what one does where the mathematics says so; what batch norm makes of each part is said."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
 
+from re_sln import checkpoint
 from re_sln.distributed import Group
 from re_sln.errors import UsageError
 from re_sln.experiment import load_data
+from re_sln.training import AGREE_EVERY
 from re_sln.wide_resnet import build_network
 from tests.re_sln import processes_program
-from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data, start
+from tests.re_sln.small_runs import (
+    DIGITS,
+    MODELS,
+    config_of,
+    left_by,
+    metrics_of,
+    result_of,
+    small_data,
+    start,
+    wait_for,
+)
 
 ALONE = Group(0, 1, torch.device("cpu"))
-# The last batch of an epoch has 22 examples, the test set's last 104: halves of every batch.
+# Without the lone -- torchrun takes --mo, which follows, for one of its own flags.
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "--"]
 PLAIN = [*DIGITS, *MODELS["sln-mo-lc"], "--n_epochs=3"]
 
 
@@ -25,9 +40,7 @@ def base(tmp_path_factory):
 def two(base):
     """What the program found in each of two processes."""
     process = start(
-        # Without the lone -- torchrun takes --mo, which follows, for one of its own flags.
-        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "--"],
-        "tests.re_sln.processes_program", str(base / "found"), *PLAIN, f"--run_dir={base / 'run'}",
+        [*TORCHRUN, "tests.re_sln.processes_program"], str(base / "found"), *PLAIN, f"--run_dir={base / 'run'}",
         DATA_DIR=str(base / "data"),
     )  # fmt: skip
     out, err = process.communicate()
@@ -99,6 +112,30 @@ def test_a_plain_run_on_two_processes_writes_one_record(two, base):
     assert 360 * result["metrics"]["accuracy"] == pytest.approx(round(360 * result["metrics"]["accuracy"]))
     # 150 examples each epoch, each counted once
     assert 150 * lines[0]["accuracy/train"] == pytest.approx(round(150 * lines[0]["accuracy/train"]))
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_stopped_go_on_with_the_same_bits(base):
+    """A scheduler stops torchrun; both processes agree on the step after which they stop."""
+    folders = [base / "whole", base / "stopped"]
+    # Long enough to be stopped; the last checkpoint is from label correction or from before it.
+    arguments = [*PLAIN, "--n_epochs=30", "--lc_n_epoch=4"]
+
+    def launch(folder):
+        return start([*TORCHRUN, "re_sln.train_cifar"], *arguments, f"--run_dir={folder}", DATA_DIR=str(base / "data"))
+
+    process = launch(folders[1])
+    wait_for(lambda: (folders[1] / "metrics.jsonl").exists() and len(metrics_of(folders[1])) > 4, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert not result_of(folders[1])["finished"]
+    (step,) = checkpoint.steps(folders[1])
+    assert step % AGREE_EVERY == 0
+    for folder in folders:
+        process = launch(folder)
+        _, err = process.communicate()
+        assert process.returncode == 0, err[-3000:]
+    assert left_by(folders[1]) == left_by(folders[0])
 
 
 @pytest.mark.parametrize("count, world", [(7, 2), (8, 2), (1, 2), (10, 4), (3, 4), (128, 3)])

@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data.cifar import load_cifar
 from data.digits import load_digits
-from re_sln import train_cifar
+from re_sln import datasets, train_cifar, training
 from re_sln.wide_resnet import build_network
 from tests.data.standin import write_cifar
-from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, left_by, metrics_of, result_of, start
+from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, config_of, left_by, metrics_of, result_of, start
 
 SHORT = ["--network=wrn-10-1", "--n_epochs=1", "--limit_train_examples=100", "--batch_size=64", "--allow_unverified"]
 
@@ -96,6 +96,15 @@ def test_each_model_leaves_a_complete_record(model, tmp_path, places, capfd):
     assert capfd.readouterr().out.count("epoch ") == 3
 
 
+def test_the_result_is_the_last_epochs_and_the_best_is_kept_apart(tmp_path, monkeypatch):
+    made_up, original = iter([0.2, 0.9, 0.4]), training.accuracy_and_loss
+    monkeypatch.setattr(training, "accuracy_and_loss", lambda *given: (next(made_up), original(*given)[1]))
+    run(*DIGITS, *MODELS["sln"], "--n_epochs=3")
+    result = result_of(folder_of(tmp_path))
+    assert (result["metrics"], result["metrics_step"]) == ({"accuracy": 0.4, "accuracy_last_epoch": 0.4}, 9)
+    assert result["best_on_test"] == {"accuracy": {"value": 0.9, "step": 6, "epoch": 2}}
+
+
 def test_it_learns(tmp_path):
     run("--dataset_name=digits", "--image_size=8", "--network=wrn-10-1", "--p=0", "--sigma=0", "--lr=0.05",
         "--n_epochs=6", "--seed=1")  # fmt: skip
@@ -137,13 +146,19 @@ def test_the_published_network_on_cifar(tmp_path):
 
 
 def test_open_set_noise_trains_on_the_foreign_images(places):
-    run(*SHORT, "--noise_mode=openset", "--custom_noise", "--p=0.1", "--limit_train_examples=0")
+    config = config_of(
+        dataset_name="cifar10", image_size=32, noise_mode="openset", custom_noise=True, p=0.1, allow_unverified=True
+    )
+    data = datasets.load(config, lambda _: np.empty(0))
     (file,) = (places / "data" / "label_noisy" / "cifar10").glob("openset0.1_custom_seed123.npy")
-    images, clean = np.load(file), load_cifar("cifar10", places / "data", True).train_images
-    foreign = (images != clean).any(axis=(1, 2, 3))
-    assert foreign.sum() == 20
+    clean = load_cifar("cifar10", places / "data", True)
+    foreign = (data.train != clean.train_images).any(axis=(1, 2, 3))
+    assert foreign.sum() == 20 and (data.is_noisy == foreign).all()
+    assert (data.train == np.load(file)).all() and (data.given == clean.train_labels).all()
+    # mean and std are of the clean images
+    np.testing.assert_allclose(data.mean, (clean.train_images / 255).mean(axis=(0, 1, 2)))
     hundred = load_cifar("cifar100", places / "data", True).train_images
-    assert all((image == hundred).all(axis=(1, 2, 3)).any() for image in images[foreign])
+    assert all((image == hundred).all(axis=(1, 2, 3)).any() for image in data.train[foreign])
 
 
 def test_the_same_command_gives_the_same_bits_and_another_seed_others(tmp_path):
@@ -189,7 +204,7 @@ def test_bfloat16_is_near_and_weights_stay_float32(tmp_path):
     run(*common, "--amp=bf16", f"--run_dir={tmp_path / 'bf16'}")
     plain, bf16 = metrics_of(tmp_path / "plain")[0], metrics_of(tmp_path / "bf16")[0]
     assert bf16["loss/train_all"] == pytest.approx(plain["loss/train_all"], rel=0.05)
-    assert bf16 != plain
+    assert all(bf16[name] != plain[name] for name in ("loss/train_all", "loss/test"))
     for name in ("model.pth", "model_ema.pth"):
         weights = torch.load(tmp_path / "bf16" / name, weights_only=True)
         assert {value.dtype for value in weights.values()} == {torch.float32, torch.int64}

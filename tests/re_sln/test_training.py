@@ -46,15 +46,15 @@ def slow_of(config: Config, data, order, **changes):
 def agree(trainer, slow, epochs):
     for number, (targets, values) in enumerate(epochs, 1):
         expected = slow.epoch()
-        np.testing.assert_allclose(targets, slow.targets, atol=1e-5, err_msg=f"epoch {number}")
+        np.testing.assert_allclose(targets, slow.targets, atol=3e-4, err_msg=f"epoch {number}")
         assert values.keys() == expected.keys()
         for name, value in values.items():
-            assert value == pytest.approx(expected[name], abs=1e-5), f"{name} of epoch {number}"
+            assert value == pytest.approx(expected[name], abs=3e-4), f"{name} of epoch {number}"
     pairs = [(trainer.networks.model, slow.model), (trainer.networks.average, slow.average)]
     for ours, theirs in pairs:
         assert (ours is None) == (theirs is None)
         for name, value in (ours.state_dict() if ours else {}).items():
-            np.testing.assert_allclose(value, theirs.state_dict()[name], atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(value, theirs.state_dict()[name], atol=3e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(

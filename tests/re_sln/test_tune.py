@@ -159,8 +159,7 @@ def logits_by_hand(state, images):
     network.load_state_dict(state)
     network.eval()
     pixels = load_digits(8).train_images / 255  # normalised by all training images
-    mean, std = pixels.mean(), pixels.std(axis=(1, 2)).mean(axis=0)
-    planes = torch.from_numpy((images / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    planes = torch.from_numpy((images / 255 - pixels.mean()) / pixels.std()).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         return network(planes).numpy()
 
