@@ -20,6 +20,7 @@ PAGES = (
     "ieg/README.md",
     "re_sln/README.md",
     "data/README.md",
+    "docs/evidence/README.md",
     "environments/README.md",
     "CONTRIBUTING.md",
 )
