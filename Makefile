@@ -28,7 +28,8 @@ export RUNS_DIR
 endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
-WITH_PYTORCH := tests/data tests/reproduce tests/re_sln
+ONLY_PYTORCH := tests/re_sln tests/preprocess
+WITH_PYTORCH := tests/data tests/reproduce $(ONLY_PYTORCH)
 
 on = $(filter-out 0,$(1))
 RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
@@ -52,11 +53,11 @@ demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong lab
 
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
 	@$(PYTORCH) -m pytest $(WITH_PYTORCH) -m "not slow"
-	@$(TENSORFLOW) -m pytest tests -m "not slow"
+	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow"
 
 test-slow: env-tensorflow env-pytorch ## the slow tests
-	@$(PYTORCH) -m pytest tests/re_sln -m slow
-	@$(TENSORFLOW) -m pytest tests -m slow
+	@$(PYTORCH) -m pytest $(ONLY_PYTORCH) -m slow
+	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m slow
 
 env-tensorflow: python ## the environment of ieg/, built when its lock changed
 	@"$(PYTHON)" environments/build.py tensorflow

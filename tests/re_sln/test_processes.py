@@ -115,6 +115,7 @@ def test_a_plain_run_on_two_processes_writes_one_record(two, base):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_processes_that_were_stopped_go_on_with_the_same_bits(base):
     """A scheduler stops torchrun; both processes agree on the step after which they stop."""
     folders = [base / "whole", base / "stopped"]

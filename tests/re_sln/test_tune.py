@@ -207,7 +207,9 @@ def test_a_stopped_trial_goes_on_as_if_nothing_had_happened(tmp_path):
     trial(halted, "1.0")
     assert not halted.trial_folder("1.0").exists()  # the file is still there
     stop.unlink()
-    trial(halted, "0.5")
+    epochs = []
+    trial(halted, "0.5", lambda result: epochs.append(result["epoch"]))
+    assert epochs == [3, 4]
     ends = [search.trial_folder("0.5") for search in (straight, halted)]
     assert metrics_of(ends[0]) == metrics_of(ends[1]) and len(metrics_of(ends[0])) == 4
     last = [torch.load(max(end.glob("checkpoint_*.pt")), weights_only=True)["average"] for end in ends]

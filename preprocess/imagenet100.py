@@ -1,0 +1,47 @@
+"""Trees of images with one folder a class, and which of the 100 classes of ImageNet-100 are in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data.imagenet100 import WNIDS, label_of
+from preprocess.errors import UsageError
+
+__all__ = ["ENDINGS", "WNIDS", "class_folders", "images_of", "label_of", "refuse_missing"]
+
+ENDINGS = (".jpeg", ".jpg", ".png")
+_WNID = re.compile(r"n\d{8}")
+
+
+def class_folders(folder: Path) -> dict[str, Path]:
+    """The folders in `folder` named like a class (n and eight digits), sorted. Raises: UsageError without any."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; name the folder that holds it, or unpack the data set there")
+    found = {path.name: path for path in sorted(folder.iterdir()) if _WNID.fullmatch(path.name) and path.is_dir()}
+    if found:
+        return found
+    inside = sorted({path.parent.name for path in folder.glob("*/n[0-9]*") if _WNID.fullmatch(path.name)})
+    hint = f"they are in {', '.join(inside[:3])} in it" if inside else "sort its images into folders n01440764, …"
+    raise UsageError(f"{folder} holds no class folders (named n and eight digits); {hint}")
+
+
+def refuse_missing(folder: Path, there: dict[str, Path]) -> None:
+    """Raises: UsageError naming the classes of the 100 that are not `there`, or have a folder without an image."""
+    missing = [wnid for wnid in WNIDS if wnid not in there]
+    if missing:
+        raise UsageError(
+            f"{folder} lacks {len(missing)} of the 100 classes: {', '.join(missing)}; "
+            "unpack the whole of ImageNet there, one folder a class"
+        )
+    empty = [wnid for wnid in WNIDS if not images_of(there[wnid])]
+    if empty:
+        raise UsageError(
+            f"{folder} has no image ({', '.join(ENDINGS)}) of {len(empty)} of the 100 classes: {', '.join(empty)}; "
+            "unpack them again"
+        )
+
+
+def images_of(folder: Path) -> list[Path]:
+    """The image files in a folder, sorted; files whose names begin with a dot are none."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))

@@ -1,0 +1,77 @@
+"""ImageNet-100: the images of 100 classes of ImageNet, train and val, as links or copies."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from preprocess import program
+from preprocess.errors import UsageError
+from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
+from preprocess.tree_copies import LINKS, mirror, refuse_same
+from reproduce.record import flag
+
+VAL_IMAGES = 50
+TRAIN_IMAGES = (732, 1300)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The command line."""
+
+    imagenet_path: str = flag("", "ImageNet: a folder with train/ and val/, one folder a class in each", group="trees")
+    imagenet100_path: str = flag("", "where ImageNet-100 is made", group="trees")
+    link: str = flag("symlink", "what stands for an image", choices=LINKS, group="trees")
+    jobs: int = flag(8, "files placed at once", group="work")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 the counts do not agree, 2 a mistake in flags or trees, 130 stopped."""
+    flags = program.parse(Flags, argv, "imagenet_100_subset", __doc__ or "")
+    return program.guarded(lambda: make_subset(flags))
+
+
+def make_subset(flags: Flags) -> None:
+    """Makes train/ and val/ of the 100 classes. Raises: UsageError, before the work, where one is missing."""
+    program.refuse_absent(imagenet_path=flags.imagenet_path, imagenet100_path=flags.imagenet100_path)
+    source, target = Path(flags.imagenet_path).absolute(), Path(flags.imagenet100_path).absolute()
+    refuse_same(source, target, "imagenet100_path")
+    splits = {}
+    for split in ("train", "val"):
+        splits[split] = class_folders(source / split)
+        refuse_missing(source / split, splits[split])
+    for split, there in splits.items():
+        _refuse_other_classes(target / split)
+        folders = {target / split / wnid: there[wnid].resolve() for wnid in WNIDS}
+        count = mirror(folders, flags.link, program.jobs_of(flags.jobs), split)
+        print(f"{target / split}: {count:,} images of {len(WNIDS)} classes ({flags.link})")
+        _say_unusual(split, {wnid: len(images_of(folder)) for wnid, folder in there.items() if wnid in WNIDS})
+
+
+def _refuse_other_classes(folder: Path) -> None:
+    others = sorted(path.name for path in folder.glob("*") if path.is_dir() and path.name not in WNIDS)
+    if others:
+        raise UsageError(
+            f"{folder} holds folders of other classes ({', '.join(others[:5])}): training would count them in; "
+            "choose an empty --imagenet100_path, or move them away"
+        )
+
+
+def _say_unusual(split: str, counts: dict[str, int]) -> None:
+    low, high = TRAIN_IMAGES if split == "train" else (VAL_IMAGES, VAL_IMAGES)
+    odd = [f"{wnid} ({count})" for wnid, count in sorted(counts.items()) if not low <= count <= high]
+    if odd:
+        usual = f"{low}" if low == high else f"{low} to {high}"
+        print(
+            f"warning: ImageNet has {usual} {split} images a class; not so {len(odd)}: {', '.join(odd[:5])}"
+            f"{', …' if len(odd) > 5 else ''}",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What the programs of preprocess have in common: flags in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from data.errors import DataError
+from preprocess.errors import Interrupted, UsageError, WorkFailed
+from reproduce.record import make_parser, underscored
+
+Flags = TypeVar("Flags")
+
+
+def parse(flags: type[Flags], argv: list[str] | None, name: str, description: str) -> Flags:
+    """The flags of a command line; underscores or hyphens. Exits: 2 for unknown ones."""
+    parser: argparse.ArgumentParser = make_parser(flags, f"python -m preprocess.{name}", description)
+    arguments = sys.argv[1:] if argv is None else argv
+    return flags(**vars(parser.parse_args([underscored(argument) for argument in arguments])))
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """Runs a program. Returns: 0 done, 1 work that failed, 2 a mistake in flags or trees, 130 stopped."""
+    try:
+        work()
+        return 0
+    except (UsageError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (WorkFailed, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def refuse_absent(**paths: str) -> None:
+    """Raises: UsageError where a path that has no default was not given."""
+    for name, value in paths.items():
+        if not value:
+            raise UsageError(f"--{name} is not given; say where that folder is, e.g. --{name} /data/{name}")
+
+
+def jobs_of(asked: int) -> int:
+    """How many processes: `asked`, or with 0 as many as there are cores for this program. Raises: UsageError."""
+    if asked < 0:
+        raise UsageError(f"--jobs {asked}: a number of processes is 1 or more, or 0 for one a core")
+    return asked or len(os.sched_getaffinity(0))
