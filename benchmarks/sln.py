@@ -20,7 +20,7 @@ from reproduce.record import atomic_write
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
 ORIGINAL = 1.44
-VARIANTS = {
+VARIANTS: dict[str, dict] = {
     "float32": {},
     "float32, channels last": {"channels_last": True},
     "bf16": {"amp": "bf16"},
@@ -37,8 +37,8 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
     import numpy as np
 
     from re_sln.config import resolve
-    from re_sln.datasets import Data
     from re_sln.distributed import Group, pick_device
+    from re_sln.examples import Data
     from re_sln.experiment import build
     from re_sln.flags import PROGRAMS, Flags
 

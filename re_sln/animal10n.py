@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from data.paths import data_dir as default_data_dir
-from re_sln.datasets import Data
 from re_sln.errors import UsageError
+from re_sln.examples import Data
 from re_sln.image_folder import folder_fingerprint, read_images, refuse
 from re_sln.normalisation import normalisation
 

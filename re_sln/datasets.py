@@ -1,11 +1,10 @@
-"""What a run learns from: images, given labels, which of them are wrong, test sets, mean and std."""
+"""Reads the data set of a run and gives out its labels, wrong ones among them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,47 +12,9 @@ from data.cifar import describe_cifar, load_cifar
 from data.dataset import ImageDataset
 from data.digits import load_digits
 from re_sln.config import Config
-from re_sln.errors import UsageError
+from re_sln.examples import Data, limited
 from re_sln.noise import noisy_labels
 from re_sln.normalisation import normalisation
-
-Pictures = np.ndarray | Sequence[Path]
-
-
-@dataclass(frozen=True)
-class Data:
-    """A training set and its test sets.
-
-    train, test_images[name]: uint8 [N, H, W, 3], or files; given: labels as training sees them, int64 [N]; is_noisy:
-    bool [N], all False where nobody knows (knows_noise); true: int64 [N], the labels before the noise, where they are
-    known; tests[name]: int64 [n]; augmented_tests: those seen as in training; mean, std: float64 [3].
-    """
-
-    train: Pictures
-    given: np.ndarray
-    is_noisy: np.ndarray
-    knows_noise: bool
-    test_images: dict[str, Pictures]
-    tests: dict[str, np.ndarray]
-    class_names: tuple[str, ...]
-    mean: np.ndarray
-    std: np.ndarray
-    name: str
-    version: str
-    fingerprint: str
-    noise_sha256: str | None = None
-    true: np.ndarray | None = None
-    augmented_tests: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes there are."""
-        return len(self.class_names)
-
-    @property
-    def described(self) -> dict[str, str]:
-        """What result.json says about the data."""
-        return {"name": self.name, "version": self.version, "fingerprint": self.fingerprint}
 
 
 def describe(config: Config) -> tuple[str, str]:
@@ -127,25 +88,4 @@ def with_noise(clean: Data, dataset: ImageDataset, config: Config, mean_softmax:
         given=noise.given,
         is_noisy=noise.is_noisy,
         noise_sha256=noise.sha256,
-    )
-
-
-def limited(data: Data, count: int) -> Data:
-    """Only the first `count` training examples, 0: all. Raises: UsageError where there are fewer."""
-    if count == 0:
-        return data
-    if count > len(data.given):
-        raise UsageError(f"--limit_train_examples={count}: there are {len(data.given)}; 0 takes them all")
-    return part(data, np.arange(count))
-
-
-def part(data: Data, chosen: np.ndarray) -> Data:
-    """Only the training examples `chosen`, int64 [n], with all that is known about them."""
-    images = data.train
-    return replace(
-        data,
-        train=images[chosen] if isinstance(images, np.ndarray) else [images[example] for example in chosen],
-        given=data.given[chosen],
-        is_noisy=data.is_noisy[chosen],
-        true=None if data.true is None else data.true[chosen],
     )

@@ -17,11 +17,11 @@ import torchvision
 
 from re_sln import checkpoint, datasets
 from re_sln.config import Config, resolve
-from re_sln.datasets import Data, Pictures
 from re_sln.device_images import DeviceImages, Look
 from re_sln.distributed import Group, join_group
 from re_sln.errors import Interrupted, UsageError
 from re_sln.evaluation import Images
+from re_sln.examples import Data, Pictures
 from re_sln.flags import Flags, Program
 from re_sln.loader_images import LoaderImages
 from re_sln.mean_softmax import mean_softmax

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from re_sln.config import Config
-from re_sln.datasets import Data
 from re_sln.errors import Interrupted
+from re_sln.examples import Data
 from reproduce.record import stop_signals
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from reproduce.record import atomic_write
 ERROR, STATE = "error.txt", "ray"
 # Ray keeps here what trials tell one another: next to nothing.
 STORE_BYTES = 100 * 2**20
-ATTEMPTS = 3  # Ray gives itself 30 seconds to start, which a busy machine may exceed
+ATTEMPTS = 5  # Ray gives itself 30 seconds to start, which a busy machine may exceed
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -45,7 +45,8 @@ def this_machine() -> Room:
     """What there is without a cluster."""
     import torch
 
-    return Room(len(os.sched_getaffinity(0)), torch.cuda.device_count())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Room(cores, torch.cuda.device_count())
 
 
 def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room:
@@ -134,12 +135,32 @@ def run_trials(
     stop_file = search.folder / STOP
     stop_file.unlink(missing_ok=True)
 
-    class Watch(tune.Callback):
-        """What happens between the steps of Tune's own loop."""
+    def work(space: dict) -> None:
+        _work(search, space["sigma"], command, room, tune.report)
 
+    watch = _watch(search, stopped, tell, complain)
+    tuner = tune.Tuner(
+        tune.with_resources(work, {"cpu": room.cpus, "gpu": room.gpus}),
+        param_space={"sigma": tune.grid_search(sigmas)},
+        run_config=tune.RunConfig(name=STATE, storage_path=str(search.folder), verbose=0, callbacks=[watch]),
+    )
+    try:
+        tuner.fit()
+    except _AllStopped:
+        pass
+    finally:
+        stop_file.unlink(missing_ok=True)
+        shutil.rmtree(search.folder / STATE, ignore_errors=True)
+
+
+def _watch(search: Search, stopped: Sized, tell: Callable[[str, dict], None], complain: Callable[[str], None]) -> Any:
+    """What happens between the steps of Tune's own loop."""
+    from ray import tune
+
+    class Watch(tune.Callback):
         def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-            if stopped and not stop_file.exists():
-                stop_file.touch()
+            if stopped:
+                (search.folder / STOP).touch()
 
         def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
             if stopped and all(trial.status != "RUNNING" for trial in trials):
@@ -151,21 +172,7 @@ def run_trials(
         def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
             complain(_reason(search, trial.config["sigma"]))
 
-    def work(space: dict) -> None:
-        _work(search, space["sigma"], command, room, tune.report)
-
-    tuner = tune.Tuner(
-        tune.with_resources(work, {"cpu": room.cpus, "gpu": room.gpus}),
-        param_space={"sigma": tune.grid_search(sigmas)},
-        run_config=tune.RunConfig(name=STATE, storage_path=str(search.folder), verbose=0, callbacks=[Watch()]),
-    )
-    try:
-        tuner.fit()
-    except _AllStopped:
-        pass
-    finally:
-        stop_file.unlink(missing_ok=True)
-        shutil.rmtree(search.folder / STATE, ignore_errors=True)
+    return Watch()
 
 
 class _AllStopped(Exception):

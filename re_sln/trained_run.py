@@ -46,8 +46,8 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
     """
     from re_sln import datasets, experiment
     from re_sln.checkpoint import read_weights
-    from re_sln.datasets import Data
     from re_sln.distributed import Group, pick_device
+    from re_sln.examples import Data
 
     def refuse(_clean: Data) -> np.ndarray:
         raise UsageError("the noise file of the run is not here; say with --data_dir where it is")

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from data.streams import generator
 from re_sln.augmentation import Crops, draw_crops
 from re_sln.config import Config
-from re_sln.datasets import Data
 from re_sln.distributed import Group
 from re_sln.errors import Interrupted, NonFiniteLoss
 from re_sln.evaluation import Images, accuracy_and_loss, all_logits
+from re_sln.examples import Data
 from re_sln.label_correction import corrected_targets, correction_weights
 from re_sln.moving_average import update_moving_average
 from re_sln.networks import Networks

@@ -12,9 +12,9 @@ import torch
 
 from re_sln import checkpoint, experiment
 from re_sln.config import Config
-from re_sln.datasets import Data
 from re_sln.distributed import Group, pick_device
 from re_sln.errors import Interrupted, UsageError
+from re_sln.examples import Data
 from re_sln.scalars import Scalars
 from re_sln.search import Search
 from re_sln.training import Trainer

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from re_sln.config import Config, resolve
-from re_sln.datasets import Data
+from re_sln.examples import Data
 from re_sln.flags import PROGRAMS, Flags
 
 ROOT = Path(__file__).resolve().parents[2]
