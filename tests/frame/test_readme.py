@@ -14,7 +14,7 @@ from re_sln.flags import Flags as SlnFlags
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = {"ieg": Flags, "re_sln": SlnFlags}
-OTHER_FLAGS = {"re_sln": {"val_size", "val_transform", "exp_id", "plot_type", "nproc_per_node"}}
+OTHER_FLAGS = {"re_sln": {"logdir", "val_size", "val_transform", "exp_id", "plot_type", "nproc_per_node"}}
 PAGES = (
     "README.md",
     "ieg/README.md",
