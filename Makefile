@@ -28,7 +28,7 @@ export RUNS_DIR
 endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
-ONLY_PYTORCH := tests/re_sln tests/preprocess
+ONLY_PYTORCH := tests/re_sln tests/preprocess tests/moco_nonsem tests/benchmarks/test_moco.py
 WITH_PYTORCH := tests/data tests/reproduce $(ONLY_PYTORCH)
 
 on = $(filter-out 0,$(1))

@@ -13,12 +13,15 @@ from ieg.flags import Flags
 from re_sln.flags import Flags as SlnFlags
 
 ROOT = Path(__file__).resolve().parents[2]
+PROJECTS = ("ieg", "re_sln", "moco_nonsem")
 FLAGS = {"ieg": Flags, "re_sln": SlnFlags}
 OTHER_FLAGS = {"re_sln": {"logdir", "val_size", "val_transform", "exp_id", "plot_type", "nproc_per_node"}}
 PAGES = (
     "README.md",
     "ieg/README.md",
     "re_sln/README.md",
+    "moco_nonsem/README.md",
+    "preprocess/README.md",
     "data/README.md",
     "docs/evidence/README.md",
     "environments/README.md",
@@ -92,7 +95,7 @@ def test_the_flags_that_a_readme_names_exist(project: str) -> None:
     assert named - set(fields) - negated == set()
 
 
-@pytest.mark.parametrize("project", FLAGS)
+@pytest.mark.parametrize("project", PROJECTS)
 def test_every_function_of_the_equation_table_exists(project: str) -> None:
     table = rows(project, "Where each equation lives")
     assert len(table) > 12
@@ -106,7 +109,7 @@ def test_every_function_of_the_equation_table_exists(project: str) -> None:
         assert LINK.findall(row[2]), row
 
 
-@pytest.mark.parametrize("project", FLAGS)
+@pytest.mark.parametrize("project", PROJECTS)
 def test_every_deviation_is_tagged_and_in_the_table(project: str) -> None:
     tagged = {
         path.relative_to(ROOT / project).as_posix()

@@ -1,0 +1,26 @@
+"""Names of the networks; torch is not loaded to know them."""
+
+from __future__ import annotations
+
+from moco_nonsem.errors import UsageError
+
+SMALL = "resnet10-small"
+ARCHITECTURES = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    SMALL,
+)
+
+
+def check_arch(arch: str) -> None:
+    """Raises: UsageError for a network that is not there."""
+    if arch not in ARCHITECTURES:
+        raise UsageError(f"--arch={arch}: there is {', '.join(ARCHITECTURES)}")

@@ -1,0 +1,42 @@
+"""The batch shuffle over all processes (arXiv 1911.05722, section 3.3): batch norm must not tell keys from queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from data.streams import generator
+
+
+def shuffle_order(seed: int, step: int, view: int, batch_size: int) -> Tensor:
+    """int64 [B], a permutation of the whole batch: the same in every process, another one for every step and view."""
+    # DEVIATION: drawn for step and view, so that every process knows it; the authors' first process draws and sends.
+    return torch.from_numpy(generator(seed, "batch shuffle", step, view).permutation(batch_size))
+
+
+def inverse_order(order: Tensor) -> Tensor:
+    """int64 [B] with `x[order][inverse_order(order)] == x`."""
+    return torch.from_numpy(np.argsort(order.cpu().numpy(), kind="stable")).to(order.device)
+
+
+@torch.no_grad()
+def gather(values: Tensor, world_size: int) -> Tensor:
+    """This process's [b, …] → all processes' [B, …], ordered by rank. No gradient passes."""
+    if world_size == 1:
+        return values
+    parts = [torch.empty_like(values) for _ in range(world_size)]
+    dist.all_gather(parts, values.contiguous())
+    return torch.cat(parts)
+
+
+def shuffled_share(values: Tensor, order: Tensor, rank: int, world_size: int) -> Tensor:
+    """This process's part [b, …] of the whole batch in its shuffled order; values: its part as it was, [b, …]."""
+    share = len(order) // world_size
+    return gather(values, world_size)[order[rank * share : (rank + 1) * share].to(values.device)]
+
+
+def unshuffled(values: Tensor, order: Tensor, world_size: int) -> Tensor:
+    """All of the batch, [B, …], as it was before the shuffle; values: this process's shuffled part, [b, …]."""
+    return gather(values, world_size)[inverse_order(order).to(values.device)]

@@ -1,0 +1,35 @@
+"""Scores a linear classifier on ImageNet-100, -C, -Sketch, Stylized, -R, and where shape and texture disagree.
+
+python eval_robustness.py ckpts/checkpoint_robust_0199.pth.tar --val imagenet100/val --sketch imagenet100-sketch
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from moco_nonsem.flag_parser import parse
+from moco_nonsem.flags import RobustnessFlags
+from moco_nonsem.launch import Place
+from moco_nonsem.program import run
+from moco_nonsem.robustness_flags import check
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 it failed, 2 a mistake in flags or data, 130 stopped by the user."""
+    arguments = sys.argv[1:] if argv is None else argv
+    flags = parse(RobustnessFlags, "eval_robustness.py", (__doc__ or "").partition("\n")[0], arguments)
+    return run(flags, check, _work, ["python", "-m", "moco_nonsem.eval_robustness", *arguments])
+
+
+def _work(flags: RobustnessFlags, place: Place, command: list[str]) -> int:
+    from moco_nonsem.robustness import work
+
+    return work(flags, place, command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

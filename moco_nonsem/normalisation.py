@@ -1,0 +1,21 @@
+"""Normalisation of every image that the networks see: ImageNet's mean and standard deviation."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(x / 255 − mean) / std in place; float32 [B, 3, H, W] in 0…255."""
+    scale = images.new_tensor([1 / (255 * std) for std in STD])[:, None, None]
+    shift = images.new_tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)])[:, None, None]
+    return images.mul_(scale).add_(shift)
+
+
+def denormalise(images: Tensor) -> Tensor:
+    """What `normalise` was given, as uint8 [B, 3, H, W]: for pictures."""
+    scale, shift = images.new_tensor(STD)[:, None, None], images.new_tensor(MEAN)[:, None, None]
+    return ((images * scale + shift) * 255).round().clamp(0, 255).byte()

@@ -1,0 +1,239 @@
+"""Puts a pre-training run together from its flags: processes, data, networks, record, trainer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+
+from moco_nonsem import checkpoint
+from moco_nonsem.distributed import Group, join_group
+from moco_nonsem.errors import Interrupted, UsageError
+from moco_nonsem.flags import Machine, PretrainFlags
+from moco_nonsem.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
+from moco_nonsem.launch import Place
+from moco_nonsem.loader import ViewLoader
+from moco_nonsem.neighbours import Neighbours
+from moco_nonsem.pretrain_config import PretrainConfig, resolve
+from moco_nonsem.program import guarded
+from moco_nonsem.progress import Progress
+from moco_nonsem.run_place import checkpoint_folder, make_checkpoint_folder, run_folder, start_of
+from moco_nonsem.scalars import Scalars
+from moco_nonsem.step_loop import run_epochs
+from moco_nonsem.training import Trainer
+from moco_nonsem.tree_identity import describe
+from moco_nonsem.workers import Reading
+from reproduce.record import RunRecord, format_config, read_result, stop_signals
+
+
+def work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
+    """What one process does. Returns the exit code."""
+    return guarded(lambda: _work(flags, place, command))
+
+
+def _work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
+    with join_group(place) as group:
+        config = resolve(flags, group.world_size)
+        warn(config, group)
+        folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
+        if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
+            return 0
+        found, name = group.leader_does(lambda: start_of(flags, folder))
+        tree, described = group.leader_does(lambda: images(flags))
+        views = ViewLoader(tree, config.recipe, reading(flags, group))
+        if flags.check:
+            if group.leads:
+                print(
+                    format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end=""
+                )
+            return 0
+        neighbours = monitor(flags, config, tree, views.reading, group)
+        trainer = Trainer(config, views, group)
+        trainer.neighbour_accuracy = neighbours
+        if found:
+            trainer.restore(found, name)
+            del found
+        return train(trainer, folder, described, command)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether this run's result is there; says it."""
+    if not (folder / "result.json").exists():
+        return False
+    result = read_result(folder)
+    if result["finished"]:
+        logging.info("%s is finished: %s", folder, result["metrics"])
+    return result["finished"]
+
+
+def warn(config: PretrainConfig, group: Group) -> None:
+    """Says what a user may not expect."""
+    flags = config.flags
+    if config.leaks:
+        logging.warning(
+            "one process without --bn-splits: batch norm sees all keys of a batch at once, in which the key of a query "
+            "can be told from the others (it leaks the key); give --bn-splits 2 or more, or train in several processes"
+        )
+    if config.recipe.robust == "texture" and flags.patch_ratio:
+        logging.warning("--patch-ratio has no meaning with --robust %s", flags.robust)
+    if flags.workers > cores() and group.leads:
+        logging.info("-j %d is more than this machine's %d cores: %d are used", flags.workers, cores(), cores())
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers(flags: Machine, group: Group) -> int:
+    """Reading processes of this one: its part of -j, which is capped at the cores; at least 1 unless -j is 0."""
+    return min(1, flags.workers) * max(1, min(flags.workers, cores()) // group.local_size)
+
+
+def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:
+    """The training images, all of which can be read, and what the record says of them. Raises: UsageError."""
+    data = Path(flags.data).expanduser()
+    tree = training_tree(data, resolve(flags).recipe.robust)
+    tree, skipped = check_readable(tree, cores(), flags.skip_unreadable)
+    if skipped:
+        logging.warning("%d images cannot be read and are left out", skipped)
+    described = describe(tree, data, "train")
+    if skipped:
+        described["version"] += f", {skipped} unreadable ones left out"
+    return tree, described
+
+
+def reading(flags: PretrainFlags, group: Group) -> Reading:
+    """How this process reads images."""
+    return Reading(
+        batch_size=flags.batch_size,
+        workers=workers(flags, group),
+        seed=flags.seed,
+        rank=group.rank,
+        world_size=group.world_size,
+        device=group.device,
+        kind=flags.loader,
+    )
+
+
+def monitor(
+    flags: PretrainFlags, config: PretrainConfig, train: ImageTree, reading: Reading, group: Group
+) -> Neighbours | None:
+    """The nearest neighbours among train/ of the images of val/, where --knn-every asks for it. Raises: UsageError."""
+    if not flags.knn_every:
+        return None
+    data = Path(flags.data).expanduser().absolute()
+    if config.recipe.robust == "texture":
+        data = data.with_name(data.name.removesuffix(TEXTURE_TREE))
+    val, _ = group.leader_does(lambda: check_readable(read_tree(data / "val"), cores(), flags.skip_unreadable))
+    if val.classes != train.classes:
+        raise UsageError(f"--knn-every: {data} holds other classes in val/ than in train/; leave it out")
+    return Neighbours(train, val, flags.knn_per_class, flags.image_size, reading, group)
+
+
+def train(trainer: Trainer, folder: Path, described: Mapping[str, str], command: list[str]) -> int:
+    """Trains from where the trainer stands. Returns the exit code."""
+    config, group = trainer.config, trainer.group
+    flags = config.flags
+    torch.backends.cudnn.benchmark = True
+    record = None
+    if group.leads:
+        make_checkpoint_folder(checkpoint_folder(flags), new_run=trainer.step == 0)
+        record = make_record(folder, config.record(), flags, described, group, command)
+        record.begin(trainer.logged)
+        logging.info(
+            "%s\npre-training from epoch %d, step %d in %s", shlex.join(command), trainer.epoch, trainer.step, folder
+        )
+    with closing(Scalars(folder, trainer.step)) as scalars, stop_signals() as stopped:
+        try:
+            run_epochs(
+                trainer,
+                trainer.finite,
+                group,
+                flags.epochs,
+                trainer.views.batches_per_epoch,
+                flags.print_freq,
+                stopped,
+                lambda: save(trainer, folder),
+                after_epoch(trainer, record, scalars, checkpoint_folder(flags)),
+                flags.save_minutes,
+                f"MoCo {config.recipe.robust}",
+            )
+        except Interrupted as stop:
+            raise Interrupted(f"{stop}; the same command with --resume {folder} goes on") from None
+        finally:
+            if record:
+                record.interrupted()
+    if record:
+        waited = {"seconds_waiting_for_data": round(trainer.waited[0], 1)}
+        record.finish(trainer.last_values, trainer.step, {}, waited)
+        logging.info("%s", " ".join(f"{name} {value:.4f}" for name, value in sorted(trainer.last_values.items())))
+    return 0
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """A state in the run's folder: all processes gather, the leader writes."""
+    content = trainer.content()
+    if trainer.group.leads:
+        checkpoint.save_state(folder, trainer.step, content)
+
+
+def after_epoch(
+    trainer: Trainer, record: RunRecord | None, scalars: Scalars, checkpoints: Path
+) -> Callable[[dict[str, float], Progress], None]:
+    """What is done with the metrics of an epoch, and the authors' checkpoint where one is due."""
+
+    def report(values: dict[str, float], progress: Progress) -> None:
+        flags, done = trainer.config.flags, trainer.epoch
+        trainer.logged = trainer.step
+        if record:
+            record.log(trainer.step, done - 1, values)
+            scalars.write(trainer.step, values)
+            progress.say(
+                f"epoch {done - 1}: " + " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
+            )
+        # DEVIATION: after the last epoch, too; the authors' program saves nothing of a run shorter than --save-freq.
+        if done % flags.save_freq == 0 or done == flags.epochs:
+            content = trainer.content()
+            if trainer.group.leads:
+                checkpoint.write(checkpoint.epoch_path(checkpoints, done - 1), content)
+
+    return report
+
+
+def make_record(
+    folder: Path,
+    config: Mapping[str, Any],
+    flags: Machine,
+    described: Mapping[str, str],
+    group: Group,
+    command: list[str],
+) -> RunRecord:
+    """The record of a run."""
+    return RunRecord(
+        folder,
+        sub_project="moco_nonsem",
+        command=command,
+        config=config,
+        seed=flags.seed,
+        dataset=described,
+        device=device_name(group.device),
+        world_size=group.world_size,
+        libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, else the processor's architecture and core count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,29 @@
+"""What eval_robustness.py is asked to score, checked before any image is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moco_nonsem.architectures import check_arch
+from moco_nonsem.errors import UsageError
+from moco_nonsem.flags import RobustnessFlags
+from moco_nonsem.pretrain_config import check_numbers
+
+COLUMNS = {"val": "ImageNet-100", "sketch": "Sketch", "stylized": "Stylized", "rendition": "Rendition"}
+
+
+def check(flags: RobustnessFlags, _world_size: int = 1) -> RobustnessFlags:
+    """The flags. Raises: UsageError."""
+    check_arch(flags.arch)
+    check_numbers(flags, {})
+    if not given(flags):
+        raise UsageError(
+            "nothing to score: give --val, --imagenet-c, --sketch, --stylized, --rendition or --cue-conflict"
+        )
+    return flags
+
+
+def given(flags: RobustnessFlags) -> dict[str, Path]:
+    """The folders that are to be scored, by the name of their flag."""
+    names = (*COLUMNS, "imagenet_c", "cue_conflict")
+    return {name: Path(getattr(flags, name)).expanduser() for name in names if getattr(flags, name)}

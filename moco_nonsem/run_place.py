@@ -1,0 +1,68 @@
+"""Where a run's record and its checkpoints lie, and what a run that goes on begins with."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from data.paths import repo_root
+from moco_nonsem import checkpoint
+from moco_nonsem.errors import UsageError
+from moco_nonsem.flags import LinearFlags, PretrainFlags
+
+PlaceFlags = PretrainFlags | LinearFlags
+
+
+def new_folder(kind: str) -> Path:
+    """`<kind>_<date>_<time>-<microseconds>` in the folder of runs."""
+    runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs").expanduser().absolute() / "moco_nonsem"
+    return runs / datetime.datetime.now().strftime(f"{kind}_%Y-%m-%d_%H-%M-%S-%f")
+
+
+def run_folder(flags: PlaceFlags, kind: str) -> Path:
+    """--run_dir, or the run folder that --resume names (itself, or that of its state), or a new one.
+
+    Raises: UsageError for a --resume that is not there.
+    """
+    resume = Path(flags.resume).expanduser()
+    if flags.resume and not resume.exists():
+        raise UsageError(
+            f"--resume={flags.resume}: there is no such checkpoint or run folder; leave it out to train from the start"
+        )
+    if flags.run_dir:
+        return Path(flags.run_dir).expanduser().absolute()
+    if flags.resume:
+        folder = resume if resume.is_dir() else resume.parent
+        if resume.is_dir() or (checkpoint.PATTERN.fullmatch(resume.name) and (folder / "config.yml").is_file()):
+            return folder.absolute()
+    return new_folder(kind)
+
+
+def start_of(flags: PlaceFlags, folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """What to go on with and its name: the file of --resume, else the newest state in the run's folder, or nothing.
+
+    Raises: UsageError where what was asked for cannot be read.
+    """
+    resume = Path(flags.resume).expanduser()
+    if flags.resume and resume.is_file():
+        return checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer"), flags.resume
+    found = checkpoint.newest(folder)
+    if flags.resume and found is None:
+        raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")
+    return found, str(folder)
+
+
+def checkpoint_folder(flags: PlaceFlags) -> Path:
+    """--ckpt_path, else --run_dir, else moco_nonsem/ckpts: the authors' ./ckpts as seen from inside the folder."""
+    chosen = flags.ckpt_path or flags.run_dir or repo_root() / "moco_nonsem" / "ckpts"
+    return Path(chosen).expanduser().absolute()
+
+
+def make_checkpoint_folder(folder: Path, new_run: bool) -> None:
+    """Makes it, and warns a new run of another run's files, which have the same names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if new_run and any(folder.glob("checkpoint_*.pth.tar")):
+        logging.warning("%s holds checkpoints already; those of the same epochs will be replaced", folder)

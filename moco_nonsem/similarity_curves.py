@@ -1,0 +1,68 @@
+"""Draws how similar queries are to their keys, to the queue and to non-semantic views over training.
+
+python similarity_curves.py ../runs/moco_nonsem/pretrain_… [more runs] --out similarity.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from moco_nonsem.errors import UsageError
+from moco_nonsem.program import guarded
+from reproduce.record import read_config, read_metrics
+from reproduce.tables import new_figure, save_figure
+
+CURVES = {
+    "similarity/key": ("q·k, its own key", "C0"),
+    "similarity/queue": ("q·queue, other images", "C7"),
+    "similarity/nonsem": ("q·t, a non-semantic view", "C3"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 the picture cannot be written, 2 a mistake in flags or runs."""
+    parser = argparse.ArgumentParser(
+        prog="similarity_curves.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders of moco-non-sem-neg.py")
+    parser.add_argument("--out", type=Path, help="the picture [similarity.png in the first run's folder]")
+    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _draw(arguments.runs, arguments.out or arguments.runs[0] / "similarity.png"))
+
+
+def _draw(runs: list[Path], out: Path) -> int:
+    found = [_read(run) for run in runs]
+    figure = new_figure(5.0 * len(runs), 3.6)
+    for place, (title, lines) in enumerate(found, 1):
+        axes = figure.add_subplot(1, len(runs), place)
+        for name, (label, colour) in CURVES.items():
+            points = [(line["epoch"] + 1, line[name]) for line in lines if name in line]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=colour, label=label, marker="." if len(points) < 30 else "")
+        axes.set(title=title, xlabel="epoch", ylabel="mean cosine", ylim=(-1.05, 1.05))
+        axes.axhline(0, color="0.8", linewidth=0.8)
+        axes.legend(fontsize=8)
+    figure.tight_layout()
+    save_figure(figure, out)
+    print(f"written to {out}", file=sys.stderr)
+    return 0
+
+
+def _read(run: Path) -> tuple[str, list[dict[str, float]]]:
+    try:
+        config, lines = read_config(run), read_metrics(run)
+    except OSError as error:
+        raise UsageError(f"{run} is no run of moco-non-sem-neg.py: {error}; name its run folder") from error
+    if not any("similarity/key" in line for line in lines):
+        raise UsageError(f"{run} holds no finished epoch of moco-non-sem-neg.py; train it, or name another run")
+    alpha = f", α = {config['alpha']:g}" if config.get("alpha") else ""
+    return f"{config['robust']}{alpha}, seed {config['seed']}", lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""An operation on some images of a batch, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def apply_to(images: Tensor, chosen: np.ndarray, operation: Callable[..., object], *factors: np.ndarray) -> None:
+    """`operation(some, *their factors)` changes the chosen ones of `images`, [B, 3, H, W]; the others stay.
+
+    chosen: bool [B], on the host, so that a GPU need not wait; factors: float32 [B] each, handed over as [n, 1, 1, 1].
+    """
+    places = np.flatnonzero(chosen)
+    if not len(places):
+        return
+    some = [torch.from_numpy(factor[places]).to(images.device)[:, None, None, None] for factor in factors]
+    if len(places) == len(images):
+        operation(images, *some)
+        return
+    index = torch.from_numpy(places).to(images.device)
+    part = images.index_select(0, index)  # [n, 3, H, W]
+    operation(part, *some)
+    images.index_copy_(0, index, part)

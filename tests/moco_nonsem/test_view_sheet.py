@@ -1,0 +1,68 @@
+"""The picture of the views: through its command line, from its folder and as a module."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from moco_nonsem.view_sheet import CAPTION, MARGIN, main
+from tests.moco_nonsem.photographs import write_tree
+from tests.moco_nonsem.small_runs import ROOT
+
+SMALL = ["--image-size=24", "--patch-ratio", "4", "12", "--images=3"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """small/ and small-texture/."""
+    folder = tmp_path_factory.mktemp("sheet")
+    write_tree(folder / "small" / "train", 2, 2)
+    write_tree(folder / "small-texture" / "train", 2, 2, ".png", 50)
+    return folder
+
+
+@pytest.mark.parametrize("name, rows", [("small", 3), ("small-texture", 4)])
+def test_a_row_for_each_kind_of_view(data, tmp_path, name, rows):
+    out = tmp_path / "views.png"
+    assert main([str(data / name), *SMALL, f"--out={out}"]) == 0
+    pixels = np.array(Image.open(out))
+    assert pixels.shape == (rows * (24 + MARGIN) + MARGIN, CAPTION + 3 * (24 + MARGIN), 3)
+    for row in range(rows):
+        for column in range(3):
+            top, left = MARGIN + row * (24 + MARGIN), CAPTION + column * (24 + MARGIN)
+            assert pixels[top : top + 24, left : left + 24].std() > 2
+    assert [path.name for path in tmp_path.iterdir()] == ["views.png"]
+
+
+def test_seeds_and_loaders_show_other_views(data, tmp_path):
+    pictures = []
+    for more in ([], [], ["--seed=1"], ["--loader=reference"], ["--no-aug-plus"]):
+        assert main([str(data / "small"), *SMALL, *more, f"--out={tmp_path / 'a.png'}"]) == 0
+        pictures.append((tmp_path / "a.png").read_bytes())
+    assert pictures[0] == pictures[1] and len(set(pictures)) == 4
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (["nowhere"], "nowhere/train is not there"),
+        (["small", "--images=0"], "--images=0: at least 1"),
+        (["small", "--patch-ratio", "4", "24"], "use at most 23"),
+    ],
+)
+def test_mistakes_are_one_sentence(data, tmp_path, capsys, wrong, message):
+    assert main([str(data / wrong[0]), *SMALL, *wrong[1:], f"--out={tmp_path / 'a.png'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    "program, cwd", [(["view_sheet.py"], ROOT / "moco_nonsem"), (["-m", "moco_nonsem.view_sheet"], ROOT)]
+)
+def test_from_its_folder_and_as_a_module(data, tmp_path, program, cwd):
+    out = tmp_path / "views.png"
+    done = subprocess.run([sys.executable, *program, data / "small", *SMALL, f"--out={out}"], cwd=cwd, check=False)
+    assert done.returncode == 0 and out.exists()
