@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-sln test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln tables plan lint format lock clean \
+.PHONY: help python demo demo-sln test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables plan lint format lock clean \
         reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
         reproduce-sln-animal10n
@@ -98,13 +98,16 @@ plan: env-$(ANY) ## what is done, running and missing of every table, and what i
 tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV and PNG
 	@$(ANY_PYTHON) -m reproduce tables
 
-bench: bench-ieg bench-sln ## all speed measurements
+bench: bench-ieg bench-sln bench-moco ## all speed measurements
 
 bench-ieg: env-tensorflow ## speed of each method's step against plain training, memory, images augmented a second
 	@$(TENSORFLOW) -m benchmarks.ieg
 
 bench-sln: env-pytorch ## speed of a training step of re_sln in each arithmetic, and of its input path
 	@$(PYTORCH) -m benchmarks.sln
+
+bench-moco: env-pytorch ## images a second of the input path of moco_nonsem, and the step's share of waiting
+	@$(PYTORCH) -m benchmarks.moco
 
 lint: env-tensorflow ## ruff and mypy
 	@$(TENSORFLOW) -m ruff check .
