@@ -2,7 +2,6 @@
 and what processes tell one another, in a .npz file of each process; then the program itself."""
 
 import dataclasses
-import os
 import sys
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco_nonsem import pretrain_program, training
+from moco_nonsem import training
 from moco_nonsem.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.distributed import Group, join_group
 from moco_nonsem.errors import UsageError
@@ -106,17 +105,15 @@ def telling(group: Group) -> dict[str, np.ndarray]:
     return found
 
 
-def main(path: str, arguments: list[str]) -> int:
-    """All of it."""
+def main(path: str) -> int:
+    """Writes `path`.<rank>.npz."""
     torch.set_num_threads(1)
     (place,) = places(dataclasses.replace(FLAGS, dist_backend="gloo", device="cpu"), 0)
     with join_group(place) as group:
         found = {**shuffles(group), **telling(group), **steps(group, True), **steps(group, False)}
         np.savez(f"{path}.{group.rank}.npz", **found)
-    # torch names the second group of a process as the first: under torchrun it would find that one's old addresses.
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"
-    return pretrain_program.main(arguments)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1]))

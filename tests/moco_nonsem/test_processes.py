@@ -12,6 +12,7 @@ from moco_nonsem.distributed import Group
 from tests.moco_nonsem import processes_program
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, metrics_of, result_of, start
 
+pytestmark = pytest.mark.slow
 RUN = [*PATCH, "--epochs=2", "--save-freq=1", "--knn-every=2"]
 GLOO = ["--dist-backend=gloo", "--device=cpu"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -24,13 +25,16 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(base, tree):
-    """What was found in each of two processes that torchrun started; then the program ran in them."""
-    process = start(
-        [*TORCHRUN, "-m", "tests.moco_nonsem.processes_program"],
-        str(base / "found"), *RUN, *GLOO, f"--run_dir={base / 'two'}", str(tree),
-    )  # fmt: skip
-    _, err = process.communicate()
-    assert process.returncode == 0, err[-5000:]
+    """What was found in each of two processes that torchrun started; then the program runs in two more."""
+    err = ""
+    # A second group in one process would find the addresses of the first.
+    for program in (
+        ["-m", "tests.moco_nonsem.processes_program", str(base / "found")],
+        ["-m", "moco_nonsem.moco-non-sem-neg", *RUN, *GLOO, f"--run_dir={base / 'two'}", str(tree)],
+    ):
+        process = start([*TORCHRUN, *program])
+        _, err = process.communicate()
+        assert process.returncode == 0, err[-5000:]
     (base / "err").write_text(err)
     found = []
     for rank in range(2):

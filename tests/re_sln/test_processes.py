@@ -38,13 +38,16 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(base):
-    """What the program found in each of two processes."""
-    process = start(
-        [*TORCHRUN, "tests.re_sln.processes_program"], str(base / "found"), *PLAIN, f"--run_dir={base / 'run'}",
-        DATA_DIR=str(base / "data"),
-    )  # fmt: skip
-    out, err = process.communicate()
-    assert process.returncode == 0, err[-5000:]
+    """What the program found in each of two processes; then a plain run, for which they are started anew."""
+    out = err = ""
+    # A second group in one process would find the addresses of the first.
+    for program in (
+        ["tests.re_sln.processes_program", str(base / "found")],
+        ["re_sln.train_cifar", *PLAIN, f"--run_dir={base / 'run'}"],
+    ):
+        process = start([*TORCHRUN, *program], DATA_DIR=str(base / "data"))
+        out, err = process.communicate()
+        assert process.returncode == 0, err[-5000:]
     (base / "out").write_text(out)
     (base / "err").write_text(err)
     found = []
