@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-from collections.abc import Iterator
+import gc
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -69,19 +70,26 @@ class Group:
         return slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
 
 
-@contextlib.contextmanager
-def join_group(place: Place) -> Iterator[Group]:
-    """Joins the other processes, or stands alone."""
+def in_group(place: Place, work: Callable[[Group], int]) -> int:
+    """What work(group) returns, among the other processes or alone.
+
+    Work is a function of its own, so that what it made is gone before the group is: the last one to let go of a gloo
+    group must not hold Python's lock, which the group's thread may wait for. A network wrapped for several processes
+    would be that last one, and now and then the process would never end.
+    """
     device = torch.device("cpu") if place.gpu is None else torch.device("cuda", place.gpu)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if place.world_size == 1:
-        yield Group(0, 1, device)
-        return
+        return work(Group(0, 1, device))
     dist.init_process_group(
         place.backend, init_method=place.url, world_size=place.world_size, rank=place.rank, timeout=PATIENCE
     )
     try:
-        yield Group(place.rank, place.world_size, device, place.local_size)
+        return work(Group(place.rank, place.world_size, device, place.local_size))
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what work had made
+        raise
     finally:
+        gc.collect()
         dist.destroy_process_group()

@@ -54,6 +54,7 @@ def training_tree(data: Path, robust: str) -> ImageTree:
             f"{data}: with --robust texture the data argument names the tree of textures, <root>{TEXTURE_TREE}, which "
             "preprocess/imagenet_texture_syn.py makes of <root>"
         )
+    # DEVIATION: of the root's name and the ending only; the authors replace these words anywhere in the path.
     return _pair(textures.with_name(root) / "train", textures / "train")
 
 
@@ -93,6 +94,7 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
         for path in files
         if path.suffix.lower() == ".png" and not path.name.startswith(LEFT_OVER)
     }
+    # DEVIATION: the authors train on what lies there, left-over patches too, and fail in mid-epoch at a gap.
     lonely = [str(path) for key, path in found.items() if key not in wanted]
     refuse(lonely, f"texture(s) without a photograph in {photographs}", "remove them, or complete the photographs")
     missing = [str(path) for key, path in wanted.items() if key not in found]

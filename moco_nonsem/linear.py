@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moco_nonsem import checkpoint
-from moco_nonsem.distributed import Group, join_group
+from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.flags import LinearFlags
 from moco_nonsem.image_tree import ImageTree, check_readable, read_tree
@@ -31,39 +31,38 @@ from reproduce.record import RunRecord, format_config, stop_signals
 
 def work(flags: LinearFlags, place: Place, command: list[str]) -> int:
     """What one process does. Returns the exit code."""
-    return guarded(lambda: _work(flags, place, command))
+    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
 
 
-def _work(flags: LinearFlags, place: Place, command: list[str]) -> int:
-    with join_group(place) as group:
-        check(flags, group.world_size)
-        network = LinearNetwork(flags.arch, flags.seed)
-        if flags.evaluate:
-            return _score_only(flags, network, group)
-        folder = group.leader_does(lambda: run_folder(flags, "lincls"))
-        if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
-            return 0
-        pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
-        frozen = load_backbone(network, pretrained, flags.pretrained)
-        del pretrained  # key encoder, queue and optimiser need not lie about
-        found, name = group.leader_does(lambda: start_of(flags, folder))
-        train, described = group.leader_does(lambda: _images(flags, Path(flags.data).expanduser() / "train", "train"))
-        val, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
-        check_trees(train, val, flags.batch_size, group.world_size)
-        config = record(flags, _sha256(Path(flags.pretrained).expanduser()))
-        if flags.check:
-            if group.leads:
-                print(format_config(config | {f"data_{key}": value for key, value in described.items()}), end="")
-            return 0
-        trainer = LinearTrainer(flags, network.to(group.device), train, val, _reading(flags, group), group)
-        if found:
-            trainer.restore(found, name)
-        record_ = make_record(folder, config, flags, described, group, command) if group.leads else None
-        code = _train(trainer, folder, record_)
-        check_frozen(network, frozen)
-        if record_:
-            finish(trainer, record_)
-        return code
+def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
+    check(flags, group.world_size)
+    network = LinearNetwork(flags.arch, flags.seed)
+    if flags.evaluate:
+        return _score_only(flags, network, group)
+    folder = group.leader_does(lambda: run_folder(flags, "lincls"))
+    if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
+        return 0
+    pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
+    frozen = load_backbone(network, pretrained, flags.pretrained)
+    del pretrained  # key encoder, queue and optimiser need not lie about
+    found, name = group.leader_does(lambda: start_of(flags, folder))
+    train, described = group.leader_does(lambda: _images(flags, Path(flags.data).expanduser() / "train", "train"))
+    val, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
+    check_trees(train, val, flags.batch_size, group.world_size)
+    config = record(flags, _sha256(Path(flags.pretrained).expanduser()))
+    if flags.check:
+        if group.leads:
+            print(format_config(config | {f"data_{key}": value for key, value in described.items()}), end="")
+        return 0
+    trainer = LinearTrainer(flags, network.to(group.device), train, val, _reading(flags, group), group)
+    if found:
+        trainer.restore(found, name)
+    record_ = make_record(folder, config, flags, described, group, command) if group.leads else None
+    code = _train(trainer, folder, record_)
+    check_frozen(network, frozen)
+    if record_:
+        finish(trainer, record_)
+    return code
 
 
 def _score_only(flags: LinearFlags, network: LinearNetwork, group: Group) -> int:

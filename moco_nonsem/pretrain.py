@@ -16,7 +16,7 @@ import torch
 import torchvision
 
 from moco_nonsem import checkpoint
-from moco_nonsem.distributed import Group, join_group
+from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.flags import Machine, PretrainFlags
 from moco_nonsem.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
@@ -37,32 +37,29 @@ from reproduce.record import RunRecord, format_config, read_result, stop_signals
 
 def work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
     """What one process does. Returns the exit code."""
-    return guarded(lambda: _work(flags, place, command))
+    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
 
 
-def _work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
-    with join_group(place) as group:
-        config = resolve(flags, group.world_size)
-        warn(config, group)
-        folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
-        if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
-            return 0
-        found, name = group.leader_does(lambda: start_of(flags, folder))
-        tree, described = group.leader_does(lambda: images(flags))
-        views = ViewLoader(tree, config.recipe, reading(flags, group))
-        if flags.check:
-            if group.leads:
-                print(
-                    format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end=""
-                )
-            return 0
-        neighbours = monitor(flags, config, tree, views.reading, group)
-        trainer = Trainer(config, views, group)
-        trainer.neighbour_accuracy = neighbours
-        if found:
-            trainer.restore(found, name)
-            del found
-        return train(trainer, folder, described, command)
+def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
+    config = resolve(flags, group.world_size)
+    warn(config, group)
+    folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
+    if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
+        return 0
+    found, name = group.leader_does(lambda: start_of(flags, folder))
+    tree, described = group.leader_does(lambda: images(flags))
+    views = ViewLoader(tree, config.recipe, reading(flags, group))
+    if flags.check:
+        if group.leads:
+            print(format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end="")
+        return 0
+    neighbours = monitor(flags, config, tree, views.reading, group)
+    trainer = Trainer(config, views, group)
+    trainer.neighbour_accuracy = neighbours
+    if found:
+        trainer.restore(found, name)
+        del found
+    return train(trainer, folder, described, command)
 
 
 def is_finished(folder: Path) -> bool:

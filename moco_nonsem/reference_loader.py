@@ -82,6 +82,7 @@ class ReferenceBatches(Dataset):
     def _views(self, epoch: int, example: int) -> list[Tensor]:
         """Query, key and non-semantic views of one image, [3, size, size] each."""
         image = open_rgb(self.tree.paths[example])
+        # DEVIATION: the authors' draws come from each worker's global generators, so that no epoch can be repeated.
         seeds = generator(self.seed, "reference", epoch, example).integers(2**63, size=3).tolist()
         views = []
         for seed in seeds[:2]:

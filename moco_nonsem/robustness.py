@@ -9,7 +9,7 @@ from typing import Any
 from data.imagenet100 import WNIDS
 from moco_nonsem import checkpoint
 from moco_nonsem.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
-from moco_nonsem.distributed import Group, join_group
+from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.flags import RobustnessFlags
 from moco_nonsem.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.labelled_images import Look
@@ -96,37 +96,36 @@ class Evaluation:
 
 def work(flags: RobustnessFlags, place: Place, command: list[str]) -> int:
     """What one process does. Returns the exit code."""
-    return guarded(lambda: _work(flags, place, command))
+    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
 
 
-def _work(flags: RobustnessFlags, place: Place, command: list[str]) -> int:
-    with join_group(place) as group:
-        evaluation = Evaluation(flags, group)
-        if "imagenet_c" in evaluation.folders:
-            corruption_folders(evaluation.folders["imagenet_c"])
-        for name, folder in evaluation.folders.items():
-            if name != "imagenet_c":
-                read_tree(folder)  # what is missing is said before the first set is scored
-        config = {
-            "program": "eval_robustness",
-            "arch": flags.arch,
-            "image_size": flags.image_size,
-            "c_resize": flags.c_resize,
-            "seed": flags.seed,
-            "sets": sorted(evaluation.folders),
-            "classes": len(evaluation.classes),
-        }
-        if flags.check:
-            if group.leads:
-                print(format_config(config), end="")
-            return 0
-        with stop_signals() as stopped:
-            columns, corrupted, cues = evaluation.columns(), evaluation.corruptions(), evaluation.cues()
-        if stopped:
-            raise KeyboardInterrupt
+def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
+    evaluation = Evaluation(flags, group)
+    if "imagenet_c" in evaluation.folders:
+        corruption_folders(evaluation.folders["imagenet_c"])
+    for name, folder in evaluation.folders.items():
+        if name != "imagenet_c":
+            read_tree(folder)  # what is missing is said before the first set is scored
+    config = {
+        "program": "eval_robustness",
+        "arch": flags.arch,
+        "image_size": flags.image_size,
+        "c_resize": flags.c_resize,
+        "seed": flags.seed,
+        "sets": sorted(evaluation.folders),
+        "classes": len(evaluation.classes),
+    }
+    if flags.check:
         if group.leads:
-            _write(flags, evaluation, config, columns, corrupted, cues, command)
+            print(format_config(config), end="")
         return 0
+    with stop_signals() as stopped:
+        columns, corrupted, cues = evaluation.columns(), evaluation.corruptions(), evaluation.cues()
+    if stopped:
+        raise KeyboardInterrupt
+    if group.leads:
+        _write(flags, evaluation, config, columns, corrupted, cues, command)
+    return 0
 
 
 def metrics_of(

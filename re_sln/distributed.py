@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -49,20 +50,27 @@ class Group:
         return slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
 
 
-@contextlib.contextmanager
-def join_group(device: str) -> Iterator[Group]:
-    """Joins the processes that torchrun started, or stands alone. Raises: UsageError for a GPU that is not there."""
+def in_group(device: str, work: Callable[[Group], int]) -> int:
+    """What work(group) returns, among the other processes or alone. Raises: UsageError for a GPU that is not there.
+
+    Work is a function of its own, so that what it made is gone before the group is: the last one to let go of a gloo
+    group must not hold Python's lock, which the group's thread may wait for. A network wrapped for several processes
+    would be that last one, and now and then the process would never end.
+    """
     world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
     chosen = pick_device(device, local_rank)
     if world_size == 1:
-        yield Group(0, 1, chosen)
-        return
+        return work(Group(0, 1, chosen))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Group(dist.get_rank(), world_size, chosen)
+        return work(Group(dist.get_rank(), world_size, chosen))
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what work had made
+        raise
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

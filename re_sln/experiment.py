@@ -18,7 +18,7 @@ import torchvision
 from re_sln import checkpoint, datasets
 from re_sln.config import Config, resolve
 from re_sln.device_images import DeviceImages, Look
-from re_sln.distributed import Group, join_group
+from re_sln.distributed import Group, in_group
 from re_sln.errors import Interrupted, UsageError
 from re_sln.evaluation import Images
 from re_sln.examples import Data, Pictures
@@ -34,18 +34,21 @@ from reproduce.record import RunRecord, format_config, read_result, stop_signals
 
 def run(program: Program, flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
-    with join_group(flags.device) as group:
-        config = resolve(program, flags, group.world_size)
-        if flags.network == "resnet50":
-            check_weights(flags.weights)
-        if flags.cuda_graphs and group.device.type == "cpu":
-            raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
-        if flags.check:
-            name, mark = datasets.describe(config)
-            if group.leads:
-                print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
-            return 0
-        return train(config, group, group.from_leader(folder_of(flags)), command)
+    return in_group(flags.device, lambda group: _run(program, flags, group, command))
+
+
+def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> int:
+    config = resolve(program, flags, group.world_size)
+    if flags.network == "resnet50":
+        check_weights(flags.weights)
+    if flags.cuda_graphs and group.device.type == "cpu":
+        raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
+    if flags.check:
+        name, mark = datasets.describe(config)
+        if group.leads:
+            print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
+        return 0
+    return train(config, group, group.from_leader(folder_of(flags)), command)
 
 
 def folder_of(flags: Flags) -> Path:

@@ -11,7 +11,7 @@ from torch import nn
 
 from moco_nonsem import training
 from moco_nonsem.batch_shuffle import shuffle_order, shuffled_share, unshuffled
-from moco_nonsem.distributed import Group, join_group
+from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import PretrainFlags
 from moco_nonsem.launch import places
@@ -109,10 +109,13 @@ def main(path: str) -> int:
     """Writes `path`.<rank>.npz."""
     torch.set_num_threads(1)
     (place,) = places(dataclasses.replace(FLAGS, dist_backend="gloo", device="cpu"), 0)
-    with join_group(place) as group:
+
+    def work(group: Group) -> int:
         found = {**shuffles(group), **telling(group), **steps(group, True), **steps(group, False)}
         np.savez(f"{path}.{group.rank}.npz", **found)
-    return 0
+        return 0
+
+    return in_group(place, work)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from moco_nonsem.distributed import Group
 from tests.moco_nonsem import processes_program
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, metrics_of, result_of, start
 
-pytestmark = pytest.mark.slow
 RUN = [*PATCH, "--epochs=2", "--save-freq=1", "--knn-every=2"]
 GLOO = ["--dist-backend=gloo", "--device=cpu"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -33,7 +32,7 @@ def two(base, tree):
         ["-m", "moco_nonsem.moco-non-sem-neg", *RUN, *GLOO, f"--run_dir={base / 'two'}", str(tree)],
     ):
         process = start([*TORCHRUN, *program])
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-5000:]
     (base / "err").write_text(err)
     found = []
@@ -120,7 +119,7 @@ def test_processes_that_the_program_starts_from_inside_its_folder(one, base, tre
     distributed = ["--multiprocessing-distributed", "--world-size=1", "--rank=0", "--processes=2", *GLOO]
     places = [f"--run_dir={base / 'started'}", "--dist-url=tcp://localhost:23457", str(tree)]
     process = start(["moco-non-sem-neg.py"], *RUN, *distributed, *places, cwd=ROOT / "moco_nonsem")
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-5000:]
     assert (out + err).count("epoch 0:") == 1
     for mine, theirs in zip(metrics_of(base / "started"), metrics_of(one), strict=True):
@@ -133,7 +132,7 @@ def test_the_linear_classifier_in_two_processes(one, base, tree):
     given = [f"--pretrained={one / 'checkpoint_0001.pth.tar'}", "--epochs=1", str(tree)]
     process = start(["-m", "moco_nonsem.main_lincls"], *LINEAR, *distributed, f"--run_dir={base / 'linear'}", *given)
     assert main_lincls.main([*LINEAR, f"--run_dir={base / 'linear-one'}", *given]) == 0
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-5000:]
     (mine,), (theirs,) = metrics_of(base / "linear"), metrics_of(base / "linear-one")
     assert mine["loss/train"] == pytest.approx(theirs["loss/train"], rel=1e-4)
@@ -160,6 +159,6 @@ def test_a_mistake_of_several_processes_is_said_once(base, tree):
     process = start(
         ["-m", "moco_nonsem.moco-non-sem-neg"], *PATCH, *distributed, f"--run_dir={base / 'no'}", str(tree / "nowhere")
     )
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 2
     assert err.count("error: ") == 1 and "is not there" in err and "Traceback" not in err

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from re_sln import networks as networks_module
-from re_sln.distributed import Group, join_group
+from re_sln.distributed import Group, in_group
 from re_sln.errors import UsageError
 from re_sln.experiment import build
 from re_sln.networks import Networks
@@ -103,9 +103,12 @@ def everything(group: Group) -> dict[str, np.ndarray]:
 def main(path: str) -> int:
     """Writes `path`.<rank>.npz."""
     torch.set_num_threads(1)
-    with join_group("cpu") as group:
+
+    def work(group: Group) -> int:
         np.savez(f"{path}.{group.rank}.npz", **everything(group))
-    return 0
+        return 0
+
+    return in_group("cpu", work)
 
 
 if __name__ == "__main__":
