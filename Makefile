@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .PHONY: help python demo demo-sln test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables plan lint format lock clean \
         reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
-        reproduce-sln-animal10n
+        reproduce-sln-animal10n reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 TENSORFLOW := .venv/tensorflow/bin/python
@@ -43,7 +43,7 @@ help: ## print this list
 	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
 	@echo
 	@sed -nE 's/^([a-zA-Z0-9_%-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | sed -E 's/^([^\t]*)%/\1<name>/' | \
-	    while IFS=$$'\t' read -r target line; do printf '  %-29s %s\n' "$$target" "$$line"; done
+	    while IFS=$$'\t' read -r target line; do printf '  %-31s %s\n' "$$target" "$$line"; done
 
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
@@ -91,6 +91,12 @@ reproduce-sln-sigma-ablation: env-pytorch ## SLN's accuracy against σ (DRY_RUN=
 
 reproduce-sln-animal10n: env-pytorch ## SLN's table on Animal-10N (DRY_RUN=1 prints the commands)
 	@$(PYTORCH) -m reproduce run --table sln-animal10n $(RUN_FLAGS)
+
+reproduce-moco-imagenet100: env-pytorch ## MoCo with non-semantic negatives on ImageNet-100 (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table moco-imagenet100 $(RUN_FLAGS)
+
+reproduce-moco-imagenet100-ifm: env-pytorch ## the same with the settings of IFM (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table moco-imagenet100-ifm $(RUN_FLAGS)
 
 plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")

@@ -13,8 +13,9 @@ from preprocess import program
 from preprocess.errors import UsageError
 from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same
-from reproduce.record import flag
+from reproduce.record import atomic_write, flag
 
+NAME = "imagenet100"
 VAL_IMAGES = 50
 TRAIN_IMAGES = (732, 1300)
 
@@ -44,12 +45,15 @@ def make_subset(flags: Flags) -> None:
     for split in ("train", "val"):
         splits[split] = class_folders(source / split)
         refuse_missing(source / split, splits[split])
+    usual = True
     for split, there in splits.items():
         _refuse_other_classes(target / split)
         folders = {target / split / wnid: there[wnid].resolve() for wnid in WNIDS}
         count = mirror(folders, flags.link, program.jobs_of(flags.jobs), split)
         print(f"{target / split}: {count:,} images of {len(WNIDS)} classes ({flags.link})")
-        _say_unusual(split, {wnid: len(images_of(folder)) for wnid, folder in there.items() if wnid in WNIDS})
+        usual &= _usual(split, {wnid: len(images_of(folder)) for wnid, folder in there.items() if wnid in WNIDS})
+    if usual:  # what a run on these images says that it was trained on
+        atomic_write(target / "NAME", NAME + "\n")
 
 
 def _refuse_other_classes(folder: Path) -> None:
@@ -61,7 +65,8 @@ def _refuse_other_classes(folder: Path) -> None:
         )
 
 
-def _say_unusual(split: str, counts: dict[str, int]) -> None:
+def _usual(split: str, counts: dict[str, int]) -> bool:
+    """Whether there are as many images as ImageNet has; says where not."""
     low, high = TRAIN_IMAGES if split == "train" else (VAL_IMAGES, VAL_IMAGES)
     odd = [f"{wnid} ({count})" for wnid, count in sorted(counts.items()) if not low <= count <= high]
     if odd:
@@ -71,6 +76,7 @@ def _say_unusual(split: str, counts: dict[str, int]) -> None:
             f"{', …' if len(odd) > 5 else ''}",
             file=sys.stderr,
         )
+    return not odd
 
 
 if __name__ == "__main__":

@@ -78,6 +78,8 @@ def make_textures(flags: Flags) -> None:
         print(f"{len(names):,} photographs, {len(names) - len(to_do):,} have a texture; tool: {recipe.tool}")
         unreadable = _work_through(source, target, to_do, len(names), recipe, jobs)
         _count_check(target, names, unreadable, flags.skip_unreadable)
+    if (source / "NAME").exists():
+        atomic_write(target / "NAME", (source / "NAME").read_text(encoding="utf-8").strip() + "_texture\n")
 
 
 def find_tool(asked: str) -> str:

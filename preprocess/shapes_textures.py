@@ -31,7 +31,7 @@ SHAPE_NAMES, TEXTURE_NAMES = tuple(SHAPES), tuple(TEXTURES)
 CLASSES = len(SHAPE_NAMES)
 COLOURS = ("texture", "random")
 CHUNK = 256
-SETTINGS = "shapes-textures.json"
+NAME, SETTINGS = "shapes-textures", "shapes-textures.json"
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ def _write_missing(
 def _same_settings(folder: Path, flags: Flags) -> None:
     settings = {name: value for name, value in asdict(flags).items() if name not in ("path", "sheet")}
     path = folder / SETTINGS
+    atomic_write(folder / "NAME", NAME + "\n")  # what a run on these images says that it was trained on
     if not path.exists():
         atomic_write(path, json.dumps(settings, indent=2, sort_keys=True) + "\n")
         return

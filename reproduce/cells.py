@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from reproduce.tables import STATISTICS
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CELLS, DEMO, PUBLISHED = HERE / "cells.yaml", HERE / "demo.yaml", HERE / "published.yaml"
+DATA_DIR = Path("data/cache")  # unless the environment says otherwise
 TABLE_KEYS = {"title", "columns_are", "program", "metric", "needs", "columns", "rows"}
-TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken"}
+TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken", "prepare"}
 ONE_SAMPLE: Mapping[str, Mapping[str, Any]] = {"": {}}
 
 
@@ -40,11 +43,29 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One program of a run. Most runs have one, without a name; in a chain each goes on from those before it.
+
+    `arguments`: words before the flags. They and the values of flags may say `{data_dir}`, and `{name}` for the folder
+    of an earlier stage. `subfolder`: below the run's folder, where the program is told to write. `steps`: as far as
+    they count for the time left.
+    """
+
+    name: str
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    flags: Mapping[str, Any]
+    steps: int
+    subfolder: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """One number of a table: a run for each of its samples (of label noise, say) with each of its seeds.
 
-    `shared_run`: name of the run that this number is taken from, where several cells take theirs from one. `data`: the
-    data sets it needs, first the one it is trained on. `subfolder`: below a run's folder, the program's own.
+    `stages`: the programs of a run, one after the other; the number is the last one's. `flags`: those of column, table
+    and row; of a chain, by the name of the stage. `shared_run`: name of the run that this number is taken from, where
+    several cells take theirs from one. `data`: the data sets it needs, first the one it is trained on.
     """
 
     id: str
@@ -53,11 +74,10 @@ class Cell:
     column: str
     sub_project: str
     environment: str
-    program: tuple[str, ...]
+    stages: tuple[Stage, ...]
     flags: Mapping[str, Any]
     folder_flag: str
     seeds: tuple[int, ...]
-    steps: int
     metric: str
     references: tuple[Reference, ...]
     cost: Cost
@@ -65,8 +85,12 @@ class Cell:
     gpus: int
     samples: Mapping[str, Mapping[str, Any]]
     shared_run: str | None
-    subfolder: str
     statistic: str
+
+    @property
+    def steps(self) -> int:
+        """Of all stages."""
+        return sum(stage.steps for stage in self.stages)
 
     def run_name(self, sample: str = "") -> str:
         """What the run of this cell and sample is called; its seed comes on top."""
@@ -76,18 +100,36 @@ class Cell:
         """Where the run of this cell, seed and sample goes; its record lies somewhere below."""
         return runs_dir / self.sub_project / self.run_name(sample) / f"seed_{seed}"
 
+    def commands(self, seed: int, folder: Path, sample: str = "", data_dir: Path = DATA_DIR) -> list[list[str]]:
+        """The exact command of each stage of one run, in the form the authors print theirs."""
+        return [self._command(place, seed, folder, sample, data_dir) for place in range(len(self.stages))]
+
     def command(self, seed: int, folder: Path, sample: str = "") -> list[str]:
-        """The exact command of one run, in the form the authors print theirs."""
-        flags = {**self.flags, **self.samples[sample], self.folder_flag: folder / self.subfolder, "seed": seed}
-        return [
-            *self.program,
-            *(f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()),
-        ]
+        """The exact command of a run that has one stage."""
+        (command,) = self.commands(seed, folder, sample)
+        return command
+
+    def _command(self, place: int, seed: int, folder: Path, sample: str, data_dir: Path) -> list[str]:
+        stage, names = self.stages[place], {earlier.name: folder / earlier.subfolder for earlier in self.stages[:place]}
+
+        def words(value: Any) -> str:
+            return value.format(data_dir=data_dir, **names) if isinstance(value, str) else str(value)
+
+        own = (flags.get(stage.name, {}) if stage.name else flags for flags in (self.flags, self.samples[sample]))
+        flags = reduce(or_, map(dict, (stage.flags, *own)))
+        flags |= {self.folder_flag: folder / stage.subfolder, "seed": seed}
+        command = [*stage.program, *map(words, stage.arguments)]
+        for name, value in flags.items():
+            if isinstance(value, list):
+                command += [f"--{name}", *map(words, value)]
+            else:
+                command.append(f"--{name}" if value is True else f"--{name}={words(value)}")
+        return command
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table's cells in the order of its rows."""
+    """A table's cells in the order of its rows. `prepare`: words of a command that makes a demo's data, or none."""
 
     name: str
     title: str
@@ -96,6 +138,7 @@ class Table:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
+    prepare: tuple[str, ...] = ()
 
 
 def load_tables(path: Path = CELLS, published: Path = PUBLISHED) -> dict[str, Table]:
@@ -118,14 +161,15 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     missing, unknown = TABLE_KEYS - set(entry), set(entry) - TABLE_KEYS - TABLE_OPTIONS
     if missing or unknown:
         raise ValueError(f"table {name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
-    program = content["programs"][entry["program"]]
+    programs = content["programs"]
     statistic = entry.get("statistic", "sample_std")
     if statistic not in STATISTICS:
         raise ValueError(f"table {name}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
     cells = []
     for row, line in entry["rows"].items():
+        program = programs[line.get("program", entry["program"])]
         for column, column_flags in entry["columns"].items():
-            flags = {**column_flags, **entry.get("flags", {}), **line["flags"]}
+            flags = _merged(program, column_flags, entry.get("flags", {}), line["flags"])
             cells.append(
                 Cell(
                     id=f"{name}-{row}-{column}",
@@ -134,11 +178,10 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
                     column=column,
                     sub_project=program.get("sub_project", entry["program"]),
                     environment=program["environment"],
-                    program=tuple(program["command"]),
+                    stages=_stages(program, flags),
                     flags=flags,
                     folder_flag=program["folder_flag"],
                     seeds=tuple(program["seeds"]),
-                    steps=int(flags.get("max_iteration", program["steps"])),
                     metric=entry["metric"].format(column=column),
                     references=_references(entry, numbers, row=line["label"], column=column),
                     cost=Cost(**content["costs"][line.get("cost", entry.get("cost"))]),
@@ -146,13 +189,37 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
                     gpus=entry["needs"]["gpus"],
                     samples=_samples(entry, column),
                     shared_run=entry.get("shared_runs", {}).get(column, "").format(row=row) or None,
-                    subfolder=program.get("subfolder", ""),
                     statistic=statistic,
                 )
             )
+            for sample in cells[-1].samples:
+                cells[-1].commands(0, Path(), sample)  # a folder that it names wrongly is found now
     rows = tuple(line["label"] for line in entry["rows"].values())
     taken = entry.get("taken", "accuracy at the last cycle end")
-    return Table(name, entry["title"], entry["columns_are"], taken, rows, tuple(entry["columns"]), tuple(cells))
+    columns, prepare = tuple(entry["columns"]), tuple(entry.get("prepare", ()))
+    return Table(name, entry["title"], entry["columns_are"], taken, rows, columns, tuple(cells), prepare)
+
+
+def _merged(program: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of which a later one replaces an earlier; of a chain, by stage."""
+    if "stages" not in program:
+        return reduce(or_, map(dict, given))
+    unknown = {name for flags in given for name in flags} - set(program["stages"])
+    if unknown:
+        raise ValueError(f"flags of {sorted(unknown)}: the stages are {', '.join(program['stages'])}")
+    return {stage: reduce(or_, (dict(flags.get(stage, {})) for flags in given)) for stage in program["stages"]}
+
+
+def _stages(program: Mapping[str, Any], flags: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """What a program consists of: itself, or each stage in a subfolder that has its name."""
+    if "stages" not in program:
+        steps = int(flags.get("max_iteration", program["steps"]))
+        return (Stage("", tuple(program["command"]), (), {}, steps, program.get("subfolder", "")),)
+    stages = []
+    for name, stage in program["stages"].items():
+        arguments = tuple(stage.get("arguments", ()))
+        stages.append(Stage(name, tuple(stage["command"]), arguments, stage.get("flags", {}), stage["steps"], name))
+    return tuple(stages)
 
 
 def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str, Any]]:
@@ -187,10 +254,17 @@ def _at(numbers: Any, keys: list[str], names: Mapping[str, str]) -> Any:
     """What stands at the end of these keys; None where a `{row}` or `{column}` was not published."""
     for key in keys:
         name = key.format(**names)
+        if isinstance(numbers, list):
+            numbers = {_row_label(entry): entry for entry in numbers}
         if name != key and name not in numbers:
             return None
         numbers = numbers[name]
     return numbers
+
+
+def _row_label(entry: Mapping[str, Any]) -> str:
+    """What a row is called whose settings stand beside its numbers."""
+    return f"{entry['method']}, K {entry['k']}" + (f", α {entry['alpha']}" if entry["alpha"] else "")
 
 
 def _value(entry: Any) -> tuple[float | None, float | None]:

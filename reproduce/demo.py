@@ -21,9 +21,9 @@ def prepare(table: Table) -> Table:
     """The table with a hash of each cell's command in its id, so that other settings get other folders."""
     cells = []
     for cell in table.cells:
-        settings = json.dumps([cell.program, dict(cell.flags)], sort_keys=True)
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        cells.append(dataclasses.replace(cell, id=f"{cell.id}-{digest}"))
+        digest = hashlib.sha256(json.dumps(cell.commands(0, Path())).encode()).hexdigest()[:8]
+        shared = f"{cell.shared_run}-{digest}" if cell.shared_run else None
+        cells.append(dataclasses.replace(cell, id=f"{cell.id}-{digest}", shared_run=shared))
     return dataclasses.replace(table, cells=tuple(cells))
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -35,22 +35,32 @@ def python_of(environment: str) -> str:
     return str(python) if (ROOT / python).exists() else sys.executable
 
 
-def exact_command(run: Run) -> list[str]:
-    """The run's command with the Python that will run it, to be started from the repository's root."""
+def exact_commands(run: Run, data_dir: Path | None = None) -> list[list[str]]:
+    """The commands of the run, one a stage, with the Python that will run them, to be started from the root."""
     folder = run.folder.relative_to(ROOT) if run.folder.is_relative_to(ROOT) else run.folder
-    command = run.cell.command(run.seed, folder, run.sample)
-    return [python_of(run.cell.environment), *command[1:]] if command[0] == "python" else command
+    commands = run.cell.commands(run.seed, folder, run.sample, *([data_dir] if data_dir else []))
+    return [started(command, run.cell.environment) for command in commands]
+
+
+def started(command: Sequence[str], environment: str) -> list[str]:
+    """A command of the cells file, with that environment's Python where it says `python`."""
+    return [python_of(environment), *command[1:]] if command[0] == "python" else list(command)
 
 
 def printable(run: Run, data_dir: Path | None) -> str:
     """One line to copy into a shell."""
-    prefix = f"DATA_DIR={shlex.quote(str(data_dir))} " if data_dir else ""
-    return prefix + shlex.join(exact_command(run))
+    return " && ".join(in_shell(command, data_dir) for command in exact_commands(run, data_dir))
+
+
+def in_shell(command: list[str], data_dir: Path | None) -> str:
+    """The command as one would type it."""
+    return (f"DATA_DIR={shlex.quote(str(data_dir))} " if data_dir else "") + shlex.join(command)
 
 
 @dataclass
 class _Job:
     run: Run
+    waiting: list[list[str]]  # commands of the stages that come after the one that runs
     process: subprocess.Popen[bytes]
     slot: int
     log: IO[bytes]
@@ -82,6 +92,9 @@ class LocalEngine:
                     except RecordError as error:  # another runner has it
                         self._say(f"skipped {run.name}: {error}")
                 for job in [job for job in self._running if job.process.poll() is not None]:
+                    if job.waiting and not job.process.returncode:
+                        job.process = self._process(job.waiting.pop(0), job.slot, job.log)
+                        continue
                     self._end(job)
                     (failed if job.process.returncode else finished).append(job.run)
                     self._report(job, len(finished) + len(failed), len(runs))
@@ -97,11 +110,15 @@ class LocalEngine:
         lock = take_lock(run.folder)
         slot = min(set(range(self.jobs)) - {job.slot for job in self._running})
         log = open(run.folder / LOG, "ab")  # noqa: SIM115 it stays open as long as the child runs
-        log.write(f"$ {printable(run, self.data_dir)}\n".encode())
+        command, *waiting = exact_commands(run, self.data_dir)[run.stages_done :]
+        self._running.append(_Job(run, waiting, self._process(command, slot, log), slot, log, lock))
+
+    def _process(self, command: list[str], slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        log.write(f"$ {in_shell(command, self.data_dir)}\n".encode())
         log.flush()
         # A session of its own: Ctrl-C reaches the children once, from us, and not a second time from the terminal.
-        process = subprocess.Popen(
-            exact_command(run),
+        return subprocess.Popen(
+            command,
             cwd=ROOT,
             env=self._environment(slot),
             stdin=subprocess.DEVNULL,
@@ -109,7 +126,6 @@ class LocalEngine:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._running.append(_Job(run, process, slot, log, lock))
 
     def _environment(self, slot: int) -> Mapping[str, str]:
         threads = str(max(1, cores() // self.jobs))

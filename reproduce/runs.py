@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,16 @@ from reproduce.record import RecordError, is_running, read_metrics, read_result
 
 DONE, RUNNING, INTERRUPTED, MISSING, FOREIGN = "done", "running", "interrupted", "missing", "foreign"
 # Flags that say where files lie or what is shown; the numbers do not depend on them.
-PLACES = {"checkpoint_path", "run_dir", "dataset_dir", "data_dir"}
+PLACES = {"checkpoint_path", "run_dir", "dataset_dir", "data_dir", "ckpt_path", "pretrained", "val"}
+PLACES |= {"imagenet_c", "sketch", "stylized", "rendition", "cue_conflict"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell with one seed and sample: its state, its record if it is done, and a word on why if it is foreign."""
+    """One cell with one seed and sample: its state, its record if it is done, and a word on why if it is foreign.
+
+    `stages_done`: how many of its stages need not be started any more; `result` and `record_folder` are the last one's.
+    """
 
     cell: Cell
     seed: int
@@ -28,6 +32,7 @@ class Run:
     result: dict[str, Any] | None = None
     record_folder: Path | None = None
     why: str = ""
+    stages_done: int = 0
 
     @property
     def name(self) -> str:
@@ -53,12 +58,39 @@ def distinct(runs: list[Run]) -> list[Run]:
     return list(found.values())
 
 
+def by_cell(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each cell, by its id."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.cell.id, []).append(run)
+    return found
+
+
 def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
     """Look at the disk. A record counts only if it was made by this cell's command, on this cell's data."""
     folder = cell.folder(seed, runs_dir, sample)
-    records = sorted(_records(folder))
-    if is_running(folder) or any(is_running(record) for record in records):
-        return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0] if records else None)
+    stages = [_state_of_stage(cell, place, seed, folder, sample) for place in range(len(cell.stages))]
+    done = next((place for place, run in enumerate(stages) if run.state != DONE), len(stages))
+    if is_running(folder) or any(run.state == RUNNING for run in stages):
+        return Run(cell, seed, sample, folder, RUNNING, record_folder=stages[0].record_folder)
+    for run in stages:
+        if run.state == FOREIGN:
+            return run
+    if done == len(stages):
+        return replace(stages[-1], stages_done=done)
+    for run, stage in zip(stages[done + 1 :], cell.stages[done + 1 :], strict=True):
+        if run.state != MISSING:
+            why = f"{folder}: {stage.name} is there, but {cell.stages[done].name}, which it goes on from, is not done"
+            return Run(cell, seed, sample, folder, FOREIGN, why=why)
+    state = INTERRUPTED if done else stages[0].state
+    return replace(stages[done], state=state, stages_done=done)
+
+
+def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str) -> Run:
+    """Where one stage stands, as if it were the whole run."""
+    records = sorted(_records(folder / cell.stages[place].name))
+    if any(is_running(record) for record in records):
+        return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0])
     unfinished = None
     foreign = ""
     for record in records:
@@ -67,7 +99,7 @@ def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
         except RecordError as error:
             foreign = str(error)
             continue
-        why = difference(cell, seed, result, sample)
+        why = difference(cell, seed, result, sample, place)
         if why:
             foreign = f"{record}: {why}"
         elif result["finished"]:
@@ -81,24 +113,38 @@ def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
     return Run(cell, seed, sample, folder, MISSING)
 
 
-def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "") -> str:
-    """Why this result is not the cell's, in words; empty if it is."""
+def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", place: int = -1) -> str:
+    """Why this result is not that of the cell's stage number `place`, in words; empty if it is."""
     if result["seed"] != seed:
         return f"its seed is {result['seed']}, not {seed}"
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
-    asked, ran = (_flags(command) for command in (cell.command(seed, Path(), sample), result["command"]))
+    asked, ran = map(_flags, (cell.commands(seed, Path(), sample)[place], result["command"]))
     for name in sorted(set(asked) | set(ran)):
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"
-    if result["finished"] and cell.metric not in result["metrics"]:
+    if result["finished"] and cell.stages[place] is cell.stages[-1] and cell.metric not in result["metrics"]:
         return f"it has no metric {cell.metric}"
     return ""
 
 
+def records_of(run: Run) -> list[tuple[str, Path]]:
+    """Folders of the records of a run, each with its stage's name; of a last stage that is done, the one that counts."""
+    found = []
+    for stage in run.cell.stages:
+        counts = run.state == DONE and stage is run.cell.stages[-1] and run.record_folder
+        records = [run.record_folder] if counts else sorted(_records(run.folder / stage.name))
+        found += [(stage.name, record) for record in records if record]
+    return found
+
+
 def progress(run: Run) -> int:
-    """The last step this run has logged."""
-    for record in _records(run.folder):
+    """The last step that this run has logged, counted over its stages."""
+    return sum(min(stage.steps, _logged(run.folder / stage.name)) for stage in run.cell.stages)
+
+
+def _logged(folder: Path) -> int:
+    for record in _records(folder):
         try:
             metrics = read_metrics(record)
         except (OSError, RecordError):
@@ -118,15 +164,15 @@ def _records(folder: Path) -> Iterator[Path]:
 def _flags(command: list[str]) -> dict[str, str]:
     """The flags of a command as name: value, in whichever of the usual forms they were given."""
     flags: dict[str, str] = {}
-    pending = None
+    open_flag = None
     for word in command:
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             name = name.replace("-", "_")
             flags[name] = value if equals else "true"
-            pending = None if equals else name
-        elif pending is not None:
-            flags[pending], pending = word, None
+            open_flag = None if equals else name
+        elif open_flag is not None:  # one value, or one more
+            flags[open_flag] = word if flags[open_flag] == "true" else f"{flags[open_flag]} {word}"
     return {name: value for name, value in flags.items() if name not in PLACES}
 
 

@@ -24,6 +24,8 @@ NAMED = [
     "reproduce-sln-sigma",
     "reproduce-sln-sigma-ablation",
     "reproduce-sln-animal10n",
+    "reproduce-moco-imagenet100",
+    "reproduce-moco-imagenet100-ifm",
     "bench",
     "bench-ieg",
     "tables",

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from data.imagenet100 import WNIDS, label_of
-from preprocess import tree_copies
+from preprocess import imagenet_100_subset, tree_copies
 from preprocess.imagenet_100_subset import main
 from tests.preprocess.small_trees import class_tree, content, run, stamps
 
@@ -43,6 +43,7 @@ def test_the_subset_once_and_again(imagenet, tmp_path, link, capsys):
     assert "train: 200 images of 100 classes" in out and "val: 100 images of 100 classes" in out
     assert "ImageNet has 50 val images a class" in err  # this one has not
     assert content(target) == wanted(imagenet)
+    assert not (target / "NAME").exists()
     image = target / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     source = imagenet / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     assert image.is_symlink() == (link == "symlink")
@@ -50,6 +51,14 @@ def test_the_subset_once_and_again(imagenet, tmp_path, link, capsys):
     before = stamps(target)
     assert make(imagenet, target, "--link", link) == 0
     assert stamps(target) == before
+
+
+def test_a_subset_with_imagenet_s_counts_says_its_name(imagenet, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(imagenet_100_subset, "VAL_IMAGES", 1)
+    monkeypatch.setattr(imagenet_100_subset, "TRAIN_IMAGES", (2, 3))
+    assert make(imagenet, tmp_path / "in100") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert (tmp_path / "in100" / "NAME").read_text() == "imagenet100\n"
 
 
 def test_what_an_interruption_left_is_mended(imagenet, tmp_path):

@@ -35,9 +35,11 @@ def test_the_tree_mirrors_that_of_the_photographs(made):
 
 def test_textures_hang_on_seed_and_name_not_on_the_number_of_processes(made, tmp_path):
     other = painted_tree(tmp_path / "photos")
+    (other / "NAME").write_text("painted\n")
     code, out, err = run("imangenet_texture_syn", "--imagenet-path", other, "--tool=builtin", "--jobs=2", inside=True)
     assert code == 0, err
     assert "6 textures of 6 photographs" in out
+    assert (tmp_path / "photos-texture" / "NAME").read_text() == "painted_texture\n"
     assert textures_of(other) == textures_of(made)
     assert (
         main(["--imagenet_path", str(other), "--tool=builtin", "--imagenet_t_path", str(tmp_path / "b"), "--seed=1"])

@@ -14,6 +14,7 @@ from reproduce.record import RunRecord, atomic_path, read_metrics
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser()
+    parser.add_argument("goes_on_from", type=Path, nargs="?")
     for name in ("dataset", "checkpoint_path", "network_name", "probe_dataset_hold_ratio", "method"):
         parser.add_argument(f"--{name}", default="none")
     parser.add_argument("--seed", type=int, default=0)
@@ -25,8 +26,11 @@ def main(argv: list[str]) -> int:
     if flags.seed == flags.fail_seed:
         print("about to fail\nerror: this seed is meant to fail", file=sys.stderr)
         return 3
+    if flags.goes_on_from and not flags.goes_on_from.exists():
+        print(f"error: there is no {flags.goes_on_from}", file=sys.stderr)
+        return 2
     folder = Path(flags.checkpoint_path) / flags.dataset / flags.method
-    config = {name: value for name, value in vars(flags).items() if name != "checkpoint_path"}
+    config = {name: value for name, value in vars(flags).items() if name not in ("checkpoint_path", "goes_on_from")}
     record = RunRecord(
         folder,
         sub_project="ieg",

@@ -14,7 +14,7 @@ from reproduce import paper_tables, plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main
 from reproduce.errors import ReproduceError
-from reproduce.local_engine import exact_command
+from reproduce.local_engine import exact_commands
 from reproduce.record import read_result
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
 from tests.reproduce import fake_program
@@ -205,7 +205,7 @@ def test_a_run_of_the_other_sample_never_counts(table: Table, tmp_path: Path) ->
 
 def test_the_engine_starts_the_samples_command(table: Table, tmp_path: Path) -> None:
     run = runs_of(table.cells, (0,), tmp_path)[1]
-    command = " ".join(exact_command(run))
+    command = " ".join(*exact_commands(run))
     assert run.sample == "two"
     assert f"--network_name=b --checkpoint_path={run.folder}/run --seed=0" in command
 
