@@ -29,8 +29,9 @@ from moco_nonsem.patch_view import PatchDraws, patch_view
 from moco_nonsem.subset import apply_to
 from moco_nonsem.view_recipe import ViewRecipe
 
-# One image's planes stay in a core's cache from the first operation to the last; a GPU wants all at once.
-CHUNK_ON_CPU = 1
+# So many pixels, one image of 224×224, stay in a core's cache from the first operation to the last; a GPU wants all at
+# once.
+PIXELS_ON_CPU = 224 * 224
 
 
 class DecodedBatch(NamedTuple):
@@ -74,7 +75,7 @@ def augment(crops: Tensor, draws: ColorDraws, aug_plus: bool) -> Tensor:
     """
     # DEVIATION: in batches, so that a GPU is kept busy; what differs from torchvision's arithmetic on one Pillow image
     # after the other is said in color_jitter, gaussian_blur and random_resized_crop. --loader reference is that one.
-    step = CHUNK_ON_CPU if crops.device.type == "cpu" else len(crops)
+    step = max(1, PIXELS_ON_CPU // crops[0, 0].numel()) if crops.device.type == "cpu" else len(crops)
     views = torch.empty_like(crops, dtype=torch.float32, memory_format=torch.contiguous_format)  # [B, 3, size, size]
     for start in range(0, len(crops), step):
         part = slice(start, start + step)

@@ -32,7 +32,7 @@ def test_a_command_of_the_readme_is_one_that_can_be(command):
     words = shlex.split(command)
     places = [place for place, word in enumerate(words) if word in PROGRAMS]
     if not places:
-        assert words[1] == "similarity_curves.py"
+        assert words[1] in ("similarity_curves.py", "view_sheet.py")
         return
     name = words[places[0]]
     flags, check = PROGRAMS[name]
@@ -49,4 +49,4 @@ def test_the_flags_that_the_readme_names_exist():
     fields = {field.name for program, _ in PROGRAMS.values() for field in dataclasses.fields(program)}
     named = {name.replace("-", "_") for name in re.findall(r"(?<![\w-])--([a-z][\w-]*)", README)}
     assert len(named) > 30
-    assert named - fields == {"help", "nproc_per_node"}
+    assert named - fields == {"help", "nproc_per_node", "out"}

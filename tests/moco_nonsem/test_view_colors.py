@@ -148,9 +148,9 @@ def test_a_whole_view_is_the_authors_on_the_same_draws(aug_plus):
 def test_images_of_a_batch_do_not_depend_on_how_many_are_done_at_once(monkeypatch):
     crops = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in PICTURES])
     draws = draws_of(6, np.random.default_rng(3), sigma=np.array([0, 1.2, 0, 0.5, 2.0, 0], np.float32))
-    one = augment(crops, draws, True)
-    monkeypatch.setattr("moco_nonsem.views.CHUNK_ON_CPU", 6)
-    assert (one - augment(crops, draws, True)).abs().max() < 0.02  # a level of 255 is 0.017 to 0.018
+    together = augment(crops, draws, True)
+    monkeypatch.setattr("moco_nonsem.views.PIXELS_ON_CPU", 1)
+    assert (together - augment(crops, draws, True)).abs().max() < 0.02  # a level of 255 is 0.017 to 0.018
 
 
 def test_normalisation_is_torchvisions_and_can_be_undone():
