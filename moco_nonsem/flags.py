@@ -17,7 +17,11 @@ class Machine:
     workers: int = option(32, "processes that read images, of all processes on this machine together", "-j")
     world_size: int = option(-1, "machines, with --multiprocessing-distributed; otherwise processes", group="several")
     rank: int = option(-1, "of this machine, or of this process", group="several")
-    dist_url: str = option(DIST_URL, "where the processes meet", group="several")
+    dist_url: str = option(
+        DIST_URL,
+        "where the processes meet; the default is the authors', and stands for a free port of this machine",
+        group="several",
+    )
     dist_backend: str = option("nccl", "how they talk: nccl, or gloo on a CPU", group="several")
     gpu: int | None = option(None, "use this GPU only", group="several")
     multiprocessing_distributed: bool = option(

@@ -6,13 +6,14 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from moco_nonsem.errors import UsageError
-from moco_nonsem.flags import Machine
+from moco_nonsem.flags import DIST_URL, Machine
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def places(flags: Machine, gpus: int) -> list[Place]:
             raise UsageError(
                 f"--rank={flags.rank}: with --world-size={flags.world_size} it is 0 … {flags.world_size - 1}"
             )
-        place = Place(flags.rank, flags.world_size, _gpu(flags, 0, gpus), 1, flags.dist_backend, flags.dist_url)
+        url = _meeting_place(flags, machines=flags.world_size)
+        place = Place(flags.rank, flags.world_size, _gpu(flags, 0, gpus), 1, flags.dist_backend, url)
     else:
         return [Place(gpu=_gpu(flags, 0, gpus))]
     _check_backend(flags, place)
@@ -57,14 +59,28 @@ def _of_this_machine(flags: Machine, gpus: int) -> list[Place]:
         raise UsageError(f"--rank={flags.rank}: with --world-size={machines} machines it is 0 … {machines - 1}")
     on_cpu = flags.device == "cpu" or gpus == 0
     local = flags.processes or (1 if on_cpu or flags.gpu is not None else gpus)
-    first = max(0, flags.rank) * local
+    first, url = max(0, flags.rank) * local, _meeting_place(flags, machines)
     found = [
-        Place(first + n, machines * local, _gpu(flags, n, gpus), local, flags.dist_backend, flags.dist_url)
-        for n in range(local)
+        Place(first + n, machines * local, _gpu(flags, n, gpus), local, flags.dist_backend, url) for n in range(local)
     ]
     for place in found:
         _check_backend(flags, place)
     return found
+
+
+def _meeting_place(flags: Machine, machines: int) -> str:
+    """The URL that all processes know. Raises: UsageError where several machines were told of none."""
+    # DEVIATION: the authors' default is a multicast address, which torch no longer knows: it would try for hours.
+    if flags.dist_url != DIST_URL:
+        return flags.dist_url
+    if machines > 1:
+        raise UsageError(
+            f"--dist-url={flags.dist_url}: torch cannot meet there; give every machine the first one's address and a free "
+            "port, --dist-url=tcp://ADDRESS:PORT"
+        )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"tcp://localhost:{free.getsockname()[1]}"
 
 
 def _gpu(flags: Machine, local: int, gpus: int) -> int | None:

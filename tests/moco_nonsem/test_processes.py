@@ -128,7 +128,7 @@ def test_processes_that_the_program_starts_from_inside_its_folder(one, base, tre
 
 @pytest.mark.slow
 def test_the_linear_classifier_in_two_processes(one, base, tree):
-    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO, "--dist-url=tcp://localhost:23458"]
+    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO]
     given = [f"--pretrained={one / 'checkpoint_0001.pth.tar'}", "--epochs=1", str(tree)]
     process = start(["-m", "moco_nonsem.main_lincls"], *LINEAR, *distributed, f"--run_dir={base / 'linear'}", *given)
     assert main_lincls.main([*LINEAR, f"--run_dir={base / 'linear-one'}", *given]) == 0
@@ -141,7 +141,7 @@ def test_the_linear_classifier_in_two_processes(one, base, tree):
 
 @pytest.mark.slow
 def test_sigterm_to_the_program_stops_its_processes_and_they_go_on(base, tree):
-    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO, "--dist-url=tcp://localhost:23460"]
+    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO]
     command = [*PATCH, *distributed, f"--run_dir={base / 'stopped'}", str(tree)]
     process = start(["-m", "moco_nonsem.moco-non-sem-neg"], *command, "--epochs=100000")
     while process.poll() is None and not (base / "stopped" / "metrics.jsonl").exists():
@@ -155,7 +155,7 @@ def test_sigterm_to_the_program_stops_its_processes_and_they_go_on(base, tree):
 
 @pytest.mark.slow
 def test_a_mistake_of_several_processes_is_said_once(base, tree):
-    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO, "--dist-url=tcp://localhost:23459"]
+    distributed = ["--multiprocessing-distributed", "--processes=2", *GLOO]
     process = start(
         ["-m", "moco_nonsem.moco-non-sem-neg"], *PATCH, *distributed, f"--run_dir={base / 'no'}", str(tree / "nowhere")
     )
