@@ -75,8 +75,8 @@ def _meeting_place(flags: Machine, machines: int) -> str:
         return flags.dist_url
     if machines > 1:
         raise UsageError(
-            f"--dist-url={flags.dist_url}: torch cannot meet there; give every machine the first one's address and a free "
-            "port, --dist-url=tcp://ADDRESS:PORT"
+            f"--dist-url={flags.dist_url}: torch cannot meet there; give every machine the first one's address and a "
+            "free port, --dist-url=tcp://ADDRESS:PORT"
         )
     with socket.socket() as free:
         free.bind(("localhost", 0))
