@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from ieg import schedules
 from ieg.dataset_name import DatasetName, parse_dataset_name
 from ieg.errors import UsageError
 from ieg.flags import NOT_IDENTITY, Flags
+from ieg.fsr_config import check_fsr, check_partial_level
+from ieg.pretrained import content_hash
 
 USES_PROBES = ("l2r", "ieg")
-NEEDS_LATER = {"resnet32", "resnet18", "resnet50"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Config:
     decay_steps: tuple[float, ...]
     first_cycle: float
     eval_every: int
+    image_size: int
+    pretrained: str
 
     def rate(self, step: int) -> float:
         """Learning rate of the update after `step` finished ones (0, 1, …)."""
@@ -67,12 +71,14 @@ class Config:
             "last_step": self.last_step,
             "eval_every": self.eval_every,
             "first_cycle": self.first_cycle,
+            "image_size": self.image_size,
+            "pretrained": self.pretrained,
         }
         return values | {f"resolved_{name}": value for name, value in derived.items()}
 
 
 def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Config:
-    """The run that `flags` describe on `replicas` devices; `num_images` if the training set has an unusual size.
+    """The run that `flags` describe on `replicas` devices; `num_images` where the data and not the name tells it.
 
     Raises: UsageError naming the flag, the value and the rule.
     """
@@ -81,6 +87,8 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
     if num_images is not None:
         dataset = dataclasses.replace(dataset, num_train=num_images)
     check_values(flags)
+    if flags.method == "fsr":
+        check_fsr(flags, dataset)
     probe_size = resolve_probe_size(flags, dataset)
     num_train = dataset.num_train - probe_size
     global_batch = flags.batch_size * replicas
@@ -105,11 +113,19 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
         decay_steps=tuple(decay),
         first_cycle=float(steps) if from_epoch else decay[0],
         eval_every=steps if flags.eval_freq == 500 else flags.eval_freq,
+        image_size=resolve_image_size(flags),
+        pretrained=content_hash(Path(flags.pretrained_ckpt).expanduser()) if flags.pretrained_ckpt else "",
     )
 
 
 def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
-    """Probe images, the same number of every class; 0 for a ratio of 0."""
+    """Probe images held out of the training set, the same number of every class; 0 for a ratio of 0.
+
+    WebVision has trusted images of its own. A long-tailed set stays whole for methods that look at no probe images, as
+    the published files are.
+    """
+    if dataset.is_webvision or (dataset.imbalance is not None and flags.method not in USES_PROBES):
+        return 0
     ratio = flags.probe_dataset_hold_ratio
     wanted = math.floor(round(dataset.num_train * ratio, 6))
     size = wanted // dataset.num_classes * dataset.num_classes
@@ -119,24 +135,42 @@ def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
             f"--probe_dataset_hold_ratio={ratio} holds out {wanted} of {dataset.num_train} images, fewer than the "
             f"{dataset.num_classes} classes: {flags.method} needs one a class, a ratio of {least:.6g} or more"
         )
+    if dataset.counts and size // dataset.num_classes >= dataset.counts[-1]:
+        raise UsageError(
+            f"--probe_dataset_hold_ratio={ratio} holds out {size // dataset.num_classes} images a class, but the "
+            f"smallest class of {flags.dataset} has {dataset.counts[-1]}; lower it"
+        )
     if dataset.num_train - size < dataset.num_classes:
         raise UsageError(f"--probe_dataset_hold_ratio={ratio} leaves {dataset.num_train - size} images to train on")
     return size
 
 
+def resolve_image_size(flags: Flags) -> int:
+    """Side of the images in pixels. Raises: UsageError for a size that the data set cannot have."""
+    webvision = flags.dataset.startswith("webvisionmini")
+    if flags.image_size is None:
+        return 224 if webvision else 32
+    if not webvision and not flags.dataset.startswith("digits") and flags.image_size != 32:
+        raise UsageError(
+            f"--image_size={flags.image_size}: only the digits and WebVision can be scaled; CIFAR images are 32"
+        )
+    unit, largest = (32, 512) if webvision else (8, 64)
+    if flags.image_size % unit or not unit <= flags.image_size <= largest:
+        raise UsageError(f"--image_size={flags.image_size} is not a multiple of {unit} between {unit} and {largest}")
+    return flags.image_size
+
+
 def check_values(flags: Flags) -> None:
     """Ranges and combinations that no data is needed to refuse."""
-    if flags.method == "fsr" or flags.network_name in NEEDS_LATER or flags.pretrained_ckpt or flags.tpu:
+    check_devices(flags)
+    if flags.dataset.startswith("webvisionmini"):
+        if flags.method == "ieg" and flags.aug_type == "randaug":
+            raise UsageError("--aug_type=randaug is CIFAR's; WebVision has --aug_type=autoaug, or default")
+    elif flags.use_imagenet_as_eval:
         raise UsageError(
-            f"--method={flags.method} --network_name={flags.network_name}: fsr, resnet32, resnet18, resnet50, "
-            "pretrained checkpoints and TPUs are not in this release yet; use supervised, l2r or ieg with wrn28-10 or "
-            "resnet29"
+            f"--use_imagenet_as_eval goes with webvisionmini, whose classes are ImageNet's, not with {flags.dataset}"
         )
-    if flags.meta_partial_level not in (None, -1):
-        raise UsageError(
-            f"--meta_partial_level={flags.meta_partial_level}: partial look-aheads come with fsr, which is not in this "
-            "release yet; leave it out for all layers"
-        )
+    check_partial_level(flags)
     at_least(flags, 1, "batch_size", "val_batch_size", "eval_freq", "max_iteration", "log_freq")
     at_least(
         flags,
@@ -155,10 +189,6 @@ def check_values(flags: Flags) -> None:
     for name in ("probe_dataset_hold_ratio", "momentum", "meta_momentum", "grad_eps_init", "label_smoothing"):
         if not 0 <= getattr(flags, name) <= 1:
             raise UsageError(f"--{name}={getattr(flags, name)} is not between 0 and 1")
-    if flags.image_size != 32 and not flags.dataset.startswith("digits"):
-        raise UsageError(f"--image_size={flags.image_size}: only the digits can be scaled; CIFAR images are 32")
-    if not 8 <= flags.image_size <= 64 or flags.image_size % 8:
-        raise UsageError(f"--image_size={flags.image_size} is not a multiple of 8 between 8 and 64")
     if flags.max_epoch is not None and flags.max_epoch < 1:
         raise UsageError(f"--max_epoch={flags.max_epoch} is not at least 1")
     if not flags.learning_rate > 0 or not flags.decay_rate > 0 or not flags.cos_m_mul > 0:
@@ -171,6 +201,18 @@ def check_values(flags: Flags) -> None:
         raise UsageError(
             f"--no_meta_relabel, --no_mixup and --no_probe_mixing are switches of ieg, not of --method={flags.method}"
         )
+
+
+def check_devices(flags: Flags) -> None:
+    """Raises: UsageError for combinations of --distribution_strategy, --num_devices and --tpu that cannot be."""
+    strategy = flags.distribution_strategy
+    if (strategy == "tpu") != bool(flags.tpu):
+        raise UsageError(
+            f"--distribution_strategy={strategy} --tpu={flags.tpu}: a TPU needs --distribution_strategy=tpu and its "
+            "name or address in --tpu, and nothing else does"
+        )
+    if strategy == "one_device" and flags.num_devices > 1:
+        raise UsageError(f"--distribution_strategy=one_device is one device, not --num_devices={flags.num_devices}")
 
 
 def at_least(flags: Flags, bound: float, *names: str) -> None:
@@ -191,13 +233,19 @@ def numbers(name: str, text: str) -> list[float]:
     return values
 
 
-ONLY_IEG = {"meta_momentum", "grad_eps_init", "ce_factor", "consistency_factor", "aug_type"}
-IDLE = {"supervised": ONLY_IEG | {"meta_stepsize"}, "l2r": ONLY_IEG, "ieg": {"label_smoothing"}}
+ONLY_IEG = {"grad_eps_init", "ce_factor", "consistency_factor", "aug_type"}
+IDLE = {
+    "supervised": ONLY_IEG | {"meta_stepsize", "meta_momentum", "meta_partial_level"},
+    "l2r": ONLY_IEG | {"meta_momentum"},
+    "ieg": {"label_smoothing"},
+    "fsr": ONLY_IEG,
+}
 
 
 def without_effect(flags: Flags) -> list[str]:
     """Flags that were given and change nothing in this run."""
     fields = dataclasses.fields(Flags)
     given = {field.name for field in fields if getattr(flags, field.name) != field.default}
-    idle = {field.name for field in fields if field.metadata["group"] in ("no effect", "later")}
+    groups = {"no effect"} if flags.method == "fsr" else {"no effect", "fsr"}
+    idle = {field.name for field in fields if field.metadata["group"] in groups}
     return sorted(given & (idle | IDLE[flags.method]))

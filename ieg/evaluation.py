@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -10,29 +11,45 @@ import tensorflow as tf
 from ieg.augmentation.weak import normalize
 
 
+class TestSet(Protocol):
+    """Labelled images, handed out in order."""
+
+    labels: np.ndarray  # int [T]
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Network inputs float32 [≤size,H,W,3] and labels [≤size]; the last batch may be smaller."""
+
+
+class ImageArray:
+    """A test set in memory. Args: images uint8 [T,H,W,3]; labels int [T]; normalize: bytes to network inputs."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, normalize: Callable = normalize):
+        self.images, self.labels, self.normalize = images, labels, normalize
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As TestSet."""
+        for start in range(0, len(self.labels), size):
+            yield self.normalize(self.images[start : start + size]), self.labels[start : start + size]
+
+
 class Evaluator:
-    """Counts right predictions on test images, split over the replicas of `strategy`.
+    """Counts right predictions on a test set, split over the replicas of `strategy`; batch_size is per replica."""
 
-    Args: images uint8 [T,H,W,3]; labels int [T]; batch_size per replica.
-    """
-
-    def __init__(self, strategy, network, images, labels, batch_size: int):
-        self.strategy, self.network = strategy, network
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+    def __init__(self, strategy, network, test_set: TestSet, batch_size: int):
+        self.strategy, self.network, self.test_set, self.batch_size = strategy, network, test_set, batch_size
 
     def accuracy(self, parameters: Mapping, moving: Mapping) -> float:
         """Share of the test images classified right, in [0,1]. parameters, moving: {name: tf.Variable}."""
         # DEVIATION: every image counts; the accuracy the authors log lacks one batch.
         right, size = 0, self.batch_size * self.strategy.num_replicas_in_sync
-        for start in range(0, len(self.labels), size):
-            images, labels = self.images[start : start + size], self.labels[start : start + size]
+        for images, labels in self.test_set.batches(size):
             missing = size - len(labels)  # the last batch is filled up with images whose label matches nothing
             batch = {
-                "images": normalize(np.concatenate([images, np.zeros_like(self.images[:missing])])),
+                "images": np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]),
                 "labels": np.concatenate([labels, np.full(missing, -1)]).astype(np.int32),
             }
             right += int(self.count(distribute(self.strategy, batch), parameters, moving))
-        return right / len(self.labels)
+        return right / len(self.test_set.labels)
 
     @tf.function(autograph=False)
     def count(self, batch, parameters, moving):

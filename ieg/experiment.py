@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
@@ -11,113 +12,43 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data.cifar import describe_cifar, load_cifar
-from data.dataset import ImageDataset
-from data.digits import load_digits
 from ieg import checkpoint
 from ieg.batches import BatchSource
-from ieg.config import USES_PROBES, Config
-from ieg.dataset_name import parse_dataset_name
+from ieg.config import Config
+from ieg.distribution import NoRecord, agree, this_worker
 from ieg.errors import UsageError
 from ieg.evaluation import Evaluator
-from ieg.flags import Flags
+from ieg.fsr_config import partial_level
+from ieg.inputs import Inputs, make_inputs
+from ieg.memory import Memory, MemorySettings
 from ieg.methods import METHODS
 from ieg.methods.step import Settings
 from ieg.networks import build_network
-from ieg.split import make_split
+from ieg.pretrained import load as load_weights
+from ieg.pseudo_loss_name import parse_pseudo_loss
 from ieg.state import TrainState
 from ieg.train_step import TrainStep
-from ieg.trainer import Interrupted, Trainer
+from ieg.trainer import Interrupted, Trainer, accuracies, scores_of
 from reproduce.record import RunRecord, read_result
-
-
-def make_strategy(flags: Flags):
-    """MirroredStrategy over the devices asked for; one device needs none and gets TensorFlow's default strategy."""
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    count = flags.num_devices or max(1, len(gpus))
-    if gpus and count > len(gpus):
-        raise UsageError(f"--num_devices={count}, but this machine has {len(gpus)} GPU(s)")
-    if flags.deterministic:
-        tf.keras.utils.set_random_seed(flags.seed)
-        tf.config.experimental.enable_op_determinism()
-    if count == 1:
-        return tf.distribute.get_strategy()
-    if not gpus:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    return tf.distribute.MirroredStrategy([f"{'GPU' if gpus else 'CPU'}:{index}" for index in range(count)])
-
-
-@dataclass(frozen=True)
-class Described:
-    """What is known of a data set before its images are read."""
-
-    name: str
-    fingerprint: str
-    num_images: int | None = None
-
-
-def describe(flags: Flags) -> Described:
-    """Verifies the files. Raises: data.errors.DataError, its message saying how to get or allow them."""
-    base = parse_dataset_name(flags.dataset).base
-    if base == "digits":
-        digits = load_digits(flags.image_size)
-        return Described(digits.name, digits.fingerprint)
-    name, _, fingerprint = describe_cifar(base, flags.dataset_dir, flags.allow_unverified)
-    return Described(name, fingerprint)
-
-
-def load(flags: Flags) -> ImageDataset:
-    """The data set. Raises: data.errors.DataError."""
-    base = parse_dataset_name(flags.dataset).base
-    return (
-        load_digits(flags.image_size)
-        if base == "digits"
-        else load_cifar(base, flags.dataset_dir, flags.allow_unverified)
-    )
 
 
 @dataclass(frozen=True)
 class Experiment:
     """The parts of a run that training and evaluation share."""
 
-    dataset: ImageDataset
-    source: BatchSource
-    evaluator: Evaluator
+    inputs: Inputs
+    evaluators: dict[str, Evaluator]
     state: TrainState
     step: TrainStep
 
 
 def build(config: Config, strategy) -> Experiment:
     """Data, split, network and state of a run, on the devices of `strategy`."""
-    flags, dataset = config.flags, load(config.flags)
-    split = make_split(
-        dataset.train_labels,
-        len(dataset.test_labels),
-        config.dataset.num_classes,
-        config.probe_size,
-        config.dataset.noise,
-        config.dataset.ratio,
-        flags.seed,
-    )
-    is_ieg = flags.method == "ieg"
-    # DEVIATION: --no_mixup and --no_probe_mixing, for the paper's ablation; the authors' program has no flags for it.
-    blocks = 0 if not is_ieg or flags.no_mixup else 2 if flags.no_probe_mixing else 3
-    source = BatchSource(
-        dataset.train_images,
-        split,
-        flags.batch_size,
-        flags.seed,
-        config.replicas,
-        aug_type=flags.aug_type if is_ieg else None,
-        probes=flags.method in USES_PROBES,
-        mixup_blocks=blocks,
-    )
-    network = make_network(flags, config.dataset.num_classes)
+    flags, inputs = config.flags, make_inputs(config, this_worker(strategy).rows(config.flags.batch_size))
+    source, is_ieg = inputs.source, flags.method == "ieg"
+    network = make_network(config)
     with strategy.scope():
-        state = TrainState(network, flags.seed)
+        state = TrainState(network, flags.seed, make_memory(config, source) if flags.method == "fsr" else None)
     settings = Settings(
         flags.meta_stepsize,
         flags.meta_momentum,
@@ -126,8 +57,13 @@ def build(config: Config, strategy) -> Experiment:
         flags.consistency_factor,
         flags.label_smoothing,
         not flags.no_meta_relabel,
-        not flags.no_mixup,
+        not flags.no_mixup if is_ieg else flags.use_mixup,
         not flags.no_probe_mixing,
+        partial_level(flags),
+        flags.clip_meta_weight,
+        flags.moving_weight_gamma,
+        parse_pseudo_loss(flags.use_pseudo_loss) if flags.method == "fsr" else None,
+        flags.reuse_features,
     )
     step = TrainStep(
         strategy,
@@ -139,45 +75,86 @@ def build(config: Config, strategy) -> Experiment:
         ema_first=not is_ieg,
         jit_compile=flags.jit_compile,
     )
-    evaluator = Evaluator(
-        strategy,
-        network,
-        dataset.test_images[split.test_index],
-        dataset.test_labels[split.test_index],
-        flags.val_batch_size,
+    evaluators = {
+        name: Evaluator(strategy, network, test_set, flags.val_batch_size)
+        for name, test_set in inputs.test_sets.items()
+    }
+    return Experiment(inputs, evaluators, state, step)
+
+
+def make_memory(config: Config, source: BatchSource) -> Memory:
+    """What fsr remembers. Raises: UsageError for a class that nothing could be queued of."""
+    flags, classes, labels = config.flags, config.dataset.num_classes, source.split.train_labels
+    absent = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+    if len(absent):
+        raise UsageError(
+            f"the training set of {flags.dataset} has no example labelled {', '.join(map(str, absent))}: the queue of "
+            "fsr needs every class; take less noise, another --seed, or a lower --probe_dataset_hold_ratio"
+        )
+    settings = MemorySettings(
+        capacity=flags.queue_capacity // classes,
+        batch_size=flags.queue_bs // classes,
+        beta=flags.queue_beta,
+        steps_per_epoch=config.steps_per_epoch,
+        meta_start_epoch=flags.meta_start_epoch,
+        moving_weight_gamma=flags.moving_weight_gamma,
+        meta_moving_end_epoch=flags.meta_moving_end_epoch,
+        global_batch=source.global_batch,
+        seed=flags.seed,
+        pseudo_loss=parse_pseudo_loss(flags.use_pseudo_loss),
     )
-    return Experiment(dataset, source, evaluator, state, step)
+    shape = (config.image_size, config.image_size, 3)
+    return Memory(labels, classes, shape, source.byte_values, settings)
 
 
-def make_network(flags: Flags, num_classes: int):
+def make_network(config: Config):
     """The network of the flags, with their precision and weight decay."""
+    flags = config.flags
+    decay = {"l2": flags.weight_decay}
+    if flags.network_name in ("resnet29", "resnet11"):  # theirs is fixed
+        decay = {}
+    elif flags.network_name == "resnet50":
+        decay = {"l2": flags.l2_weight_decay}
     # DEVIATION: --precision=bfloat16 is ours; the authors train in float32, which is the default.
-    decay = {"l2": flags.weight_decay} if flags.network_name.startswith("wrn") else {}
+    dtype = tf.as_dtype(flags.precision)
     return build_network(
-        flags.network_name, num_classes, dtype=tf.as_dtype(flags.precision), image_size=flags.image_size, **decay
+        flags.network_name, config.dataset.num_classes, dtype=dtype, image_size=config.image_size, **decay
     )
 
 
 def train(config: Config, strategy, folder: Path, command: list[str]) -> int:
     """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
-    if (folder / "result.json").exists() and read_result(folder)["finished"]:
+    worker = this_worker(strategy)
+    if not worker.chief:
+        logging.getLogger().setLevel(logging.WARNING)
+    finished = (folder / "result.json").exists() and read_result(folder)["finished"]
+    found = checkpoint.newest(folder, config.flags.restore_step)
+    if worker.several:
+        refuse_different_starts(agree(strategy, -1 if finished else found.step if found else 0), folder)
+    if finished:
         logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
         return 0
-    found = checkpoint.newest(folder, config.flags.restore_step)
     run = build(config, strategy)
-    dataset = {"name": run.dataset.name, "version": run.dataset.version, "fingerprint": run.dataset.fingerprint}
-    record = RunRecord(
-        folder,
-        sub_project="ieg",
-        command=command,
-        config=config.record(),
-        seed=config.flags.seed,
-        dataset=dataset,
-        device=device_name(),
-        world_size=config.replicas,
-        libraries=libraries(),
-    )
-    trainer = Trainer(config, strategy, run.state, run.step, run.source, run.evaluator, record, folder)
+    source, found_data = run.inputs.source, run.inputs.dataset
+    dataset = {"name": found_data.name, "version": found_data.version, "fingerprint": found_data.fingerprint}
+    if found:
+        refuse_other_data(folder, dataset)
+    record: RunRecord | NoRecord = NoRecord()
+    if worker.chief:
+        record = RunRecord(
+            folder,
+            sub_project="ieg",
+            command=command,
+            config=config.record(),
+            seed=config.flags.seed,
+            dataset=dataset,
+            device=device_name(),
+            world_size=config.replicas,
+            libraries=libraries(),
+        )
+    trainer = Trainer(config, strategy, run.state, run.step, source, run.evaluators, record, folder, worker)
+    if config.pretrained and not found:
+        start_from_pretrained(run.state, run.step.network, config)
     if found:
         trainer.restore(found)
         logging.info("going on after step %d of %d in %s", found.step, config.last_step, folder)
@@ -189,13 +166,54 @@ def train(config: Config, strategy, folder: Path, command: list[str]) -> int:
     except Interrupted as stop:
         logging.warning("%s", stop)
         return 130
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise OSError(
+            f"another worker is gone ({error.message.splitlines()[0]}): start the same command on all of them again; "
+            "it goes on from the last checkpoint"
+        ) from error
     finally:
         record.interrupted()
-    split = run.source.split
-    trainer.finish(
-        {"noise_rate": float(np.mean(split.train_labels != split.true_labels)), "probe_images": config.probe_size}
-    )
+    split = source.split
+    notes: dict = {"probe_images": len(split.probe_index)}
+    if not config.dataset.is_webvision:  # there nobody knows
+        notes["noise_rate"] = float(np.mean(split.train_labels != split.true_labels))
+    trainer.finish(notes)
     return 0
+
+
+def start_from_pretrained(state: TrainState, network, config: Config) -> None:
+    """Weights, their average and the moving statistics of --pretrained_ckpt; momentum starts at 0 as ever."""
+    flags = config.flags
+    weights = load_weights(Path(flags.pretrained_ckpt).expanduser(), flags.pretrained_ckpt_mode, network)
+    for name, value in weights.parameters.items():
+        state.parameters[name].assign(value)
+        state.ema[name].assign(value)
+    for name, (mean, variance) in weights.moving.items():
+        state.moving[name][0].assign(mean)
+        state.moving[name][1].assign(variance)
+    logging.info("starting from %s: %d of %d tensors", flags.pretrained_ckpt, len(weights.parameters), len(state.ema))
+
+
+def refuse_different_starts(starts: list[int], folder: Path) -> None:
+    """Raises: UsageError where the workers do not see the same checkpoint."""
+    if len(set(starts)) > 1:
+        raise UsageError(
+            f"the workers would start after different steps ({', '.join(map(str, starts))}): {folder} must be one "
+            "folder that all of them see; give a shared --checkpoint_path"
+        )
+
+
+def refuse_other_data(folder: Path, dataset: dict[str, str]) -> None:
+    """Raises: UsageError where the run in `folder` began on other data: its examples would get others' ids."""
+    if not (folder / "result.json").exists():
+        return
+    begun = read_result(folder)["dataset"]
+    if begun["fingerprint"] != dataset["fingerprint"]:
+        raise UsageError(
+            f"{folder} was begun on {begun['name']} ({begun['fingerprint'][:12]}), the data now is {dataset['name']} "
+            f"({dataset['fingerprint'][:12]}): scores and weights in the checkpoint belong to examples that are not "
+            "there; bring the old data back, or give another --checkpoint_path"
+        )
 
 
 def evaluate(config: Config, strategy, folder: Path) -> int:
@@ -209,13 +227,17 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
         )
     run = build(config, strategy)
     run.state.restore(found.arrays)
-    accuracy = run.evaluator.accuracy(run.state.parameters, run.state.moving)
-    print(
-        f"step {found.step}: accuracy {accuracy:.4f} on {len(run.evaluator.labels)} test images of {run.dataset.name}",
-        flush=True,
-    )
-    if config.flags.use_ema:
-        print(f"step {found.step}: EMA accuracy {run.evaluator.accuracy(run.state.ema, run.state.moving):.4f}")
+    values = accuracies(run.evaluators, run.state, config.flags.use_ema)
+    for name, evaluator in run.evaluators.items():
+        images = f"{len(evaluator.test_set.labels)} test images of {name or run.inputs.dataset.name}"
+        suffix = f"_{name}" if name else ""
+        print(f"step {found.step}: accuracy {values[f'acc/eval{suffix}']:.4f} on {images}")
+        if config.flags.use_ema:
+            print(f"step {found.step}: EMA accuracy {values[f'acc/ema_eval{suffix}']:.4f} on {images}")
+    data = run.inputs.dataset
+    dataset = {"name": data.name, "version": data.version, "fingerprint": data.fingerprint}
+    scores = {"step": found.step, "metrics": scores_of(values, run.evaluators), "dataset": dataset}
+    print(json.dumps(scores | {"kept": found.meta["scores"]}), flush=True)
     return 0
 
 

@@ -7,6 +7,7 @@
 θ̂ is linear in w, so 3 is exact without second derivatives: a Jacobian-vector product of the losses along v.
 Parameters, momentum and gradients are dicts {name: tensor}; nothing here holds state. α is `--meta_stepsize`, a
 constant (not the learning rate); m is the momentum accumulator before this step's update, not differentiated through.
+θ̂ and v may hold some of the parameters only (`looked_ahead`): the others stay as they are.
 """
 
 from __future__ import annotations
@@ -16,25 +17,39 @@ import tensorflow as tf
 from ieg.losses.cross_entropy import cross_entropy
 from ieg.losses.weight_decay import l2_loss
 
+STAGES = {1: ("stage3/", "final/", "classifier/"), 2: ("stage2/", "stage3/", "final/", "classifier/")}
+
+
+def looked_ahead(parameters, level: int) -> dict:
+    """The parameters a look-ahead moves: level −1 all, 0 the classifier, 1 the last stage on, 2 the last two stages on.
+
+    Levels 1 and 2 go by the names of resnet29's stages. Returns: {name: tensor}, a part of `parameters`.
+    """
+    if level == -1:
+        return dict(parameters)
+    prefixes = ("classifier/",) if level == 0 else STAGES[level]
+    return {name: value for name, value in parameters.items() if name.startswith(prefixes)}
+
 
 def one_step_ahead(parameters, momentum, gradient, stepsize: float, meta_momentum: float):
-    """θ̂ = θ − α(μ·m + gradient). `meta_momentum` μ = 0 switches the momentum term off (L2R)."""
+    """θ̂ = θ − α(μ·m + gradient) of the names in `parameters`; μ = 0 switches the momentum term off (L2R)."""
     return {
         name: value - stepsize * (meta_momentum * momentum[name] + gradient[name]) for name, value in parameters.items()
     }
 
 
-def probe_gradient(network, ahead, images, targets):
+def probe_gradient(network, parameters, ahead, images, targets):
     """V and the probe loss at the looked-ahead weights θ̂, batch norm in training mode, its averages left alone.
 
-    Args: ahead {name: tensor}; images [B,H,W,3] in [-1,1]; targets [B,C].
-    Returns: {name: tensor} like `ahead`; L_probe, scalar; logits [B,C].
+    Args: parameters {name: tensor}, all; ahead {name: tensor}, those that moved; images [P+R,H,W,3] in [-1,1], of
+        which the first P are probe images and the others share their batch norm (FSR); targets [P,C].
+    Returns: {name: tensor} like `ahead`; L_probe, scalar; logits [P+R,C].
     """
     with tf.GradientTape() as tape:
         tape.watch(ahead)
-        logits, _ = network.logits(ahead, images)  # [B,C]
+        logits, _ = network.logits({**parameters, **ahead}, images)  # [P+R,C]
         # DEVIATION: this L2 is the network's own (resnet29: kernels only); what the authors' covers is not certain.
-        loss = tf.reduce_mean(cross_entropy(targets, logits)) + l2_loss(network, ahead)
+        loss = tf.reduce_mean(cross_entropy(targets, logits[: targets.shape[0]])) + l2_loss(network, ahead)
     return tape.gradient(loss, ahead), loss, logits
 
 

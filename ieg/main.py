@@ -48,10 +48,11 @@ def main(argv: list[str] | None = None) -> int:
 def run(flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
-    from ieg import experiment
+    from ieg import datasets, experiment
+    from ieg.distribution import make_strategy
 
-    strategy = experiment.make_strategy(flags)
-    described = experiment.describe(flags)
+    strategy = make_strategy(flags)
+    described = datasets.describe(flags)
     config = resolve(flags, strategy.num_replicas_in_sync, described.num_images)
     for name in without_effect(flags):
         logging.warning("--%s has no effect on --method=%s", name, flags.method)

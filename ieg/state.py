@@ -7,14 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from ieg.memory import Memory
+
 
 class TrainState:
     """Variables {name: tf.Variable}: weights, momentum accumulators, EMA, and moving batch-norm statistics.
 
-    Create it inside `strategy.scope()` so that every replica holds a copy.
+    Create it inside `strategy.scope()` so that every replica holds a copy. memory: what fsr remembers besides.
     """
 
-    def __init__(self, network, seed: int):
+    def __init__(self, network, seed: int, memory: Memory | None = None):
+        self.memory = memory
         start = network.initialize(seed)
         self.parameters = {name: variable(value, name) for name, value in start.items()}
         self.momentum = {name: variable(tf.zeros_like(value), f"{name}/momentum") for name, value in start.items()}
@@ -33,7 +36,7 @@ class TrainState:
         }
         for name, (mean, variance) in self.moving.items():
             named |= {f"moving_mean:{name}": mean, f"moving_variance:{name}": variance}
-        return named
+        return named if self.memory is None else named | self.memory.variables()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """{name: array} of everything, for a checkpoint."""

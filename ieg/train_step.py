@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ieg.all_gather import all_gather
 from ieg.ema import ema_update
 from ieg.methods.step import Settings, StepResult
 from ieg.momentum import momentum_update
@@ -47,18 +48,34 @@ class TrainStep:
         """Reads every variable once, so that equal computations of different passes are done once."""
         parameters = {name: value.read_value() for name, value in self.state.parameters.items()}
         momentum = {name: value.read_value() for name, value in self.state.momentum.items()}
-        result = self.method(self.network, parameters, momentum, batch, self.settings)
+        memory = self.state.memory
+        inputs = batch if memory is None else memory.read(batch)
+        result = self.method(self.network, parameters, momentum, inputs, self.settings)
         replicas = self.strategy.num_replicas_in_sync
         gradients = {name: value / replicas for name, value in result.gradients.items()}
+        news = None if memory is None else memory.gathered(batch["ids"], result.news)
         tf.distribute.get_replica_context().merge_call(
-            self.update, args=(gradients, result.batch_statistics, learning_rate, ema_decay)
+            self.update, args=(gradients, result.batch_statistics, learning_rate, ema_decay, news)
         )
         logs = {f"loss/{name}": value for name, value in result.losses.items()} | dict(result.extra)
         logs |= {"weights": result.weights, "predictions": tf.argmax(result.logits, 1, output_type=tf.int32)}
-        return logs if result.recovered is None else logs | {"recovered": result.recovered}
+        logs |= {f"example/{name}": value for name, value in (result.examples or {}).items()}
+        logs |= {} if result.recovered is None else {"recovered": result.recovered}
+        return self.join(logs | {"stop": batch["stop"]}) if "stop" in batch else logs
 
-    def update(self, strategy, gradients, statistics, learning_rate, ema_decay) -> None:
+    def join(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Vectors of all replicas joined, scalars averaged: no machine can read another's outputs."""
+        context = tf.distribute.get_replica_context()
+        mean = tf.distribute.ReduceOp.MEAN
+        return {
+            name: all_gather(value) if value.shape.rank else context.all_reduce(mean, value)
+            for name, value in logs.items()
+        }
+
+    def update(self, strategy, gradients, statistics, learning_rate, ema_decay, news) -> None:
         """Sums gradients over replicas, averages batch statistics over them, and assigns."""
+        if news is not None:
+            self.state.memory.write(strategy, news)
         state, reduce = strategy.extended, strategy.extended.batch_reduce_to
         names = list(gradients)
         pairs = [(gradients[name], self.state.parameters[name]) for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from tqdm import tqdm
 from ieg.batches import BatchSource, prefetch
 from ieg.checkpoint import Checkpoint, save
 from ieg.config import Config
+from ieg.distribution import NoRecord, Worker
 from ieg.ema import ema_decay
 from ieg.errors import NonFiniteLoss
 from ieg.evaluation import Evaluator, distribute
+from ieg.pictures import draw_pictures
 from ieg.state import TrainState
-from ieg.tally import Tally, tally_step
+from ieg.tally import Tally, tally_classes, tally_step
 from ieg.train_step import TrainStep
 from reproduce.record import RunRecord, atomic_path, stop_signals
 
@@ -37,14 +40,18 @@ class Trainer:
         state: TrainState,
         step: TrainStep,
         source: BatchSource,
-        evaluator: Evaluator,
-        record: RunRecord,
+        evaluators: Mapping[str, Evaluator],
+        record: RunRecord | NoRecord,
         folder: Path,
+        worker: Worker,
     ):
         self.config, self.strategy, self.state, self.step = config, strategy, state, step
-        self.source, self.evaluator, self.record, self.folder = source, evaluator, record, folder
+        self.source, self.evaluators, self.record, self.folder = source, evaluators, record, folder
+        self.worker = worker
+        self.stops_after: int | None = None  # the step in which some worker of several was asked to stop
         self.tally = Tally()
         self.scores: dict[str, dict[str, float]] = {}  # 'best', 'end' (last cycle end) and 'last' evaluation
+        self.pending: tuple | None = None  # the last step's number, positions and outputs, not yet tallied
         self.example_weights = np.full(len(source.split.train_index), np.nan, np.float32)
 
     # ------------------------------------------------------------------ state to and from a checkpoint
@@ -59,6 +66,8 @@ class Trainer:
 
     def save(self, step: int) -> None:
         """Writes everything that the next step depends on."""
+        if not self.worker.chief:
+            return
         meta = {"tally": self.tally.state, "scores": self.scores}
         save(self.folder, Checkpoint(step, {**self.state.arrays(), "example_weights": self.example_weights}, meta))
 
@@ -67,9 +76,15 @@ class Trainer:
     def train(self, start: int) -> None:
         """Steps start+1 … last_step. Raises: Interrupted, NonFiniteLoss."""
         config, flags = self.config, self.config.flags
+        if self.state.memory is not None and start == 0:
+            self.state.memory.start(lambda chosen: self.source.queue_images(chosen, 0))
         saved = time.monotonic()
         batches = prefetch(self.source, start, config.last_step, flags.workers, depth=2 * flags.workers)
-        writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+        writer = (
+            tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+            if self.worker.chief
+            else tf.summary.create_noop_writer()
+        )
         with (
             stop_signals() as stopped,
             writer.as_default(),
@@ -80,13 +95,17 @@ class Trainer:
                 unit="step",
                 desc=f"{flags.method} {flags.dataset}",
                 mininterval=1,
-                disable=None,
+                disable=None if self.worker.chief else True,
                 dynamic_ncols=True,
             ) as bar,
         ):
             for step, batch in enumerate(batches, start=start + 1):
-                self.update(step, batch)
+                self.update(step, batch, bool(stopped))
                 bar.update()
+                stops = self.stops(step, bool(stopped))
+                saves = config.evaluates(step) or stops or time.monotonic() - saved > 60 * flags.save_minutes
+                if saves or step % flags.log_freq == 0:
+                    self.account()
                 if step % flags.log_freq == 0:
                     self.summarize(step, self.tally.means())
                     bar.set_postfix(
@@ -98,55 +117,95 @@ class Trainer:
                     )
                 if config.evaluates(step):
                     self.evaluate(step)
-                if config.evaluates(step) or stopped or time.monotonic() - saved > 60 * flags.save_minutes:
+                if saves:
                     self.save(step)
                     saved = time.monotonic()
-                if stopped and step < config.last_step:
+                if stops and step < config.last_step:
                     raise Interrupted(
                         f"stopped after step {step} of {config.last_step}; the same command goes on from there"
                     )
 
-    def update(self, step: int, batch: dict[str, np.ndarray]) -> None:
-        """Step `step` (1, 2, …) on `batch`; checks that every loss is finite, and tallies."""
-        positions = batch.pop("positions")
+    def stops(self, step: int, asked: bool) -> bool:
+        """Whether the run ends after `step`; several workers end after the same one, whichever of them was asked."""
+        if not self.worker.several:
+            return asked
+        return self.stops_after is not None and step > self.stops_after
+
+    def update(self, step: int, batch: dict[str, np.ndarray], asked_to_stop: bool = False) -> None:
+        """Step `step` (1, 2, …) on `batch`, and the queue's refill where an epoch ends."""
+        memory, positions = self.state.memory, batch.pop("positions")
+        if memory is not None:
+            batch["ids"] = positions.astype(np.int32)
+        if self.worker.several:
+            batch["stop"] = np.full(len(positions), asked_to_stop, np.float32)
         counted = step - 1 if self.step.ema_first else step
         outputs = self.step(
             distribute(self.strategy, batch),
             tf.constant(self.config.rate(step - 1), tf.float32),
             tf.constant(ema_decay(counted), tf.float32),
         )
-        logs = {name: gather(self.strategy, value) for name, value in outputs.items()}
+        self.account()
+        self.pending = (step, positions, outputs)
+        if memory is not None and step % self.config.steps_per_epoch == 0:
+            self.account()
+            refill = step // self.config.steps_per_epoch
+            memory.refill(lambda chosen: self.source.queue_images(chosen, refill))
+
+    def account(self) -> None:
+        """Checks that the losses of the last step are finite, and tallies it.
+
+        Called once the next step is under way: a GPU works on while Python reads what the last one gave.
+        """
+        if self.pending is None:
+            return
+        step, positions, outputs = self.pending
+        self.pending = None
+        logs = {name: gather(self.strategy, value, self.worker.several) for name, value in outputs.items()}
+        if self.worker.several and logs.pop("stop").any() and self.stops_after is None:
+            self.stops_after = step
         for name, value in logs.items():
             if not np.all(np.isfinite(value)):
                 raise NonFiniteLoss(
                     f"{name} is {value} at step {step}: training stopped; the last checkpoint is from before. "
                     "Try a lower --learning_rate, or --precision=float32"
                 )
-        split = self.source.split
+        logs["weights"] = logs["weights"] / self.config.replicas  # they add up to 1 on every replica
+        split, dataset = self.source.split, self.config.dataset
         self.example_weights[positions] = logs["weights"] * len(positions)
-        tally_step(self.tally, logs, split.train_labels[positions], split.true_labels[positions])
+        labels, true_labels = split.train_labels[positions], split.true_labels[positions]
+        tally_step(self.tally, logs, labels, None if dataset.is_webvision else true_labels)
+        if dataset.imbalance is not None:
+            tally_classes(self.tally, logs["weights"], labels, dataset.num_classes)
 
     def evaluate(self, step: int) -> None:
         """Accuracy of raw and EMA weights; closes the tally and writes it all down."""
         values = self.tally.means() | {"learningrate": self.config.rate(step - 1)}
-        values["acc/eval"] = self.evaluator.accuracy(self.state.parameters, self.state.moving)
-        if self.config.flags.use_ema:
-            values["acc/ema_eval"] = self.evaluator.accuracy(self.state.ema, self.state.moving)
+        values |= accuracies(self.evaluators, self.state, self.config.flags.use_ema)
+        if self.state.memory is not None:
+            values |= self.queue_values(step)
         epoch = step / self.config.steps_per_epoch
         self.record.log(step, epoch, values)
         self.summarize(step, values | {"epoch": epoch})
-        score = {
-            "accuracy": values.get("acc/ema_eval", values["acc/eval"]),
-            "accuracy_raw": values["acc/eval"],
-            "step": step,
-        }
+        score = {"step": step, **scores_of(values, self.evaluators)}
         if score["accuracy"] > self.scores.get("best", {"accuracy": -1})["accuracy"]:
             self.scores["best"] = score
         if step in self.config.cycle_ends:
             self.scores["end"] = score
         self.scores["last"] = score
         self.tally = Tally()
-        tqdm.write(f"step {step}: " + " ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        shown = (f"{name} {value:.4g}" for name, value in values.items() if not name.startswith("weights/class_"))
+        if self.worker.chief:
+            tqdm.write(f"step {step}: " + " ".join(shown))
+
+    def queue_values(self, step: int) -> dict[str, float]:
+        """How many examples the queue of fsr holds, and where noise was put in by us, the share whose label is true."""
+        held, split = self.state.memory.held(), self.source.split
+        tf.summary.histogram("queue/indices", held, step)
+        values = {"queue/capacity": float(len(held))}
+        # DEVIATION: only where the true labels are known; the authors log it on long-tailed data and WebVision too.
+        if self.config.dataset.noise != "none":
+            values["queue/purity"] = float(np.mean(split.train_labels[held] == split.true_labels[held]))
+        return values
 
     def summarize(self, step: int, values: dict[str, float]) -> None:
         """TensorBoard scalars of a step."""
@@ -155,22 +214,49 @@ class Trainer:
 
     def finish(self, notes: dict) -> None:
         """The result: accuracy at the last cycle end; the last step's and the best on test beside it."""
+        if not self.worker.chief:
+            return
         with atomic_path(self.folder / "example_weights.npz") as path, open(path, "wb") as file:
             clean = self.source.split.train_labels == self.source.split.true_labels
-            np.savez(file, weight=self.example_weights, is_clean=clean)
+            np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
+        draw_pictures(self.folder, self.config.dataset, 1 - float(np.mean(clean)))
         end, last, best = self.scores["end"], self.scores["last"], self.scores["best"]
-        metrics = {
-            "accuracy": end["accuracy"],
-            "accuracy_raw": end["accuracy_raw"],
-            "accuracy_last_step": last["accuracy"],
-        }
+        metrics = {name: value for name, value in end.items() if name != "step"}
+        metrics["accuracy_last_step"] = last["accuracy"]
+        if self.config.dataset.is_webvision:  # the names its tables go by
+            names = {"webvision_top1": "accuracy", "imagenet_top1": "accuracy_imagenet"}
+            metrics |= {top1: metrics[name] for top1, name in names.items() if name in metrics}
         self.record.finish(
             metrics, int(end["step"]), {"accuracy": {"value": best["accuracy"], "step": best["step"]}}, notes
         )
         logging.info("accuracy %.4f at step %d, the last cycle end", end["accuracy"], end["step"])
 
 
-def gather(strategy, value) -> np.ndarray:
-    """Per-replica outputs on the host: vectors joined in replica order, scalars averaged."""
+def accuracies(evaluators: Mapping[str, Evaluator], state: TrainState, use_ema: bool) -> dict[str, float]:
+    """`acc/eval` of the weights and `acc/ema_eval` of their average, on a second test set `acc/eval_<its name>`, …"""
+    values = {}
+    for name, evaluator in evaluators.items():
+        suffix = f"_{name}" if name else ""
+        values[f"acc/eval{suffix}"] = evaluator.accuracy(state.parameters, state.moving)
+        if use_ema:
+            values[f"acc/ema_eval{suffix}"] = evaluator.accuracy(state.ema, state.moving)
+    return values
+
+
+def scores_of(values: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """`accuracy` (of the average where there is one) and `accuracy_raw`; of a second test set `accuracy_<its name>`…"""
+    scores = {}
+    for name in names:
+        suffix = f"_{name}" if name else ""
+        raw = values[f"acc/eval{suffix}"]
+        scores[f"accuracy{suffix}"] = values.get(f"acc/ema_eval{suffix}", raw)
+        scores[f"accuracy{suffix}_raw"] = raw
+    return scores
+
+
+def gather(strategy, value, joined: bool) -> np.ndarray:
+    """Per-replica outputs on the host: vectors joined in replica order, scalars averaged, unless they are already."""
     parts = [part.numpy() for part in strategy.experimental_local_results(value)]
+    if joined:
+        return parts[0]
     return np.concatenate(parts) if parts[0].ndim else np.mean(parts)

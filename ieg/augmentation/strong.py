@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,17 +47,6 @@ def draw_strong(generator: np.random.Generator, batch: int, aug_type: str) -> St
     )
 
 
-def make_strong_copy(images: np.ndarray, x: np.ndarray, draws: StrongDraws | WeakDraws) -> np.ndarray:
-    """The strong copy of a batch, by what `draw_strong` drew.
-
-    images uint8 [B,H,H,3], the originals; x float32 [B,H,H,3], their weak augmentation → float32 [B,H,H,3].
-    """
-    if isinstance(draws, WeakDraws):
-        # DEVIATION: the authors' program crashes with --aug_type=default; here: a second weak augmentation.
-        return weak_augment(images, draws)
-    return strong_augment(x, draws)
-
-
 def to_bytes(x: np.ndarray) -> np.ndarray:
     """⌊(x/2 + ½)·255⌋ in float32; float32 in [-1,1] → uint8.
 
@@ -66,7 +56,27 @@ def to_bytes(x: np.ndarray) -> np.ndarray:
     return ((x * np.float32(0.5) + np.float32(0.5)) * np.float32(255)).astype(np.uint8)
 
 
-def strong_augment(x: np.ndarray, draws: StrongDraws) -> np.ndarray:
+def make_strong_copy(
+    images: np.ndarray,
+    x: np.ndarray,
+    draws: StrongDraws | WeakDraws,
+    normalize: Callable = normalize,
+    to_bytes: Callable = to_bytes,
+) -> np.ndarray:
+    """The strong copy of a batch, by what `draw_strong` drew.
+
+    images uint8 [B,H,H,3], the originals; x float32 [B,H,H,3], their weak augmentation → float32 [B,H,H,3].
+    `normalize` turned the bytes into the values of x, `to_bytes` turns them back.
+    """
+    if isinstance(draws, WeakDraws):
+        # DEVIATION: the authors' program crashes with --aug_type=default; here: a second weak augmentation.
+        return weak_augment(images, draws, normalize)
+    return strong_augment(x, draws, normalize, to_bytes)
+
+
+def strong_augment(
+    x: np.ndarray, draws: StrongDraws, normalize: Callable = normalize, to_bytes: Callable = to_bytes
+) -> np.ndarray:
     """float32 [B,H,H,3] in [-1,1], already weakly augmented → float32 [B,H,H,3]; what nothing covers is 0 (grey)."""
     x = check_images(x, np.float32, len(draws.offset))
     if isinstance(draws.policy, AutoAugmentDraws):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,8 @@ def normalize(images: np.ndarray) -> np.ndarray:
     return np.float32(2) * (images.astype(np.float32) / np.float32(255) - np.float32(0.5))
 
 
-def weak_augment(images: np.ndarray, draws: WeakDraws) -> np.ndarray:
-    """uint8 [B,H,H,3] → float32 [B,H,H,3] in [-1,1].
+def weak_augment(images: np.ndarray, draws: WeakDraws, normalize: Callable = normalize) -> np.ndarray:
+    """uint8 [B,H,H,3] → float32 [B,H,H,3] in [-1,1], byte values by `normalize`.
 
     The authors also clip to [0,1] before the last step; crop and flip never leave it.
     """

@@ -1,4 +1,4 @@
-"""Example weights from the look-ahead (L2R, arXiv 1803.09050, eqs. 5-6 of the method; IEG takes them over)."""
+"""Example weights from the look-ahead (L2R, arXiv 1803.09050, eqs. 5-6 of the method; IEG and FSR take them over)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ def meta_weights(gradient):
     Args: gradient [B], g_i = ∂L_probe/∂w_i of this replica's batch.
     Returns: [B] ≥ 0, sum just under 1; all 0 where no example helps.
     """
-    helpful = tf.nn.relu(-gradient)  # [B]
-    return helpful / (tf.reduce_sum(helpful) + 1e-5)
+    return normalized(tf.nn.relu(-gradient))
+
+
+def unclipped_weights(gradient):
+    """ŵ = (w₀ − g) − min(w₀ − g) + w₀ at w₀ = 1/B, normalised: no example is left out (FSR on long-tailed data).
+
+    Args: gradient [B], g_i = ∂L_probe/∂w_i of this replica's batch. Returns: [B] > 0, sum just under 1.
+    """
+    start = 1 / gradient.shape[0]
+    moved = start - gradient  # [B]
+    return normalized(moved - tf.reduce_min(moved) + start)
+
+
+def normalized(weights):
+    """w_i / (Σ_j w_j + 1e-5). Args: weights [B] ≥ 0. Returns: [B]."""
+    return weights / (tf.reduce_sum(weights) + 1e-5)
 
 
 def meta_relabel(gradient):

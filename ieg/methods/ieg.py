@@ -68,11 +68,12 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
         loss_tape.watch(logits)
         of_label, of_guess = label_and_guess_losses(*logits)
         loss = start * tf.reduce_sum(blend(settings.grad_eps_init, of_label, of_guess))
-    gradient = tape.gradient(logits, parameters, output_gradients=loss_tape.gradient(loss, logits))
-    gradient = add_dicts(gradient, l2_gradient(network, parameters))
-    ahead = lookahead.one_step_ahead(parameters, momentum, gradient, alpha, settings.meta_momentum)
+    moved = lookahead.looked_ahead(parameters, settings.meta_partial_level)
+    gradient = tape.gradient(logits, moved, output_gradients=loss_tape.gradient(loss, logits))
+    gradient = add_dicts(gradient, l2_gradient(network, moved))
+    ahead = lookahead.one_step_ahead(moved, momentum, gradient, alpha, settings.meta_momentum)
     v, probe_loss, probe_logits = lookahead.probe_gradient(
-        network, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
+        network, parameters, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
     )
     tangents = [network.logits_tangent(parameters, v, batch[key]) for key in ("images", "strong_images")]  # [B,C] each
     label_tangent, guess_tangent = lookahead.losses_tangent(label_and_guess_losses, list(logits), tangents)  # [B], [B]

@@ -25,9 +25,10 @@ def l2r_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
 
     # DEVIATION: all layers, as in the published baseline; the last release's default is the classifier only.
-    ahead = lookahead.one_step_ahead(parameters, momentum, decay, settings.meta_stepsize, meta_momentum=0.0)
+    moved = lookahead.looked_ahead(parameters, settings.meta_partial_level)
+    ahead = lookahead.one_step_ahead(moved, momentum, decay, settings.meta_stepsize, meta_momentum=0.0)
     v, probe_loss, probe_logits = lookahead.probe_gradient(
-        network, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
+        network, parameters, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
     )
     logits_tangent = network.logits_tangent(parameters, v, batch["images"])  # [B,C]
     along_v = lookahead.losses_tangent(lambda f: cross_entropy(targets, f), [logits], [logits_tangent])  # [B]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ieg.pseudo_loss_name import PseudoLoss
+
 
 class Settings(NamedTuple):
     """The hyper-parameters a step reads; names as the flags."""
@@ -20,6 +22,11 @@ class Settings(NamedTuple):
     meta_relabel: bool = True
     mixup: bool = True
     probe_mixing: bool = True
+    meta_partial_level: int = -1
+    clip_meta_weight: bool = False
+    moving_weight_gamma: float = 0.0
+    pseudo_loss: PseudoLoss | None = None
+    reuse_features: bool = False
 
 
 class StepResult(NamedTuple):
@@ -28,8 +35,8 @@ class StepResult(NamedTuple):
     gradients {name: tensor} of the total loss of this replica, not yet divided by the number of replicas;
     batch_statistics {batch norm: (mean, variance)} of the one pass that moves the moving averages;
     losses {component: scalar}; weights [B] of the examples (1/B where the method has none); logits [B,C] of x;
-    extra {name: scalar} that is logged besides; recovered int [B]: the label each example is
-    taught, where a method relabels.
+    extra {name: scalar} that is logged besides; recovered int [B]: the label each example is taught, where a method
+    relabels; examples {name: [B]} that are logged by example; news {name: tensor}: what the memory of fsr takes.
     """
 
     gradients: Mapping[str, tf.Tensor]
@@ -39,6 +46,8 @@ class StepResult(NamedTuple):
     logits: tf.Tensor
     extra: Mapping[str, tf.Tensor]
     recovered: tf.Tensor | None = None
+    examples: Mapping[str, tf.Tensor] | None = None
+    news: Mapping[str, tf.Tensor] | None = None
 
 
 def one_hot(labels, network):

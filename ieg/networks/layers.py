@@ -1,7 +1,7 @@
 """The layers the networks are written in, each in three readings: shapes, values, values with tangents.
 
-A network is a function `network(layers, images, num_classes) -> logits` that calls nothing but the methods below, so
-one text describes its parameters (`Describe`), its forward pass (`Forward`) and its Jacobian-vector product
+A network is a function `network(layers, images) -> features` that calls nothing but the methods below, so one text
+describes its parameters (`Describe`), its forward pass (`Forward`) and its Jacobian-vector product
 (`Tangent`).
 Parameters are a plain dict {name: tensor}: the look-ahead evaluates a network at weights that no variable holds.
 """
@@ -47,10 +47,13 @@ class Forward:
         """Channels of x."""
         return x.shape[-1]
 
-    def conv(self, name, x, size, out, stride=1):
-        """k×k convolution without bias, padding SAME."""
+    def conv(self, name, x, size, out, stride=1, padding="SAME"):
+        """k×k convolution without bias; padding SAME, or SYMMETRIC: k // 2 zeros on every side, whatever the stride."""
         kernel = tf.cast(self.parameters[f"{name}/kernel"], self.dtype)  # [k,k,in,out]
-        return tf.nn.conv2d(x, kernel, stride, "SAME")
+        if padding == "SYMMETRIC":
+            sides = [size // 2, size // 2]
+            return tf.nn.conv2d(x, kernel, stride, [[0, 0], sides, sides, [0, 0]])
+        return tf.nn.conv2d(x, kernel, stride, padding)
 
     def batch_norm(self, name, x):
         """Batch normalisation over [B,H,W]."""
@@ -75,6 +78,10 @@ class Forward:
         """stride×stride average pooling, padding VALID."""
         return x if stride == 1 else tf.nn.avg_pool2d(x, stride, stride, "VALID")
 
+    def max_pool(self, x, size, stride):
+        """size×size max pooling, padding SAME."""
+        return tf.nn.max_pool2d(x, size, stride, "SAME")
+
     def pad_channels(self, x, out):
         """Zero channels, half each side, up to `out`."""
         missing = out - x.shape[-1]
@@ -97,8 +104,10 @@ class Forward:
 class Tangent(Forward):
     """Forward mode: every x is a pair (value, tangent), where the tangent is the derivative along `direction`.
 
-    `direction` {name: tensor} has the parameters' shapes; images carry no tangent. The values are the very nodes a
-    `Forward` pass at the same parameters makes, so the graph optimiser computes them once for both.
+    `direction` {name: tensor} holds tensors of the parameters' shapes; it is 0 for a layer of which it names nothing,
+    and a tangent that is 0 is None, so that no work is done before the first layer it moves. Images carry no tangent.
+    The values are the very nodes a `Forward` pass at the same parameters makes, so the graph optimiser computes them
+    once for both.
     """
 
     def __init__(self, parameters, direction: Mapping[str, tf.Tensor], dtype=tf.float32):
@@ -113,53 +122,81 @@ class Tangent(Forward):
         """Channels of x."""
         return x[0].shape[-1]
 
-    def conv(self, name, x, size, out, stride=1):
-        """k×k convolution without bias, padding SAME."""
+    def conv(self, name, x, size, out, stride=1, padding="SAME"):
+        """k×k convolution without bias."""
         value, tangent = x
-        moved = self.direction.conv(name, value, size, out, stride)
+        moved = None
+        if f"{name}/kernel" in self.direction.parameters:
+            moved = self.direction.conv(name, value, size, out, stride, padding)
         if tangent is not None:
-            moved += super().conv(name, tangent, size, out, stride)
-        return super().conv(name, value, size, out, stride), moved
+            moved = sum_of(moved, super().conv(name, tangent, size, out, stride, padding))
+        return super().conv(name, value, size, out, stride, padding), moved
 
     def batch_norm(self, name, x):
         """Batch normalisation over [B,H,W]."""
         value, tangent = x
         gamma, beta = self.parameters[f"{name}/gamma"], self.parameters[f"{name}/beta"]
         y, mean, variance, reserve = normalize(value, gamma, beta)
-        # The Jacobian of batch normalisation with respect to its input is symmetric: its backward pass is its tangent.
-        moved = normalize_gradient(tangent, value, gamma, reserve)
+        moved = None
+        if tangent is not None:  # the Jacobian with respect to the input is symmetric: the backward pass is the tangent
+            moved = normalize_gradient(tangent, value, gamma, reserve)
+        if f"{name}/gamma" not in self.direction.parameters:
+            return y, moved
         count = tf.cast(tf.size(value) // value.shape[-1], variance.dtype)
         inverse = tf.math.rsqrt(variance * (count - 1) / count + EPSILON)
         slope = self.direction.parameters[f"{name}/gamma"] * inverse
         shift = self.direction.parameters[f"{name}/beta"] - slope * mean
-        return y, moved + (value * tf.cast(slope, value.dtype) + tf.cast(shift, value.dtype))
+        return y, sum_of(moved, value * tf.cast(slope, value.dtype) + tf.cast(shift, value.dtype))
 
     def relu(self, x):
         """max(0, x)."""
         value = tf.nn.relu(x[0])
-        return value, tf.raw_ops.ReluGrad(gradients=x[1], features=value)
+        return value, None if x[1] is None else tf.raw_ops.ReluGrad(gradients=x[1], features=value)
 
     def add(self, x, y):
         """Sum of x and y."""
-        return x[0] + y[0], x[1] + y[1]
+        return x[0] + y[0], sum_of(x[1], y[1])
 
     def average_pool(self, x, stride):
         """stride×stride average pooling, padding VALID."""
-        return super().average_pool(x[0], stride), super().average_pool(x[1], stride)
+        value, tangent = x
+        return super().average_pool(value, stride), None if tangent is None else super().average_pool(tangent, stride)
+
+    def max_pool(self, x, size, stride):
+        """size×size max pooling, padding SAME: the tangent is taken where the maximum is."""
+        value = super().max_pool(x[0], size, stride)
+        if x[1] is None:
+            return value, None
+        window, steps = [1, size, size, 1], [1, stride, stride, 1]
+        moved = tf.raw_ops.MaxPoolGradGrad(
+            orig_input=x[0], orig_output=value, grad=x[1], ksize=window, strides=steps, padding="SAME"
+        )
+        return value, moved
 
     def pad_channels(self, x, out):
         """Zero channels, half each side, up to `out`."""
-        return super().pad_channels(x[0], out), super().pad_channels(x[1], out)
+        value, tangent = x
+        return super().pad_channels(value, out), None if tangent is None else super().pad_channels(tangent, out)
 
     def global_average_pool(self, x):
         """[B,H,W,C] to [B,C], in the dtype of the parameters."""
-        return super().global_average_pool(x[0]), super().global_average_pool(x[1])
+        value, tangent = x
+        return super().global_average_pool(value), None if tangent is None else super().global_average_pool(tangent)
 
     def dense(self, name, x, out):
         """Product with the kernel, plus bias: [B,out]."""
         value, tangent = x
-        moved = tf.matmul(tangent, self.parameters[f"{name}/kernel"]) + self.direction.dense(name, value, out)
+        moved = self.direction.dense(name, value, out)
+        if tangent is not None:
+            moved += tf.matmul(tangent, self.parameters[f"{name}/kernel"])
         return super().dense(name, value, out), moved
+
+
+def sum_of(first, second):
+    """Sum of two tangents, each of which may be None, which is 0."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 class Describe(Forward):
@@ -169,8 +206,8 @@ class Describe(Forward):
         super().__init__({})
         self.specs: dict[str, ParameterSpec] = {}
 
-    def conv(self, name, x, size, out, stride=1):
-        """k×k convolution without bias, padding SAME."""
+    def conv(self, name, x, size, out, stride=1, padding="SAME"):
+        """k×k convolution without bias."""
         self.specs[f"{name}/kernel"] = ParameterSpec((size, size, x.shape[-1], out), "conv")
         rows, columns = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
         return tf.zeros([x.shape[0], rows, columns, out])

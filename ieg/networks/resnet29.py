@@ -5,8 +5,8 @@ from __future__ import annotations
 STAGES = ((16, 64, 1), (64, 128, 2), (128, 256, 2))  # inner width, output width, stride of the first block
 
 
-def resnet29(layers, images, num_classes: int, blocks_per_stage: int = 3):
-    """Logits [B,C] of images [B,H,W,3].
+def resnet29(layers, images, blocks_per_stage: int = 3):
+    """Features [B,256] of images [B,H,W,3].
 
     Quirk of all the authors' releases, kept: the first 1×1 convolution of a bottleneck follows batch norm *without*
     ReLU, and in the very first block it follows neither.
@@ -27,7 +27,7 @@ def resnet29(layers, images, num_classes: int, blocks_per_stage: int = 3):
                 normalizes=(stage, block) != (1, 1),
             )
     x = layers.relu(layers.batch_norm("final/bn", x))  # [B,8,8,256]
-    return layers.dense("classifier", layers.global_average_pool(x), num_classes)
+    return layers.global_average_pool(x)
 
 
 def bottleneck(layers, name, x, inner, out, stride, widens, normalizes):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-def wide_resnet(layers, images, num_classes: int, blocks_per_stage: int = 4, width: int = 160):
-    """Logits [B,C] of images [B,H,W,3].
+def wide_resnet(layers, images, blocks_per_stage: int = 4, width: int = 160):
+    """Features [B,4·width] of images [B,H,W,3].
 
     Pre-activation blocks of two 3×3 convolutions; shortcuts are average pooling and zero channels; an extra skip spans
     every stage, and one more the whole body from the stem to the last block.
@@ -25,7 +25,7 @@ def wide_resnet(layers, images, num_classes: int, blocks_per_stage: int = 4, wid
         x = layers.add(x, shortcut(layers, entry, out, stride))
     x = layers.add(x, shortcut(layers, stem, out, 4))
     x = layers.relu(layers.batch_norm("final/bn", x))  # [B,8,8,4·width]
-    return layers.dense("classifier", layers.global_average_pool(x), num_classes)
+    return layers.global_average_pool(x)
 
 
 def residual_block(layers, name, x, out, stride, shares_activation):

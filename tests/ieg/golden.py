@@ -24,13 +24,15 @@ def fill(network: Network) -> dict[str, tf.Tensor]:
     return filled
 
 
-def linear(layers, images, num_classes):
-    """The toy network: logits = flatten(x)·W + b, in both readings of `layers`."""
+def linear(layers, images):
+    """The toy network: features = flatten(x), so logits = flatten(x)·W + b, in all readings of `layers`."""
     x = layers.input(images)
     if isinstance(x, tuple):
         flat = tf.reshape(x[0], [x[0].shape[0], -1])
-        return layers.dense("linear", (flat, tf.zeros_like(flat)), num_classes)
-    return layers.dense("linear", tf.reshape(x, [x.shape[0], -1]), num_classes)
+        return flat, None
+    if isinstance(x, list):
+        x = tf.concat(x, 0)
+    return tf.reshape(x, [x.shape[0], -1])
 
 
 def toy_problem():
@@ -40,8 +42,8 @@ def toy_problem():
         return tf.constant(factor * values(shape, k), tf.float32)
 
     network = Network("toy", 3, linear, 0.01, False, {}, image_size=2)
-    parameters = {"linear/kernel": tensor(3, (12, 3)), "linear/bias": tensor(4, (3,))}
-    momentum = {"linear/kernel": tensor(5, (12, 3)), "linear/bias": tensor(6, (3,))}
+    parameters = {"classifier/kernel": tensor(3, (12, 3)), "classifier/bias": tensor(4, (3,))}
+    momentum = {"classifier/kernel": tensor(5, (12, 3)), "classifier/bias": tensor(6, (3,))}
     batch = {
         "images": tensor(0, (4, 2, 2, 3), 2),
         "probe_images": tensor(1, (4, 2, 2, 3), 2),

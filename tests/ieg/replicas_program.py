@@ -8,17 +8,20 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from ieg.evaluation import Evaluator, distribute  # noqa: E402
+from ieg.evaluation import Evaluator, ImageArray, distribute  # noqa: E402
+from ieg.memory import Memory, MemorySettings  # noqa: E402
 from ieg.methods import METHODS  # noqa: E402
 from ieg.methods.step import Settings  # noqa: E402
 from ieg.networks import build_network  # noqa: E402
+from ieg.pseudo_loss_name import PseudoLoss  # noqa: E402
 from ieg.state import TrainState  # noqa: E402
 from ieg.train_step import TrainStep  # noqa: E402
 
 SIZE = 4
+TESTS = ImageArray(np.arange(7 * 192, dtype=np.uint8).reshape(7, 8, 8, 3), np.arange(7))
 
 
-def make_batch(seed, stack=3 * SIZE):
+def make_batch(seed, stack):
     random = np.random.default_rng(seed)
 
     def images():
@@ -31,22 +34,39 @@ def make_batch(seed, stack=3 * SIZE):
         "images": images(), "strong_images": images(), "probe_images": images(), "labels": labels(),
         "probe_labels": labels(), "probe_choice": random.integers(0, SIZE, SIZE, dtype=np.int32),
         "partner": random.permutation(stack).astype(np.int32), "uniform": random.random(stack, dtype=np.float32),
+        "ids": np.arange(SIZE, dtype=np.int32) + SIZE * seed,
     }  # fmt: skip
+
+
+def fsr_parts():
+    """Settings and memory of fsr with everything switched on from the first step."""
+    pseudo = PseudoLoss("all", 1.0, 0.1, 2.0)
+    settings = MemorySettings(
+        capacity=3, batch_size=1, beta=0.9, steps_per_epoch=10, meta_start_epoch=0, moving_weight_gamma=0.5,
+        meta_moving_end_epoch=0, global_batch=SIZE, seed=5, pseudo_loss=pseudo,
+    )  # fmt: skip
+    memory = Memory(np.arange(40) % 10, 10, (8, 8, 3), np.linspace(-1, 1, 256, dtype=np.float32), settings)
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+    memory.start(lambda chosen: images[: len(chosen)])
+    return Settings(meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=pseudo), memory
 
 
 def steps(strategy, method, batches):
     """State after two steps on `batches` joined along the first axis, and the logs of the last."""
     network = build_network("wrn10-1", 10, image_size=8)
     with strategy.scope():
-        state = TrainState(network, 0)
-    step = TrainStep(strategy, network, METHODS[method], Settings(), state, momentum=0.9, ema_first=method != "ieg")
+        settings, memory = fsr_parts() if method == "fsr" else (Settings(), None)
+        state = TrainState(network, 0, memory)
+    step = TrainStep(strategy, network, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
     batch = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
     for rate in (0.1, 0.05):
         logs = step(distribute(strategy, batch), tf.constant(rate), tf.constant(0.5))
-    evaluator = Evaluator(strategy, network, np.arange(7 * 192, dtype=np.uint8).reshape(7, 8, 8, 3), np.arange(7), 2)
+    evaluator = Evaluator(strategy, network, TESTS, 2)
     outputs = {"accuracy": evaluator.accuracy(state.parameters, state.moving)}
     for name in ("weights", "loss/net"):
         outputs[name] = np.stack([value.numpy() for value in strategy.experimental_local_results(logs[name])])
+    copies = [strategy.experimental_local_results(variable) for variable in state.variables().values()]
+    outputs["equal"] = np.all([np.array_equal(copy, first) for first, *others in copies for copy in others])
     return state.arrays() | outputs
 
 
@@ -54,7 +74,8 @@ def main(path):
     one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = {}
     for method in METHODS:
-        first, second = make_batch(1), make_batch(2)
+        stack = SIZE if method == "fsr" else 3 * SIZE
+        first, second = make_batch(1, stack), make_batch(2, stack)
         runs = {
             "single": steps(one, method, [first]),
             "twice": steps(two, method, [first, first]),

@@ -5,6 +5,7 @@ import pytest
 from ieg.config import resolve, without_effect
 from ieg.errors import UsageError
 from ieg.flags import NOT_IDENTITY, Flags, parse_flags
+from ieg.fsr_config import partial_level
 from ieg.main import run_folder
 from reproduce.command_line import make_parser
 
@@ -70,11 +71,22 @@ WRONG = [
     (["--dataset=cifar10_uniform_nan"], "nan"),
     (["--dataset=cifar10_gaussian_0.1"], "gaussian"),
     (["--dataset=cifar100_asymmetric_0.4"], "CIFAR-10 only"),
-    (["--dataset=cifar10_imbal_0.02"], "not in this release"),
-    (["--dataset=webvisionmini"], "not in this release"),
-    (["--method=fsr"], "not in this release"),
-    (["--network_name=resnet50"], "not in this release"),
-    (["--meta_partial_level=0"], "not in this release"),
+    (["--dataset=cifar10_imbal"], "imbalance"),
+    (["--dataset=cifar10_imbal_0"], "above 0"),
+    (["--dataset=cifar10_imbal_nan"], "nan"),
+    (["--dataset=cifar100_imbal_0.001"], "0.002 or more"),
+    (["--dataset=cifar10_imbal_0.02_2"], "between 0 and 1"),
+    (["--dataset=cifar10_imbal_0.02_0.2_1"], "not a known name"),
+    (["--dataset=webvisionmini_0"], "trusted images a class"),
+    (["--dataset=webvisionmini_10_0.2"], "trusted images a class"),
+    (["--dataset=cifar10", "--use_imagenet_as_eval"], "goes with webvisionmini"),
+    (["--dataset=webvisionmini", "--aug_type=randaug"], "is CIFAR's"),
+    (["--dataset=webvisionmini", "--image_size=225"], "multiple of 32"),
+    (["--dataset=digits_imbal_0.1", "--method=l2r", "--probe_dataset_hold_ratio=0.3"], "smallest class"),
+    (["--tpu=local"], "needs --distribution_strategy=tpu"),
+    (["--distribution_strategy=tpu"], "needs --distribution_strategy=tpu"),
+    (["--distribution_strategy=one_device", "--num_devices=2"], "one device"),
+    (["--pretrained_ckpt=/nowhere/model"], "/nowhere/model is no checkpoint"),
     (["--probe_dataset_hold_ratio=0"], "one a class"),
     (["--probe_dataset_hold_ratio=0.0019"], "95 of 50000"),
     (["--probe_dataset_hold_ratio=1"], "to train on"),
@@ -93,6 +105,20 @@ WRONG = [
     (["--method=l2r", "--no_mixup"], "switches of ieg"),
     (["--image_size=16"], "only the digits"),
     (["--dataset=digits", "--image_size=17"], "image_size=17"),
+    (["--meta_partial_level=3"], "none of -1"),
+    (["--meta_partial_level=1"], "not for wrn28-10"),
+    (["--method=fsr", "--network_name=resnet32", "--meta_partial_level=2"], "not for resnet32"),
+    (["--method=fsr", "--use_pseudo_loss=all_1_2"], "use_pseudo_loss=all_1_2"),
+    (["--method=fsr", "--queue_capacity=2010"], "queue_capacity=2010 is not a multiple of the 100 classes"),
+    (["--method=fsr", "--queue_capacity=0"], "try 100"),
+    (["--method=fsr", "--dataset=cifar10", "--queue_bs=128"], "try 130"),
+    (["--method=fsr", "--queue_bs=2100"], "more than --queue_capacity=2000"),
+    (["--method=fsr", "--queue_beta=-1"], "queue_beta=-1"),
+    (["--method=fsr", "--queue_beta=nan"], "queue_beta=nan"),
+    (["--method=fsr", "--meta_start_epoch=-1"], "meta_start_epoch=-1"),
+    (["--method=fsr", "--moving_weight_gamma=1"], "below 1"),
+    (["--method=fsr", "--meta_moving_end_epoch=20"], "not after"),
+    (["--method=fsr", "--reuse_features", "--meta_partial_level=-1"], "look-ahead on the classifier"),
 ]
 
 
@@ -163,3 +189,27 @@ def test_flags_without_effect_are_named():
     assert without_effect(parse_flags(["--label_smoothing=0.1"])) == ["label_smoothing"]
     assert without_effect(parse_flags(["--method=l2r", "--ce_factor=1", "--meta_stepsize=0.2"])) == ["ce_factor"]
     assert without_effect(parse_flags(["--method=supervised", "--aug_type=randaug"])) == ["aug_type"]
+    assert without_effect(parse_flags(["--method=l2r", "--meta_partial_level=0", "--clip_meta_weight"])) == [
+        "clip_meta_weight"
+    ]
+    flags = ["--queue_bs=100", "--label_smoothing=0.1", "--meta_momentum=0", "--grad_eps_init=0.5"]
+    assert without_effect(parse_flags(["--method=fsr", *flags])) == ["grad_eps_init"]
+
+
+def test_layers_of_the_look_ahead():
+    levels = [("ieg", [], -1), ("l2r", [], -1), ("fsr", [], 0), ("fsr", ["--meta_partial_level=-1"], -1)]
+    for method, more, level in levels:
+        assert partial_level(parse_flags([f"--method={method}", *more])) == level
+    for network in ("resnet29", "resnet11"):
+        config("--method=fsr", f"--network_name={network}", "--meta_partial_level=2")
+
+
+def test_recipes_of_fsr():
+    """As printed in the authors' README; cycle ends from the golden page."""
+    ends = config("--method=fsr", "--max_iteration=63500", "--cos_t_mul=2", "--probe_dataset_hold_ratio=0").cycle_ends
+    assert (ends[:2], ends[-1]) == ([500, 1500], 63500)
+    tail = "--dataset=cifar10_imbal_0.02 --network_name=resnet32 --batch_size=128 --lr_schedule=custom_step"
+    tail += " --max_epoch=200 --decay_epochs=160,180 --decay_rate=0.01 --label_smoothing=0.1 --use_mixup=False"
+    tail += " --meta_start_epoch=160 --queue_capacity=3000 --queue_bs=800 --use_pseudo_loss="
+    found = config("--method=fsr", *tail.split())
+    assert (found.num_train, found.steps_per_epoch, found.last_step) == (13996, 109, 21800)

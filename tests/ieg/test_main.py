@@ -19,6 +19,8 @@ SMALL = [
     "--batch_size=100", "--max_iteration=30", "--aug_type=default", "--deterministic",
 ]  # fmt: skip
 
+MORE = {"fsr": ["--meta_start_epoch=1", "--queue_capacity=200", "--queue_bs=50", "--moving_weight_gamma=0.5"]}
+
 
 def start(*arguments, cwd=ROOT, program=("-m", "ieg.main")):
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -55,8 +57,8 @@ def finished(tmp_path_factory):
     """A finished, uninterrupted run of every method, by method."""
     base = tmp_path_factory.mktemp("finished")
     processes = {
-        method: start(*SMALL, f"--method={method}", f"--checkpoint_path={base / method}")
-        for method in ("ieg", "l2r", "supervised")
+        method: start(*SMALL, f"--method={method}", *MORE.get(method, []), f"--checkpoint_path={base / method}")
+        for method in ("ieg", "l2r", "supervised", "fsr")
     }
     for process in processes.values():
         _, err = process.communicate()
@@ -64,7 +66,7 @@ def finished(tmp_path_factory):
     return {method: folder_of(base / method) for method in processes}
 
 
-@pytest.mark.parametrize("method", ["ieg", "l2r", "supervised"])
+@pytest.mark.parametrize("method", ["ieg", "l2r", "supervised", "fsr"])
 def test_a_run_leaves_a_complete_record(finished, method):
     folder = finished[method]
     result = json.loads((folder / "result.json").read_text())
@@ -80,7 +82,10 @@ def test_a_run_leaves_a_complete_record(finished, method):
     names |= {"weights/clean", "weights/noisy"}
     names |= set() if method == "supervised" else {"loss/meta", "acc/meta"}
     names |= {"loss/xemin", "loss/consistency", "labels/recovered"} if method == "ieg" else set()
+    names |= {"loss/pseudo", "loss/clean", "loss/noisy", "margin/clean", "margin/noisy"} if method == "fsr" else set()
+    names |= {"queue/purity", "queue/capacity"} if method == "fsr" else set()
     assert names <= lines[-1].keys()
+    assert (folder / "queue_purity.png").exists() == (method == "fsr")
     with np.load(folder / "example_weights.npz") as file:
         assert file["weight"].shape == file["is_clean"].shape
         assert file["is_clean"].mean() == pytest.approx(1 - result["notes"]["noise_rate"])
@@ -98,8 +103,10 @@ def test_a_finished_run_is_not_repeated_and_can_be_evaluated(finished):
     assert f"EMA accuracy {last['acc/ema_eval']:.4f}" in out
 
 
-def test_kill_9_and_the_same_command_give_the_same_bits(finished, tmp_path):
-    arguments = [*SMALL, "--method=ieg", f"--checkpoint_path={tmp_path}", "--save_minutes=0.01"]
+@pytest.mark.parametrize("method", ["ieg", "fsr"])
+def test_kill_9_and_the_same_command_give_the_same_bits(finished, tmp_path, method):
+    arguments = [*SMALL, f"--method={method}", *MORE.get(method, [])]
+    arguments += [f"--checkpoint_path={tmp_path}", "--save_minutes=0.01"]
     process = start(*arguments)
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
@@ -114,10 +121,22 @@ def test_kill_9_and_the_same_command_give_the_same_bits(finished, tmp_path):
     part = last_checkpoint(folder)
     _, err = run(*arguments)
     assert "going on after step" in err
-    whole = last_checkpoint(finished["ieg"])
+    whole = last_checkpoint(finished[method])
     assert last_checkpoint(folder) == whole
     assert part != whole
-    assert (folder / "metrics.jsonl").read_bytes() == (finished["ieg"] / "metrics.jsonl").read_bytes()
+    assert (folder / "metrics.jsonl").read_bytes() == (finished[method] / "metrics.jsonl").read_bytes()
+
+
+def test_scores_and_queue_are_in_the_checkpoint(finished):
+    with np.load(sorted(finished["fsr"].glob("checkpoint_*.npz"))[-1]) as file:
+        found = {name.removeprefix("memory:"): file[name] for name in file.files if name.startswith("memory:")}
+    assert found["seen"].mean() > 0.9
+    assert np.count_nonzero(found["scores"]) == found["seen"].sum()
+    assert found["queue_images"].shape == (200, 16, 16, 3)
+    assert len(set(found["queue_ids"])) == 200
+    assert np.bincount(found["queue_labels"]).tolist() == [20] * 10
+    assert found["running_logits"].any(1).sum() == found["seen"].sum()
+    assert np.ptp(found["class_weights"]) > 0
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):

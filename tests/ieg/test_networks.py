@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from ieg.losses.weight_decay import l2_loss
 from ieg.networks import build_network
+from ieg.networks.basic_resnet import resnet18, resnet32
+from ieg.networks.layers import Forward
 from ieg.networks.wide_resnet import wide_resnet
-from tests.ieg.golden import fill, values
+from tests.ieg.golden import fill, random_problem, values
 
 WRN_28_1 = {"body": partial(wide_resnet, blocks_per_stage=4, width=16)}
 COUNTS = [  # name, changes, parameters with 10 and 100 classes, trainable tensors, batch norms
@@ -15,6 +17,9 @@ COUNTS = [  # name, changes, parameters with 10 and 100 classes, trainable tenso
     ("resnet11", {}, 296_090, 319_220, 35, 10),
     ("wrn28-10", {}, 36_220_634, 36_278_324, 77, 25),
     ("wrn28-10", WRN_28_1, 366_938, None, 77, 25),
+    ("resnet32", {}, 464_154, 470_004, 95, 31),
+    ("resnet18", {}, 269_626, 275_476, 59, 19),
+    ("resnet50", {}, 23_520_842, 23_705_252, 153, 49),
 ]
 ORACLE = {  # mean CE, ‖grad of CE‖, reg, training logits of row 0, evaluation logits of row 0
     "resnet29": (
@@ -31,6 +36,16 @@ ORACLE = {  # mean CE, ‖grad of CE‖, reg, training logits of row 0, evaluati
         2.29030, None, 0.689023,
         "-.44893 -.02859 .16656 .37434 -.03333 -.20070 -.24059 .21617 .15016 -.23153",
         "-2.00384 .02574 3.13076 1.71012 1.38273 -1.36560 .23061 2.24214 .66440 .30524",
+    ),
+    "resnet32": (
+        2.75857, None, 0.857032,
+        "-2.34793 -.34229 1.77444 1.35852 -.06149 -.56732 -.95547 1.62966 .30555 -1.00066",
+        "-3.14277 .69577 5.88571 4.06883 1.38458 -.40401 -.37470 4.97708 .74201 -2.64262",
+    ),
+    "resnet18": (
+        2.33571, None, 0.509015,
+        "-.72706 .65957 1.95061 .90319 .11598 -.23015 .65279 1.53542 .24803 -.39343",
+        "-.32304 .10340 1.67140 .71026 .16396 -.36869 .61038 1.45278 .37282 -.41427",
     ),
 }  # fmt: skip
 
@@ -70,6 +85,49 @@ def test_architecture_oracle(name):
     np.testing.assert_allclose(predicted[0], np.array(evaluation.split(), float), rtol=2e-5, atol=2e-4)
 
 
+def test_resnet50_oracle():
+    network = build_network("resnet50", 10)
+    parameters = fill(network)
+    assert float(l2_loss(network, parameters)) == pytest.approx(15.1720, rel=1e-5)
+    assert network.momentum == 0.997
+    moving = {bn: (tf.zeros(width), tf.ones(width)) for bn, width in network.batch_norms.items()}
+    logits = network.predict(parameters, moving, tf.constant(2 * values((4, 64, 64, 3)), tf.float32))
+    golden = "-.1585 .4017 .2074 -.2763 -.1308 .1542 .1966 -.1174 -.1933 -.2113"
+    np.testing.assert_allclose(logits[0], np.array(golden.split(), float), atol=2.5e-4)
+    assert size(build_network("resnet50", 50)) == 23_602_802
+
+
+def pooled(layers, images):
+    """A 7×7 convolution with padding on every side and the 3×3 max pooling of resnet50, whose windows overlap."""
+    x = layers.max_pool(layers.conv("stem/conv", layers.input(images), 7, 4, 2, padding="SYMMETRIC"), 3, 2)
+    return layers.global_average_pool(layers.relu(layers.batch_norm("stem/bn", x)))
+
+
+@pytest.mark.parametrize("body", [pooled, partial(resnet32, blocks_per_stage=1), partial(resnet18, blocks_per_stage=1)])
+def test_tangent_is_the_difference_quotient(body):
+    network, parameters, direction, batch = random_problem(body, image_size=16)
+    step = 1e-6
+
+    def moved(sign):
+        there = {name: value + sign * step * direction[name] for name, value in parameters.items()}
+        return network.logits(there, batch["images"])[0]
+
+    quotient = (moved(1) - moved(-1)) / (2 * step)
+    tangent = network.logits_tangent(parameters, direction, batch["images"])
+    np.testing.assert_allclose(tangent, quotient, rtol=1e-6, atol=1e-7)
+    assert np.abs(tangent).max() > 0.01
+
+
+def test_symmetric_padding_is_zeros_on_every_side():
+    """A convolution of stride 2 by hand; SAME would pad below and to the right only."""
+    image, kernel = values((1, 6, 6, 1)), values((3, 3, 1, 1), k=1)
+    padded = np.pad(image[0, :, :, 0], 1)
+    expected = [[np.sum(padded[r : r + 3, c : c + 3] * kernel[..., 0, 0]) for c in (0, 2, 4)] for r in (0, 2, 4)]
+    layers = Forward({"c/kernel": tf.constant(kernel)}, dtype=tf.float64)
+    found = layers.conv("c", tf.constant(image), 3, 1, 2, padding="SYMMETRIC")
+    np.testing.assert_allclose(found[0, :, :, 0], expected, atol=1e-12)
+
+
 def test_batch_statistics_are_mean_and_unbiased_variance():
     network = build_network("wrn10-1", 10)
     images = tf.constant(values((4, 32, 32, 3)), tf.float32)
@@ -101,6 +159,12 @@ def test_initial_weights_follow_their_distributions_and_their_seed():
             tolerance = 4 / np.sqrt(2 * np.prod(spec.shape))
             assert np.std(first[name]) == pytest.approx(deviation, rel=tolerance)
             assert np.abs(first[name] - other[name]).max() > 0
+    basic, imagenet = build_network("resnet32", 10).initialize(1), build_network("resnet50", 50).initialize(1)
+    bound = np.sqrt(6 / (9 * (64 + 64)))
+    assert 0.99 * bound < np.abs(basic["stage3/block2/conv1/kernel"]).max() <= bound
+    kernel = imagenet["stage2/block2/conv2/kernel"]
+    assert np.std(kernel) == pytest.approx(np.sqrt(1 / (9 * 128)), rel=0.02)
+    assert np.abs(kernel).max() < 2.3 * np.sqrt(1 / (9 * 128))
     bound = np.sqrt(6 / (256 + 10))
     assert 0.95 * bound < np.abs(first["classifier/kernel"]).max() <= bound
     start = wide.initialize(1)

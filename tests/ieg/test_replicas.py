@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = ("supervised", "l2r", "ieg")
+METHODS = ("supervised", "l2r", "ieg", "fsr")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,23 @@ def test_two_replicas_with_the_same_examples_do_what_one_does(runs, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_every_replica_holds_the_same(runs, method):
+    assert runs[method, "apart"]["equal"]
+
+
+def test_fsr_keeps_what_every_replica_found(runs):
+    """Examples 4-7 were on the first replica, 8-11 on the second; the probe batch was the same on both."""
+    apart, single, other = runs["fsr", "apart"], runs["fsr", "single"], runs["fsr", "other"]
+    for name in ("memory:scores", "memory:seen"):
+        assert np.flatnonzero(apart[name]).tolist() == list(range(4, 12))
+    assert np.flatnonzero(apart["memory:running_logits"].any(1)).tolist() == list(range(4, 12))
+    # After the first of two steps from the same weights the replicas hold what each found alone; the second moves on.
+    alone = single["memory:scores"] + other["memory:scores"]
+    assert np.corrcoef(apart["memory:scores"][4:12], alone[4:12])[0, 1] > 0.9
+    assert int(apart["memory:step"]) == 2
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "fsr"])
 def test_every_replica_normalises_its_own_weights(runs, method):
     for weights in runs[method, "apart"]["weights"]:
         assert weights.sum() == pytest.approx(1, abs=1e-2) or not weights.any()

@@ -1,0 +1,134 @@
+"""ImageNet's images of some classes, from folders or straight from the archives as image-net.org gives them out."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from preprocess.errors import UsageError
+from preprocess.imagenet100 import class_folders, images_of
+
+TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"
+VAL_ARCHIVE = "ILSVRC2012_img_val.tar"
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
+
+
+class Source(Protocol):
+    """Where images come from; split is 'train' or 'val'."""
+
+    def names(self, split: str, wnids: Sequence[str]) -> dict[str, list[str]]:
+        """{class: names of its images, sorted}. Raises: UsageError naming what is missing."""
+
+    def read(self, split: str, wnid: str, name: str) -> bytes:
+        """The content of one file."""
+
+
+def open_source(path: Path) -> Source:
+    """The folder `path` by what is in it: train/ or val/, or archives. Raises: UsageError where neither is there."""
+    if (path / "train").is_dir() or (path / "val").is_dir():
+        return Folders(path)
+    if (path / TRAIN_ARCHIVE).is_file() or (path / VAL_ARCHIVE).is_file():
+        return Archives(path)
+    raise UsageError(
+        f"--imagenet_path {path} holds neither train/ and val/ with one folder a class, nor {TRAIN_ARCHIVE}, "
+        f"{VAL_ARCHIVE} and {DEVKIT}; `python -m data list imagenet` says how to get these"
+    )
+
+
+class Folders:
+    """<root>/{train,val}/<wnid>/<image>."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def names(self, split: str, wnids: Sequence[str]) -> dict[str, list[str]]:
+        """As Source."""
+        there = class_folders(self.root / split)
+        found = {wnid: [image.name for image in images_of(there[wnid])] for wnid in wnids if wnid in there}
+        missing = [wnid for wnid in wnids if not found.get(wnid)]
+        if missing:
+            raise UsageError(
+                f"{self.root / split} has no images of {len(missing)} of {len(wnids)} classes: "
+                f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}; unpack the whole of ImageNet there"
+            )
+        return found
+
+    def read(self, split: str, wnid: str, name: str) -> bytes:
+        """As Source."""
+        return (self.root / split / wnid / name).read_bytes()
+
+
+class Archives:
+    """The three archives, read in place: a member is found by its offset, nothing is unpacked."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.members: dict[tuple[str, str, str], tuple[int, int]] = {}  # offset and size in the archive of the split
+        self.files: dict[str, IO[bytes]] = {}
+
+    def names(self, split: str, wnids: Sequence[str]) -> dict[str, list[str]]:
+        """As Source."""
+        path = self.root / (TRAIN_ARCHIVE if split == "train" else VAL_ARCHIVE)
+        if not path.is_file():
+            raise UsageError(f"there is no {path}; `python -m data list imagenet` says how to get it")
+        self.files[split] = open(path, "rb")  # noqa: SIM115 - read from later, until the program ends
+        try:
+            found = self._train(path, wnids) if split == "train" else self._val(path, wnids)
+        except (tarfile.TarError, EOFError) as error:
+            raise UsageError(f"{path} is no whole archive ({error}); get it again") from error
+        for wnid, places in found.items():
+            self.members |= {(split, wnid, name): place for name, place in places.items()}
+        missing = [wnid for wnid in wnids if not found.get(wnid)]
+        if missing:
+            raise UsageError(f"{path} has no images of {', '.join(missing[:5])}; get it again")
+        return {wnid: sorted(found[wnid]) for wnid in wnids}
+
+    def read(self, split: str, wnid: str, name: str) -> bytes:
+        """As Source."""
+        offset, size = self.members[split, wnid, name]
+        self.files[split].seek(offset)
+        return self.files[split].read(size)
+
+    def _train(self, path: Path, wnids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        """An archive of archives, one a class."""
+        found = {}
+        with tarfile.open(path, "r:") as outer:
+            for member in outer:
+                wnid = Path(member.name).stem
+                if wnid in wnids:
+                    with tarfile.open(fileobj=outer.extractfile(member), mode="r:") as inner:
+                        start = member.offset_data
+                        found[wnid] = {image.name: (start + image.offset_data, image.size) for image in inner}
+        return found
+
+    def _val(self, path: Path, wnids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        """50,000 files; their classes stand in the devkit."""
+        classes = validation_classes(self.root / DEVKIT)
+        with tarfile.open(path, "r:") as archive:
+            images = sorted(archive.getmembers(), key=lambda member: member.name)
+        if len(images) != len(classes):
+            raise UsageError(f"{path} holds {len(images)} images, the devkit has {len(classes)} labels; get both again")
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for image, wnid in zip(images, classes, strict=True):
+            if wnid in wnids:
+                found.setdefault(wnid, {})[image.name] = (image.offset_data, image.size)
+        return found
+
+
+def validation_classes(devkit: Path) -> list[str]:
+    """The class of every validation image, in the order of their names. Raises: UsageError without the devkit."""
+    from scipy.io import loadmat
+
+    if not devkit.is_file():
+        raise UsageError(f"there is no {devkit}, which holds the validation labels; get it beside {VAL_ARCHIVE}")
+    with tarfile.open(devkit) as archive:
+        parts = {Path(member.name).name: member for member in archive.getmembers()}
+        table = archive.extractfile(parts["meta.mat"])
+        numbers = archive.extractfile(parts["ILSVRC2012_validation_ground_truth.txt"])
+        assert table is not None
+        assert numbers is not None
+        synsets = loadmat(table, squeeze_me=True)["synsets"]
+        wnids = {int(number): str(wnid) for number, wnid in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
+        return [wnids[int(line)] for line in numbers.read().split()]
