@@ -5,8 +5,9 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-sln test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables plan lint format lock clean \
-        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation \
+.PHONY: help python demo demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables report plan lint format lock clean \
+        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation reproduce-ieg-webvision \
+        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-longtail reproduce-fsr-longtail-noise reproduce-fsr-webvision \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
         reproduce-sln-animal10n reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
 
@@ -51,6 +52,9 @@ demo: env-tensorflow ## first command: three methods on real digits with 80 % wr
 demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong labels: a table and pictures, in minutes
 	@$(PYTORCH) -m reproduce demo --table demo-sln $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
+demo-moco: env-pytorch ## MoCo v2 with and without patch negatives on drawn shapes: does shape decide, or texture? a table and pictures, in minutes
+	@$(PYTORCH) -m reproduce demo --table demo-moco $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
 	@$(PYTORCH) -m pytest $(WITH_PYTORCH) -m "not slow"
 	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow"
@@ -77,6 +81,25 @@ reproduce-ieg-cifar100: env-tensorflow ## IEG's table on CIFAR-100 with uniform 
 reproduce-ieg-ablation: env-tensorflow ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
 	@$(TENSORFLOW) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
 
+reproduce-ieg-webvision: env-tensorflow ## IEG on WebVision mini (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table ieg-webvision $(RUN_FLAGS)
+
+reproduce-fsr-cifar10: env-tensorflow ## FSR's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table fsr-cifar10 $(RUN_FLAGS)
+
+reproduce-fsr-cifar100: env-tensorflow ## FSR's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table fsr-cifar100 $(RUN_FLAGS)
+
+reproduce-fsr-longtail: env-tensorflow ## FSR's tables on long-tailed CIFAR-10 and CIFAR-100 (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
+	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
+
+reproduce-fsr-longtail-noise: env-tensorflow ## FSR on long-tailed CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-noise $(RUN_FLAGS)
+
+reproduce-fsr-webvision: env-tensorflow ## FSR on WebVision mini (DRY_RUN=1 prints the commands)
+	@$(TENSORFLOW) -m reproduce run --table fsr-webvision $(RUN_FLAGS)
+
 reproduce-sln-cifar10: env-pytorch ## SLN's table on CIFAR-10, four kinds of noise (DRY_RUN=1 prints the commands)
 	@$(PYTORCH) -m reproduce run --table sln-cifar10 $(RUN_FLAGS)
 
@@ -101,8 +124,11 @@ reproduce-moco-imagenet100-ifm: env-pytorch ## the same with the settings of IFM
 plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")
 
-tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV and PNG
+tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV, LaTeX and PNG
 	@$(ANY_PYTHON) -m reproduce tables
+
+report: env-$(ANY) ## one HTML page: every table, learning curves, and where each number comes from
+	@$(ANY_PYTHON) -m reproduce report
 
 bench: bench-ieg bench-sln bench-moco ## all speed measurements
 

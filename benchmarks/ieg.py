@@ -21,30 +21,38 @@ from benchmarks.machine import described
 from reproduce.record import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
-METHODS = ("supervised", "l2r", "ieg")
+VARIANTS = ("supervised", "fsr", "fsr-reuse", "l2r", "ieg")  # fsr-reuse: with --reuse_features
+CAPACITY, QUEUE_BATCH = 2000, 200  # of fsr's queue, the defaults
 # Seconds a step of the authors' programs takes: TensorFlow 2.15, resnet29, batch 100, two CPU cores.
-ORIGINAL = {"supervised": 0.375, "l2r": 1.63, "ieg": 3.66}
+ORIGINAL = {"supervised": 0.375, "fsr": 0.76, "fsr-reuse": 0.76, "l2r": 1.63, "ieg": 3.66}
 
 
-def worker(method: str, network: str, batch_size: int, precision: str) -> None:
+def worker(variant: str, network: str, batch_size: int, precision: str) -> None:
     """Takes one training step for every line on standard input and answers with its seconds and the peak memory."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np
     import tensorflow as tf
 
     from ieg.evaluation import distribute
-    from ieg.methods import METHODS as STEPS
+    from ieg.methods import METHODS
     from ieg.methods.step import Settings
     from ieg.networks import build_network
+    from ieg.pseudo_loss_name import parse_pseudo_loss
     from ieg.state import TrainState
     from ieg.train_step import TrainStep
 
+    method, _, reuse = variant.partition("-")
     network_ = build_network(network, 10, dtype=tf.as_dtype(precision))
     strategy = tf.distribute.get_strategy()
-    step = TrainStep(
-        strategy, network_, STEPS[method], Settings(), TrainState(network_, 0), momentum=0.9, ema_first=method != "ieg"
-    )
     generator = np.random.default_rng(0)
+    settings, memory = Settings(), None
+    if method == "fsr":
+        settings = Settings(
+            meta_partial_level=0, pseudo_loss=parse_pseudo_loss("all_1_0.1_2"), reuse_features=bool(reuse)
+        )
+        memory = full_memory(generator, batch_size)
+    state = TrainState(network_, 0, memory)
+    step = TrainStep(strategy, network_, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
     batch = random_batch(generator, method, batch_size)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -53,6 +61,31 @@ def worker(method: str, network: str, batch_size: int, precision: str) -> None:
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak}), flush=True)
+
+
+def full_memory(generator, batch_size: int):
+    """The memory of fsr for 10,000 examples of ten classes, its queue full of random images."""
+    import numpy as np
+
+    from ieg.memory import Memory, MemorySettings
+    from ieg.pseudo_loss_name import parse_pseudo_loss
+
+    settings = MemorySettings(
+        capacity=CAPACITY // 10,
+        batch_size=QUEUE_BATCH // 10,
+        beta=0.9,
+        steps_per_epoch=10000 // batch_size,
+        meta_start_epoch=0,
+        moving_weight_gamma=0.0,
+        meta_moving_end_epoch=0,
+        global_batch=batch_size,
+        seed=0,
+        pseudo_loss=parse_pseudo_loss("all_1_0.1_2"),
+    )
+    values = np.linspace(-1, 1, 256, dtype=np.float32)
+    memory = Memory(np.arange(10000) % 10, 10, (32, 32, 3), values, settings)
+    memory.start(lambda chosen: generator.integers(0, 256, (len(chosen), 32, 32, 3), np.uint8))
+    return memory
 
 
 def random_batch(generator, method: str, size: int) -> dict:
@@ -66,7 +99,13 @@ def random_batch(generator, method: str, size: int) -> dict:
         return generator.integers(0, 10, size, dtype=np.int32)
 
     batch = {"images": images(), "labels": labels()}
-    if method != "supervised":
+    if method == "fsr":
+        batch |= {
+            "ids": generator.choice(10000, size, replace=False).astype(np.int32),
+            "partner": generator.permutation(size).astype(np.int32),
+            "uniform": generator.random(size, dtype=np.float32),
+        }
+    if method in ("l2r", "ieg"):
         batch |= {"probe_images": images(), "probe_labels": labels()}
     if method == "ieg":
         batch |= {
@@ -79,14 +118,14 @@ def random_batch(generator, method: str, size: int) -> dict:
 
 
 def measure(variants: list[tuple[str, str]], network: str, batch_size: int, steps: int, warmup: int) -> dict:
-    """{(method, precision): [answers of `steps` steps]}, the variants taking turns."""
+    """{(variant, precision): [answers of `steps` steps]}, the variants taking turns."""
     command = [sys.executable, "-m", "benchmarks.ieg", "--network_name", network, "--batch_size", str(batch_size)]
     workers = {
-        (method, precision): subprocess.Popen(
-            [*command, "--worker", method, "--precision", precision],
+        (name, precision): subprocess.Popen(
+            [*command, "--worker", name, "--precision", precision],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
-        for method, precision in variants
+        for name, precision in variants
     }  # fmt: skip
     answers: dict = {variant: [] for variant in variants}
     try:
@@ -111,20 +150,19 @@ def measure(variants: list[tuple[str, str]], network: str, batch_size: int, step
 
 
 def summarize(answers: dict, compared: bool) -> list[dict]:
-    """One row a variant; ratios are medians of the turn-by-turn ratio to supervised in float32."""
+    """One row a variant; ratios are medians of the turn-by-turn ratio to supervised and to L2R in float32."""
     rows = []
-    base = [answer["seconds"] for answer in answers["supervised", "float32"]]
+    seconds_of = {variant: [answer["seconds"] for answer in own] for variant, own in answers.items()}
     for (method, precision), own in answers.items():
-        seconds = [answer["seconds"] for answer in own]
+        seconds = seconds_of[method, precision]
         low, middle, high = statistics.quantiles(seconds, n=4)
-        ratios = [a / b for a, b in zip(seconds, base, strict=True)]
         row = {
             "method": method,
             "precision": precision,
             "steps": len(seconds),
             "median_seconds": round(middle, 4),
             "interquartile_seconds": [round(low, 4), round(high, 4)],
-            "ratio_to_supervised": round(statistics.median(ratios), 3),
+            **{f"ratio_to_{base}": ratio(seconds, seconds_of.get((base, "float32"))) for base in ("supervised", "l2r")},
             "peak_memory_bytes": own[-1]["peak_memory_bytes"],
         }
         if compared:
@@ -132,6 +170,11 @@ def summarize(answers: dict, compared: bool) -> list[dict]:
             row["speed_against_original"] = round(ORIGINAL[method] / middle, 3)
         rows.append(row)
     return rows
+
+
+def ratio(seconds: list[float], base: list[float] | None) -> float | None:
+    """Median of the turn-by-turn ratio; None where the base was not measured."""
+    return round(statistics.median(a / b for a, b in zip(seconds, base, strict=True)), 3) if base else None
 
 
 def augmentation(seconds: float) -> dict[str, float]:
@@ -149,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant (default 20)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before, not counted (default 3)")
     parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/ieg.json")
-    parser.add_argument("--worker", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:
@@ -157,7 +200,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.steps < 2 or options.warmup < 1:
         parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")
-    variants = [(method, precision) for precision in ("float32", "bfloat16") for method in METHODS]
+    variants = [(name, precision) for precision in ("float32", "bfloat16") for name in VARIANTS]
     answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
     rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))
     report = {

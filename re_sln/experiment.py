@@ -48,7 +48,18 @@ def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> in
         if group.leads:
             print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
         return 0
+    if flags.evaluate:
+        return rescore(flags)
     return train(config, group, group.from_leader(folder_of(flags)), command)
+
+
+def rescore(flags: Flags) -> int:
+    """Scores a finished run again. Returns the exit code."""
+    from re_sln import rescoring  # it needs what stands here
+
+    if not (flags.run_dir or flags.resume):
+        raise UsageError("--evaluate scores a finished run: name its folder with --run_dir")
+    return rescoring.rescore(flags, find_run(flags.resume or flags.run_dir or ""))
 
 
 def folder_of(flags: Flags) -> Path:

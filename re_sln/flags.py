@@ -20,6 +20,7 @@ NOT_IDENTITY = {
     "save_minutes",
     "deterministic",
     "check",
+    "evaluate",
 }
 NOISE = {"noise_mode", "p", "custom_noise", "make_new_custom_noise", "custom_rng", "asym_rules", "dependent_epochs"}
 CLOTHING = {"weights", "images_per_class"}
@@ -99,6 +100,9 @@ class Flags:
     )
     resume: str = flag("", "go on with this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
     check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run")
+    evaluate: bool = flag(
+        False, "score the finished run in --run_dir again, from its weights, print that as JSON and stop", group="run"
+    )
     save_minutes: float = flag(10.0, "a checkpoint at least this often", group="run")
 
     device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine")

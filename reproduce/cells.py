@@ -182,7 +182,7 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
                     flags=flags,
                     folder_flag=program["folder_flag"],
                     seeds=tuple(program["seeds"]),
-                    metric=entry["metric"].format(column=column),
+                    metric=_metric(entry["metric"], column),
                     references=_references(entry, numbers, row=line["label"], column=column),
                     cost=Cost(**content["costs"][line.get("cost", entry.get("cost"))]),
                     data=tuple(entry["needs"]["data"]),
@@ -234,6 +234,11 @@ def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str,
     return found
 
 
+def _metric(metric: str | Mapping[str, str], column: str) -> str:
+    """The name of the column's metric: the same for all, with the column's name in it, or one for each."""
+    return metric.format(column=column) if isinstance(metric, str) else metric[column]
+
+
 def _references(entry: Mapping[str, Any], numbers: Any, **names: str) -> tuple[Reference, ...]:
     """The published values of one cell: those of its row and column, or by a path of keys for each source."""
     published = entry.get("published", {})
@@ -245,7 +250,7 @@ def _references(entry: Mapping[str, Any], numbers: Any, **names: str) -> tuple[R
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as error:
         raise ReproduceError(f"{path}: {error}") from error
 

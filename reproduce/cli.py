@@ -6,17 +6,33 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any, Protocol
 
-from reproduce import demo, demo_sln, paper_tables, plan
+from reproduce import demo, demo_moco, demo_sln, paper_tables, plan
+from reproduce.all_tables import filled_tables
 from reproduce.cells import CELLS, DEMO, ROOT, load_tables, select
 from reproduce.command_line import underscored
 from reproduce.curves import draw_curves
 from reproduce.errors import ReproduceError
-from reproduce.local_engine import LocalEngine, printable
+from reproduce.local_engine import RETRIES, LocalEngine, printable
 from reproduce.machine import cores, gpus
-from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
+from reproduce.record import RESULT
+from reproduce.report import write_report
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
+from reproduce.verify import TOLERANCE, verify
 
-DEMOS = {"demo": demo.summarise, "demo-sln": demo_sln.summarise}
+
+class Engine(Protocol):
+    """Does runs, `jobs` at a time if that is fixed."""
+
+    jobs: Any
+
+    def run(self, runs: list[Run]) -> list[Run]:
+        """Do these; returns those that failed."""
+        ...
+
+
+DEMOS = {"demo": demo.summarise, "demo-sln": demo_sln.summarise, "demo-moco": demo_moco.summarise}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,12 +43,16 @@ def build_parser() -> argparse.ArgumentParser:
         "plan": "what is done, running, interrupted and missing, and what it would cost",
         "run": "do the missing runs of a table",
         "tables": "write the tables from the runs there are",
-        "demo": "methods side by side on noisy digits: a table and pictures, in minutes",
+        "report": "one HTML page: every table, learning curves, and where each number comes from",
+        "demo": "methods side by side on small data: a table and pictures, in minutes",
     }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
-            "--cells", type=Path, default=DEMO if name == "demo" else CELLS, help="file with the cells"
+            "--cells",
+            type=Path,
+            default={"demo": DEMO, "tables": None, "report": None}.get(name, CELLS),
+            help="file with the cells",
         )
         command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
         command.add_argument("--seeds", type=_seeds, help="seeds with commas between, instead of each cell's own")
@@ -49,15 +69,44 @@ def build_parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--dry_run", action="store_true", help="print the exact commands and stop")
         if name == "run":
-            command.add_argument("--engine", default="local", help="what starts the runs (default local)")
             command.add_argument("--force", action="store_true", help="run even without a GPU")
+            _add_engine(command)
         if name in ("tables", "demo"):
             default = "the demo's name" if name == "demo" else "tables in the runs' folder"
             command.add_argument("--out", type=Path, help=f"folder for the files (default: {default})")
+        if name == "report":
+            command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
+    _add_verify(commands)
     curves = commands.add_parser("curves", help="learning curves of run folders side by side, as a PNG")
     curves.add_argument("folders", nargs="+", type=Path, help="run folders (with metrics.jsonl)")
     curves.add_argument("--out", type=Path, required=True, help="the picture")
     return parser
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="what starts the runs (default local)"
+    )
+    command.add_argument("--retries", type=int, default=RETRIES, help=f"of a run that was killed (default {RETRIES})")
+    ray = command.add_argument_group("ray")
+    ray.add_argument("--address", help="of a running cluster, or `auto` (default: one on this machine)")
+    ray.add_argument(
+        "--cpus_per_run", type=_jobs, default=1, help="cores of one run (default 1); GPUs as its cell says"
+    )
+    ray.add_argument("--worker_dir", type=Path, help="where workers that do not share the folder of runs make them")
+
+
+def _add_verify(commands: Any) -> None:
+    text = "score finished runs again from their checkpoints, and say whether their records stand"
+    command = commands.add_parser("verify", help=text, description=text)
+    command.add_argument("folders", nargs="*", type=Path, help="records, at any depth (default: every finished run)")
+    command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
+    command.add_argument("--cells", type=Path, help="file with the cells")
+    command.add_argument("--table", help="this table only")
+    command.add_argument("--seeds", type=_seeds, help="seeds with commas between, instead of each cell's own")
+    command.add_argument("--data_dir", type=Path, help="where data sets are (default $DATA_DIR, else data/cache)")
+    command.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"share of 1 (default {TOLERANCE})")
+    command.add_argument("--records_only", action="store_true", help="look at the records, score nothing again")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,9 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.command != "curves":
         arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
     try:
-        return {"plan": _plan, "run": _run, "tables": _tables, "demo": _demo, "curves": _curves}[arguments.command](
-            arguments
-        )
+        return COMMANDS[arguments.command](arguments)
     except ReproduceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -89,28 +136,46 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.engine != "local":
-        raise ReproduceError(
-            f"--engine {arguments.engine}: only 'local' is there; 'ray' comes with the cluster engine. Leave it out"
-        )
     (table,) = select(load_tables(arguments.cells), arguments.table)
     runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     devices = gpus()
-    if _needs_gpu(plan.to_do(runs)) and not (devices or arguments.force or arguments.dry_run):
+    elsewhere = arguments.engine == "ray" or arguments.dry_run
+    if _needs_gpu(plan.to_do(runs)) and not (devices or arguments.force or elsewhere):
         raise ReproduceError(
             f"table {table.name} is meant for GPUs and this machine has none. On a GPU it would take"
             f" {plan.gpu_cost(plan.to_do(runs))}; here about {plan.cpu_cost(plan.to_do(runs))}. To run it all the same:"
             " --force, or FORCE=1 with make. DRY_RUN=1 prints the commands, for another machine"
         )
-    return _do(arguments, runs, arguments.jobs or max(1, len(devices)), devices)
+    if arguments.engine == "local":
+        jobs = arguments.jobs or (max(1, len(devices)) if _needs_gpu(runs) else cores())
+        return _do(arguments, runs, LocalEngine(jobs, devices, _data_dir(arguments), arguments.retries))
+    from reproduce.ray_engine import RayEngine
+
+    if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
+        raise ReproduceError(
+            f"--worker_dir={arguments.worker_dir}: a folder on the workers has a path from the root on"
+        )
+    engine = RayEngine(
+        arguments.address,
+        arguments.jobs,
+        arguments.cpus_per_run,
+        arguments.retries,
+        _data_dir(arguments),
+        arguments.runs_dir,
+        arguments.worker_dir,
+        use_gpus=not arguments.force,
+    )
+    return _do(arguments, runs, engine)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     (table,) = select(load_tables(arguments.cells), arguments.table)
-    table = demo.prepare(table)
-    runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+    table = demo.prepare(table, _data_dir(arguments))
+    demo.make_data(table, arguments.dry_run)
+    runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     devices = gpus()
-    code = _do(arguments, runs, arguments.jobs or len(devices) or min(cores(), len(runs)), devices)
+    jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
+    code = _do(arguments, runs, LocalEngine(jobs, devices, _data_dir(arguments)))
     if code == 0 and not arguments.dry_run:
         runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
         unfinished = [run.name for run in runs if run.state != DONE]
@@ -128,19 +193,47 @@ def _curves(arguments: argparse.Namespace) -> int:
 
 def _tables(arguments: argparse.Namespace) -> int:
     folder = arguments.out or arguments.runs_dir / "tables"
-    for table in select(load_tables(arguments.cells), arguments.table):
-        print(paper_tables.write(table, runs_of(table.cells, arguments.seeds, arguments.runs_dir), folder))
-    print(f"written to {folder} as Markdown, CSV and PNG", file=sys.stderr)
+    for table, runs in filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir):
+        print(paper_tables.write(table, runs, folder))
+    print(f"written to {folder} as {paper_tables.FORMS}", file=sys.stderr)
     return 0
 
 
-def _do(arguments: argparse.Namespace, runs: list[Run], jobs: int, devices: list[str]) -> int:
-    """Print the commands of the runs, or do what is missing of them."""
+def _report(arguments: argparse.Namespace) -> int:
+    path = arguments.out or arguments.runs_dir / "report.html"
+    write_report(filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir), path)
+    print(f"written to {path}: open it in a browser", file=sys.stderr)
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    if arguments.folders:
+        folders = sorted({path.parent for folder in arguments.folders for path in folder.resolve().rglob(RESULT)})
+    else:
+        filled = filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir)
+        done = [run for run in distinct([run for _, runs in filled for run in runs]) if run.state in (DONE, FOREIGN)]
+        folders = [folder for run in done for _, folder in records_of(run)]
+    if not folders:
+        raise ReproduceError("there is no finished run to verify; `python -m reproduce plan` says what there is")
+    data_dir, wrong = _data_dir(arguments), 0
+    for number, folder in enumerate(folders, 1):
+        found = verify(folder, data_dir, arguments.tolerance, arguments.records_only)
+        print(f"{number}/{len(folders)} {found}", flush=True)
+        wrong += bool(found.problems)
+    print(f"{len(folders) - wrong} of {len(folders)} records stand", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _data_dir(arguments: argparse.Namespace) -> Path | None:
     data_dir = arguments.data_dir or os.environ.get("DATA_DIR")
-    data_dir = Path(data_dir).resolve() if data_dir else None
+    return Path(data_dir).resolve() if data_dir else None
+
+
+def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
+    """Print the commands of the runs, or do what is missing of them."""
     if arguments.dry_run:
         for run in runs:
-            print(printable(run, data_dir))
+            print(printable(run, _data_dir(arguments)))
         return 0
 
     def seeds(run: Run) -> tuple[int, ...]:  # the first seed of every cell first: stopped early, a table is there
@@ -151,9 +244,10 @@ def _do(arguments: argparse.Namespace, runs: list[Run], jobs: int, devices: list
         print(f"not started: {run.name}: {run.why}; move it away to run this one", file=sys.stderr)
     waiting = sorted(plan.to_do(runs), key=lambda run: (run.state != INTERRUPTED, seeds(run).index(run.seed)))
     if waiting:
-        done, jobs = len(runs) - len(waiting), min(jobs, len(waiting))
-        print(f"{len(waiting)} runs to do, {done} of {len(runs)} not needed, {jobs} at a time", file=sys.stderr)
-    failed = LocalEngine(jobs, devices, data_dir).run(waiting)
+        done = len(runs) - len(waiting)
+        at_a_time = f"{min(engine.jobs, len(waiting))} at a time" if engine.jobs else "as the cluster allows"
+        print(f"{len(waiting)} runs to do, {done} of {len(runs)} not needed, {at_a_time}", file=sys.stderr)
+    failed = engine.run(waiting)
     if failed:
         print(f"{len(failed)} runs failed: {', '.join(run.name for run in failed)}", file=sys.stderr)
     return 1 if failed or foreign else 0
@@ -177,3 +271,14 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: the number of runs at a time is an integer from 1 on")
     return int(text)
+
+
+COMMANDS = {
+    "plan": _plan,
+    "run": _run,
+    "tables": _tables,
+    "report": _report,
+    "verify": _verify,
+    "demo": _demo,
+    "curves": _curves,
+}

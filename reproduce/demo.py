@@ -5,26 +5,48 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from reproduce.cells import Cell, Table
+from reproduce.cells import DATA_DIR, ROOT, Cell, Table
 from reproduce.demo_pictures import example_weights, learning_curves
+from reproduce.errors import ReproduceError
 from reproduce.files import atomic_write
+from reproduce.local_engine import started
 from reproduce.paper_tables import values_of
 from reproduce.runs import DONE, Run
 from reproduce.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
 
 HEADER = ["method", "mean ± std", "n", "each seed"]
+STOPPED = 130
 
 
-def prepare(table: Table) -> Table:
+def prepare(table: Table, data_dir: Path | None = None) -> Table:
     """The table with a hash of each cell's command in its id, so that other settings get other folders."""
     cells = []
     for cell in table.cells:
         digest = hashlib.sha256(json.dumps(cell.commands(0, Path())).encode()).hexdigest()[:8]
         shared = f"{cell.shared_run}-{digest}" if cell.shared_run else None
         cells.append(dataclasses.replace(cell, id=f"{cell.id}-{digest}", shared_run=shared))
-    return dataclasses.replace(table, cells=tuple(cells))
+    words = tuple(word.format(data_dir=data_dir or DATA_DIR) for word in table.prepare)
+    return dataclasses.replace(table, cells=tuple(cells), prepare=words)
+
+
+def make_data(table: Table, dry_run: bool = False) -> None:
+    """Make what is missing of the images that a demo draws itself, or print the command. Raises: ReproduceError."""
+    if not table.prepare:
+        return
+    command = started(table.prepare, table.cells[0].environment)
+    if dry_run:
+        print(shlex.join(command))
+        return
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == STOPPED:
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise ReproduceError(f"the images were not made: {shlex.join(command)} ended with {done.returncode}")
 
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
@@ -51,6 +73,19 @@ def write_table(folder: Path, title: str, header: list[str], rows: list[list[str
     atomic_write(folder / "table.csv", csv_text(header, rows))
     draw_table(folder / "table.png", title, header, rows)
     return text
+
+
+def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
+    """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: ReproduceError."""
+    started = {
+        path: subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for path, command in commands.items()
+    }
+    for path, process in started.items():
+        output, _ = process.communicate()
+        if process.returncode:
+            raise ReproduceError(f"{path.name} was not drawn: {output.strip()}")
+    return list(started)
 
 
 def row_of(cell: Cell, values: list[float]) -> list[str]:

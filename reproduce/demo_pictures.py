@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from reproduce.tables import mean, new_figure, sample_std, save_figure
 
 COLOURS = {
     **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4"},
+    **{"MoCo v2": "#7f7f7f", "MoCo v2 + patch": "#1f6fb4"},
     **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN+MO": "#1a8a4c", "SLN+MO+LC": "#1f6fb4"},
 }
 CLEAN, NOISY = "#1a8a4c", "#c23b3b"
@@ -33,6 +35,29 @@ def learning_curves(runs: list[Run], title: str, path: Path, metric: str, agains
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
+    figure.tight_layout()
+    save_figure(figure, path)
+
+
+def method_dots(panels: Mapping[str, Mapping[str, list[float]]], marks: Mapping[str, float], path: Path) -> None:
+    """A panel for each quantity: the methods' values in percent, a dot a seed, bars: mean and one sample deviation.
+
+    marks: where a dotted line is drawn in a panel.
+    """
+    figure = new_figure(2.4 * len(panels) + 0.4, 3.6)
+    for number, (title, methods) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for place, (method, values) in enumerate(methods.items()):
+            colour, spread = COLOURS.get(method, "black"), sample_std(values) or 0.0
+            axes.bar(place, mean(values), 0.6, color=colour, alpha=0.35, yerr=spread, capsize=5, ecolor=colour)
+            across = [place + 0.12 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
+            axes.plot(across, values, "o", color=colour, markersize=4)
+        axes.axhline(marks[title], color="0.4", linewidth=0.8, linestyle=":")
+        axes.set(title=title.replace(", ", ",\n"), ylim=(0, 100), xlim=(-0.6, len(methods) - 0.4))
+        axes.set_xticks(range(len(methods)), [method.replace(" + ", "\n+ ") for method in methods], fontsize=8)
+        axes.title.set_fontsize(9)
+        axes.grid(axis="y", alpha=0.3)
+    figure.axes[0].set_ylabel("percent")
     figure.tight_layout()
     save_figure(figure, path)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-from reproduce.cells import ROOT, Table
-from reproduce.demo import row_of, write_table
+from reproduce.cells import Table
+from reproduce.demo import draw, row_of, write_table
 from reproduce.demo_pictures import learning_curves
-from reproduce.errors import ReproduceError
 from reproduce.local_engine import python_of
 from reproduce.paper_tables import values_of
 from reproduce.runs import DONE, Run
@@ -53,7 +51,7 @@ def settings(table: Table) -> str:
 
 def pictures(done: list[Run], folder: Path) -> list[Path]:
     """How sure the first and the last model are, and of what, drawn by re_sln from their first seed's weights."""
-    jobs = []
+    commands = {}
     for row in SHOWN:
         run = next((run for run in done if run.cell.row == row), None)
         if run is None or run.record_folder is None:
@@ -61,12 +59,5 @@ def pictures(done: list[Run], folder: Path) -> list[Path]:
         for kind, name in PICTURES.items():
             path = folder / f"{row.lower().replace('+', '-')}_{name}.png"
             command = [python_of("pytorch"), "-m", "re_sln.plot", f"--exp_id={run.record_folder}"]
-            command += [f"--plot_type={kind}", f"--out={path}"]
-            jobs.append(
-                (path, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-            )
-    for path, process in jobs:
-        output, _ = process.communicate()
-        if process.returncode:
-            raise ReproduceError(f"{path.name} was not drawn: {output.strip()}")
-    return [path for path, _ in jobs]
+            commands[path] = [*command, f"--plot_type={kind}", f"--out={path}"]
+    return draw(commands)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -20,13 +20,14 @@ from typing import IO
 from reproduce.cells import ROOT
 from reproduce.errors import RecordError
 from reproduce.machine import cores
+from reproduce.progress_line import ProgressLine, share_of
 from reproduce.provenance import take_lock
-from reproduce.runs import Run, progress
+from reproduce.runs import DONE, Run, progress, state_again
 
 LOG = "log.txt"
 POLL_SECONDS = 0.2
-SHOW_SECONDS = 2.0
 TAIL_LINES = 15
+RETRIES = 2
 
 
 def python_of(environment: str) -> str:
@@ -57,6 +58,43 @@ def in_shell(command: list[str], data_dir: Path | None) -> str:
     return (f"DATA_DIR={shlex.quote(str(data_dir))} " if data_dir else "") + shlex.join(command)
 
 
+def start(command: list[str], log: IO[bytes], environment: dict[str, str], data_dir: Path | None) -> subprocess.Popen:
+    """Start a command from the root, what it says going to the log, below the command itself."""
+    log.write(f"$ {in_shell(command, data_dir)}\n".encode())
+    log.flush()
+    # A session of its own: Ctrl-C reaches the children once, from us, and not a second time from the terminal.
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def environment_of(threads: int, data_dir: Path | None, gpu: str | None = None) -> dict[str, str]:
+    """The environment of a run: its share of the machine, and where the data are."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS")
+    environment.update(dict.fromkeys(names, str(threads)))
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if data_dir:
+        environment["DATA_DIR"] = str(data_dir)
+    return environment
+
+
+def end_of_log(folder: Path) -> str:
+    """The last lines of a run's log, indented."""
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
+
+
 @dataclass
 class _Job:
     run: Run
@@ -69,20 +107,22 @@ class _Job:
 
 @dataclass
 class LocalEngine:
-    """`jobs` runs at a time, each with its share of the cores and, where there are GPUs, a GPU of its own."""
+    """`jobs` runs at a time, each with its share of the cores and, where there are GPUs, a GPU of its own.
+
+    A run whose program was killed, for want of memory say, goes on from its checkpoint, at most `retries` times.
+    """
 
     jobs: int
     gpus: list[str]
     data_dir: Path | None = None
+    retries: int = RETRIES
     _running: list[_Job] = field(default_factory=list)
-    _shown: str = ""
 
     def run(self, runs: list[Run]) -> list[Run]:
         """Do the runs; returns those that failed. KeyboardInterrupt ends every child first, each saving its state."""
-        self._started, self._next_look = time.monotonic(), 0.0
-        self._weights = {run.name: run.cell.steps * run.cell.cost.cpu_step_seconds for run in runs}
-        self._before = {run.name: self._share(run) for run in runs}
-        waiting, finished, failed = list(runs), list[Run](), list[Run]()
+        self._line = ProgressLine(runs)
+        waiting, ended, failed = list(runs), list[Run](), list[Run]()
+        left = {run.name: self.retries for run in runs}
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < self.jobs:
@@ -90,15 +130,25 @@ class LocalEngine:
                     try:
                         self._start(run)
                     except RecordError as error:  # another runner has it
-                        self._say(f"skipped {run.name}: {error}")
+                        self._line.say(f"skipped {run.name}: {error}")
                 for job in [job for job in self._running if job.process.poll() is not None]:
                     if job.waiting and not job.process.returncode:
                         job.process = self._process(job.waiting.pop(0), job.slot, job.log)
                         continue
                     self._end(job)
-                    (failed if job.process.returncode else finished).append(job.run)
-                    self._report(job, len(finished) + len(failed), len(runs))
-                self._show(finished + failed, runs)
+                    again = state_again(job.run) if job.process.returncode < 0 and left[job.run.name] else job.run
+                    if again is not job.run and again.state != DONE:
+                        left[job.run.name] -= 1
+                        self._line.say(f"killed: {job.run.name}, by signal {-job.process.returncode}; it goes on")
+                        waiting.insert(0, again)
+                        continue
+                    ended.append(job.run)
+                    if job.process.returncode:
+                        failed.append(job.run)
+                    self._report(job, len(ended), len(runs))
+                if self._line.due():
+                    running = {job.run.name: share_of(job.run, progress(job.run)) for job in self._running}
+                    self._line.show([run.name for run in ended], running)
                 time.sleep(POLL_SECONDS)
         except BaseException:
             self._stop()
@@ -114,29 +164,11 @@ class LocalEngine:
         self._running.append(_Job(run, waiting, self._process(command, slot, log), slot, log, lock))
 
     def _process(self, command: list[str], slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        log.write(f"$ {in_shell(command, self.data_dir)}\n".encode())
-        log.flush()
-        # A session of its own: Ctrl-C reaches the children once, from us, and not a second time from the terminal.
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=self._environment(slot),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return start(command, log, self._environment(slot), self.data_dir)
 
-    def _environment(self, slot: int) -> Mapping[str, str]:
-        threads = str(max(1, cores() // self.jobs))
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-        names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS")
-        environment.update(dict.fromkeys(names, threads))
-        if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
-        if self.data_dir:
-            environment["DATA_DIR"] = str(self.data_dir)
-        return environment
+    def _environment(self, slot: int) -> dict[str, str]:
+        gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
+        return environment_of(max(1, cores() // self.jobs), self.data_dir, gpu)
 
     def _end(self, job: _Job) -> None:
         self._running.remove(job)
@@ -148,7 +180,7 @@ class LocalEngine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job.process.pid, signal.SIGINT)
         if self._running:
-            self._say(f"stopping {len(self._running)} runs; each saves its state first")
+            self._line.say(f"stopping {len(self._running)} runs; each saves its state first")
         for job in list(self._running):
             try:
                 job.process.wait()
@@ -159,42 +191,8 @@ class LocalEngine:
 
     def _report(self, job: _Job, done: int, total: int) -> None:
         if not job.process.returncode:
-            self._say(f"{done}/{total} done: {job.run.name}")
+            self._line.say(f"{done}/{total} done: {job.run.name}")
             return
-        log = job.run.folder / LOG
-        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-        indented = "\n".join(f"    {line}" for line in last)
-        code = job.process.returncode
-        self._say(f"{done}/{total} FAILED: {job.run.name}, exit code {code}; the end of {log}:\n{indented}")
-
-    def _share(self, run: Run) -> float:
-        return min(1.0, progress(run) / run.cell.steps)
-
-    def _show(self, ended: list[Run], runs: list[Run]) -> None:
-        """One line that is written over: what is done, what runs, how long it took and will take."""
-        now = time.monotonic()
-        if not sys.stderr.isatty() or now < self._next_look:
-            return
-        self._next_look = now + SHOW_SECONDS
-        shares = {run.name: 1.0 for run in ended} | {job.run.name: self._share(job.run) for job in self._running}
-        all_work = sum(weight * (1 - self._before[name]) for name, weight in self._weights.items())
-        work = sum(self._weights[name] * (share - self._before[name]) for name, share in shares.items())
-        elapsed = now - self._started
-        left = f"about {clock(elapsed * (all_work - work) / work)} left" if work > 0 else "time left not known yet"
-        doing = ", ".join(f"{job.run.name} {shares[job.run.name]:.0%}" for job in self._running)
-        line = f"{len(ended)}/{len(runs)} runs, {clock(elapsed)} so far, {left}: {doing}"[:118]
-        print(f"\r{line:<{len(self._shown)}}", end="", file=sys.stderr, flush=True)
-        self._shown = line
-
-    def _say(self, text: str) -> None:
-        if self._shown:
-            print("\r" + " " * len(self._shown) + "\r", end="", file=sys.stderr)
-            self._shown = ""
-        print(text, file=sys.stderr, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 1:05 or 2:03:00."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+        log, code = job.run.folder / LOG, job.process.returncode
+        text = f"FAILED: {job.run.name}, exit code {code}; the end of {log}:\n{end_of_log(job.run.folder)}"
+        self._line.say(f"{done}/{total} {text}")

@@ -5,74 +5,78 @@ from __future__ import annotations
 from pathlib import Path
 
 from reproduce.cells import Cell, Table
-from reproduce.runs import DONE, Run
+from reproduce.files import atomic_write
+from reproduce.latex import latex_table
+from reproduce.runs import Run
+from reproduce.standing import GAP, NOT_RUN, SOURCES, Standing, standing, standings
 from reproduce.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 
-NOT_RUN = "not run"
-SOURCES = {
-    "cited": "the paper's value, as printed beside an independent re-run",
-    "rerun": "that re-run's own value",
-    "authors": "from the authors' repository",
-    "aggregator": "from a third-party page, unverified",
-}
+FORMS = "Markdown, CSV, LaTeX and PNG"
 
 
 def values_of(cell: Cell, runs: list[Run]) -> list[float]:
     """The cell's numbers in percent, of its finished runs only, in the order of the seeds."""
-    return [
-        STATISTICS[cell.statistic].percent(run.result["metrics"][cell.metric])
-        for run in runs
-        if run.cell is cell and run.state == DONE and run.result
-    ]
+    return list(standing(cell, [run for run in runs if run.cell is cell]).values)
 
 
 def grid(table: Table, runs: list[Run], separator: str = "<br>") -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text: ours, and the published value with its source below it."""
-    texts = {(cell.row, cell.column): separator.join(_texts(cell, runs)) for cell in table.cells}
+    """Header and rows as text: ours, the published values with their sources, and the gap to the first of them."""
+    found = standings(table.cells, runs)
+    texts = {(own.cell.row, own.cell.column): separator.join(texts_of(own)) for own in found}
     header = [table.columns_are, *table.columns]
     return header, [[row, *(texts[row, column] for column in table.columns)] for row in table.rows]
 
 
-def markdown(table: Table, runs: list[Run]) -> str:
-    """The table with its caption."""
+def texts_of(own: Standing) -> list[str]:
+    """The lines of one cell."""
+    cell, statistic = own.cell, STATISTICS[own.cell.statistic]
+    ours = statistic.with_values(own.values) if own.values else NOT_RUN
+    published = [f"{known.source} {format_mean(known.value, known.std, statistic.digits)}" for known in cell.references]
+    return [ours, *published, *(gap.text(statistic.digits) for gap in own.gaps[:1])]
+
+
+def note(table: Table) -> str:
+    """What the numbers are: which statistic, which checkpoint, where the published ones are from, what a gap is."""
     over = "seeds" if all(len(cell.samples) == 1 for cell in table.cells) else "seeds and samples of the noise"
     spread = STATISTICS[table.cells[0].statistic].name
-    note = f"Ours: mean ± {spread} over {over}; {table.taken}, never the best on test."
+    text = f"Ours: mean ± {spread} over {over}; {table.taken}, never the best on test."
     named = {known.source for cell in table.cells for known in cell.references}
-    note += "".join(f"\n{source}: {meaning}." for source, meaning in SOURCES.items() if source in named)
-    return f"### {table.title}\n\n{markdown_table(*grid(table, runs))}\n{note}\n"
+    text += "".join(f"\n{source}: {meaning}." for source, meaning in SOURCES.items() if source in named)
+    return text + (f"\n{GAP}" if named else "")
+
+
+def markdown(table: Table, runs: list[Run]) -> str:
+    """The table with its caption."""
+    return f"### {table.title}\n\n{markdown_table(*grid(table, runs))}\n{note(table)}\n"
+
+
+def latex(table: Table, runs: list[Run]) -> str:
+    """The table as LaTeX."""
+    return latex_table(table.title, *grid(table, runs, "\n"), note(table), table.name)
 
 
 def csv(table: Table, runs: list[Run]) -> str:
     """One line a cell and published value, with every value in full precision and where its records are."""
     header = [
         *("cell", "row", "column", "metric", "n", "mean", table.cells[0].statistic, "values"),
-        *("published", "published_std", "source", "gap", "records"),
+        *("published", "published_std", "source", "gap", "gap_in_std", "records"),
     ]
     lines = []
-    for cell in table.cells:
-        values = values_of(cell, runs)
-        centre, std = STATISTICS[cell.statistic].summary(values) if values else (None, None)
-        ours = [cell.id, cell.row, cell.column, cell.metric, len(values), centre, std, " ".join(map(repr, values))]
-        records = " ".join(str(run.record_folder) for run in runs if run.cell is cell and run.state == DONE)
+    for own in standings(table.cells, runs):
+        cell = own.cell
+        ours = [cell.id, cell.row, cell.column, cell.metric, len(own.values), own.mean, own.std]
+        ours.append(" ".join(map(repr, own.values)))
+        records = " ".join(str(run.record_folder) for run in own.runs)
+        gaps = {gap.reference: [gap.points, gap.stds] for gap in own.gaps}
         for known in cell.references or (None,):
             published = [known.value, known.std, known.source] if known else [None] * 3
-            gap = centre - known.value if centre is not None and known else None
-            lines.append([*ours, *published, gap, records])
+            lines.append([*ours, *published, *(gaps.get(known, [None] * 2) if known else [None] * 2), records])
     return csv_text(header, lines)
 
 
 def write(table: Table, runs: list[Run], folder: Path) -> str:
-    """Write the table as .md, .csv and .png; returns the Markdown."""
+    """Write the table as .md, .csv, .tex and .png; returns the Markdown."""
     text = markdown(table, runs)
     write_table(folder, table.name, text, csv(table, runs), table.title, *grid(table, runs, "\n"))
+    atomic_write(folder / f"{table.name}.tex", latex(table, runs))
     return text
-
-
-def _texts(cell: Cell, runs: list[Run]) -> list[str]:
-    values, statistic = values_of(cell, runs), STATISTICS[cell.statistic]
-    ours = statistic.with_values(values) if values else NOT_RUN
-    return [
-        ours,
-        *(f"{known.source} {format_mean(known.value, known.std, statistic.digits)}" for known in cell.references),
-    ]

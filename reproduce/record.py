@@ -20,7 +20,7 @@ from reproduce.config_text import config_hash, format_config, parse_config
 from reproduce.errors import RecordError
 from reproduce.files import atomic_path, atomic_write
 from reproduce.provenance import environment_lock, git_state, is_running, peak_memory, take_lock
-from reproduce.result_schema import SCHEMA_VERSION, validate_result
+from reproduce.result_schema import SCHEMA_VERSION, seal, validate_result
 from reproduce.stopping import stop_signals
 
 __all__ = [
@@ -161,7 +161,8 @@ class RunRecord:
         self._result["wall_seconds"] = round(self._seconds_before + time.monotonic() - self._started, 3)
         self._result["peak_memory_bytes"] = max(self._result["peak_memory_bytes"], peak_memory())
         validate_result(self._result)
-        atomic_write(self.folder / RESULT, json.dumps(self._result, indent=2, allow_nan=False) + "\n")
+        sealed = {**self._result, "seal": seal(self._result)}
+        atomic_write(self.folder / RESULT, json.dumps(sealed, indent=2, allow_nan=False) + "\n")
 
     def _carry_over(self, earlier: dict[str, Any]) -> None:
         self._seconds_before = earlier["wall_seconds"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -68,6 +70,15 @@ RULES: dict[str, Rule] = {
     "notes": (lambda v: _mapping(v, lambda _: True), "a mapping"),
 }
 
+# Only a record that is older than the seal has none.
+OPTIONAL: dict[str, Rule] = {"seal": (lambda v: _hex(v, 64), "64 hexadecimal digits")}
+
+
+def seal(result: Mapping[str, Any]) -> str:
+    """SHA-256 of everything else in a result: it no longer fits when a value is changed by hand."""
+    rest = {name: value for name, value in result.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
 
 def validate_result(result: Any) -> None:
     """Raise a RecordError that names the field, its value and the rule, if `result` is not as we write it."""
@@ -81,9 +92,12 @@ def validate_result(result: Any) -> None:
             raise RecordError(f"result field {field} is missing; it must be {rule}")
         if not allowed(holder[name]):
             raise RecordError(f"result field {field} = {holder[name]!r}; it must be {rule}")
+    for field, (allowed, rule) in OPTIONAL.items():
+        if field in result and not allowed(result[field]):
+            raise RecordError(f"result field {field} = {result[field]!r}; it must be {rule}")
     for prefix, holder in (("", result), ("dataset.", result["dataset"]), ("git.", result["git"])):
         for name in holder:
-            if prefix + str(name) not in RULES:
+            if prefix + str(name) not in {**RULES, **OPTIONAL}:
                 raise RecordError(f"result field {prefix}{name} is unknown; schema {SCHEMA_VERSION} has no such field")
     if result["finished"] and not result["metrics"]:
         raise RecordError("result field metrics = {} in a finished run; a finished run has at least one metric")

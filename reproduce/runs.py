@@ -86,6 +86,12 @@ def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
     return replace(stages[done], state=state, stages_done=done)
 
 
+def state_again(run: Run) -> Run:
+    """Look at the disk once more."""
+    runs_dir = run.folder.parents[2]  # <runs_dir>/<sub-project>/<run>/<seed>
+    return state_of(run.cell, run.seed, runs_dir, run.sample)
+
+
 def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str) -> Run:
     """Where one stage stands, as if it were the whole run."""
     records = sorted(_records(folder / cell.stages[place].name))
@@ -120,7 +126,7 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
     asked, ran = map(_flags, (cell.commands(seed, Path(), sample)[place], result["command"]))
-    for name in sorted(set(asked) | set(ran)):
+    for name in sorted(set(asked) | set(ran)) if asked != ran else ():
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"
     if result["finished"] and cell.stages[place] is cell.stages[-1] and cell.metric not in result["metrics"]:
@@ -129,7 +135,7 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
 
 
 def records_of(run: Run) -> list[tuple[str, Path]]:
-    """Folders of the records of a run, each with its stage's name; of a last stage that is done, the one that counts."""
+    """Folders of the records of a run, each with its stage's name; of a done last stage, the one that counts."""
     found = []
     for stage in run.cell.stages:
         counts = run.state == DONE and stage is run.cell.stages[-1] and run.record_folder

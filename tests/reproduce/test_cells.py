@@ -12,13 +12,15 @@ from reproduce.errors import ReproduceError
 
 TABLES = load_tables()
 ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]
-IEG_CELLS = [cell for cell in ALL_CELLS if cell.sub_project == "ieg"]
-NUMBERS = yaml.safe_load(PUBLISHED.read_text())["ieg"]
+PAPERS = yaml.safe_load(PUBLISHED.read_text())
+NUMBERS = PAPERS["ieg"]
 SECTIONS = {
     "ieg-cifar10": NUMBERS["uniform_noise"]["cifar10"],
     "ieg-cifar100": NUMBERS["uniform_noise"]["cifar100"],
     "ieg-ablation": NUMBERS["ablation_cifar100"],
 }
+
+IEG_CELLS = [cell for cell in ALL_CELLS if cell.table in SECTIONS]
 
 
 def cell(name: str) -> Cell:
@@ -59,6 +61,35 @@ def test_the_command_says_what_row_and_column_say(cell: Cell) -> None:
         assert float(cell.flags["probe_dataset_hold_ratio"]) * 50000 == pytest.approx(int(per_class[1]) * classes)
     network = re.search(r"resnet29|wrn28-10", cell.row)
     assert cell.flags["network_name"] == (network[0] if network else "wrn28-10")
+
+
+def test_fsr_and_webvision_have_their_published_numbers_and_no_others() -> None:
+    cells = [cell for cell in ALL_CELLS if cell.table.startswith("fsr-") or cell.table == "ieg-webvision"]
+    assert {cell.sub_project for cell in cells} == {"ieg"}
+    found = {cell.id: [(value.value, value.source) for value in cell.references] for cell in cells if cell.references}
+    fsr, webvision = PAPERS["fsr"], PAPERS["fsr"]["webvision_mini"]["FSR resnet50"]
+    assert found == {
+        "ieg-webvision-ieg-webvision_top1": [(NUMBERS["webvision_mini"]["IEG"]["webvision_top1"], "aggregator")],
+        "fsr-cifar100-fsr-0.2": [(fsr["uniform_noise"]["cifar100"]["FSR wrn28-10"]["0.2"], "aggregator")],
+        "fsr-webvision-fsr-webvision_top1": [(webvision["webvision_top1"], "aggregator")],
+        "fsr-webvision-fsr-imagenet_top1": [(webvision["imagenet_top1"], "aggregator")],
+    }
+
+
+def test_the_columns_of_fsr_say_which_data_set() -> None:
+    for own in (cell for cell in ALL_CELLS if cell.table.startswith("fsr-") and "webvision" not in cell.table):
+        data, kind, *numbers = own.flags["dataset"].split("_")
+        assert (data, kind) == (own.data[0], "imbal" if "longtail" in own.table else "uniform")
+        assert numbers[-1] == own.column
+        assert own.flags["method"] == "fsr"
+
+
+def test_both_numbers_of_webvision_come_from_one_run() -> None:
+    for name in ("ieg-webvision", "fsr-webvision"):
+        one, other = TABLES[name].cells
+        assert one.run_name() == other.run_name()
+        assert (one.metric, other.metric) == ("webvision_top1", "imagenet_top1")
+        assert one.gpus == 8
 
 
 def test_all_rows_that_we_can_run_are_there() -> None:

@@ -17,6 +17,7 @@ from reproduce.errors import ReproduceError
 from reproduce.local_engine import exact_commands
 from reproduce.record import read_result
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
+from reproduce.standing import GAP
 from tests.reproduce import fake_program
 from tests.reproduce.conftest import cells_content
 
@@ -180,11 +181,13 @@ def test_a_cell_is_the_mean_over_samples_and_a_shared_run_counts_for_both(table:
     assert [run.state for run in runs] == [DONE] * 3
     assert len(distinct(runs)) == 2
     assert paper_tables.markdown(table, runs).splitlines()[4:] == [
-        "| IEG wrn28-10 10/class | 75.37 ± 0.07 (n = 2: 75.44, 75.31)<br>cited 96.80 | 75.44 (n = 1) |",
+        "| IEG wrn28-10 10/class | 75.37 ± 0.07 (n = 2: 75.44, 75.31)<br>cited 96.80"
+        "<br>gap to cited -21.43 points, -329.6 std | 75.44 (n = 1) |",
         "",
         "Ours: mean ± population standard deviation (ddof 0) over seeds and samples of the noise; accuracy at the end,"
         " never the best on test.",
         "cited: the paper's value, as printed beside an independent re-run.",
+        GAP,
     ]
     header, line, _ = paper_tables.csv(table, runs).splitlines()
     assert ",n,mean,population_std,values," in header

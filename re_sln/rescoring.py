@@ -1,0 +1,36 @@
+"""Scores a finished run again, from its weights and its data: what --evaluate does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from re_sln.evaluation import accuracy_and_loss
+from re_sln.flags import Flags
+from re_sln.trained_run import config_of, load_trainer
+from reproduce.record import read_result
+
+
+def rescore(flags: Flags, folder: Path) -> int:
+    """Prints step, metrics and data of the run in `folder` as one line of JSON. Returns the exit code.
+
+    Raises: UsageError where the folder holds no finished run, or the data here are not those it learnt from.
+    """
+    here = config_of(
+        folder,
+        data_dir=flags.data_dir,
+        allow_unverified=flags.allow_unverified,
+        device=flags.device,
+        loader=flags.loader,
+        workers=flags.workers,
+    )
+    trainer = load_trainer(folder, here)
+    labels, images = trainer.data.tests["test"], trainer.test_images["test"]
+    logits = trainer.logits(images, np.arange(len(labels)), None, here.task.test_batch)
+    accuracy, _ = accuracy_and_loss(logits, torch.from_numpy(labels).to(logits.device))
+    step = read_result(folder)["metrics_step"]
+    print(json.dumps({"step": step, "metrics": {"accuracy": accuracy}, "dataset": trainer.data.described}))
+    return 0

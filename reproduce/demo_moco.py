@@ -1,0 +1,85 @@
+"""The demo of moco_nonsem: MoCo v2 with and without patch negatives; what decides, shape or texture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reproduce.cells import Cell, Table
+from reproduce.demo import draw, row_of, write_table
+from reproduce.demo_pictures import method_dots
+from reproduce.local_engine import python_of
+from reproduce.runs import DONE, Run
+from reproduce.tables import format_mean, mean, sample_std
+
+HEADER = ["quantity", "method", "mean ± std", "n", "each seed"]
+QUANTITIES = {
+    "agreeing": "accuracy, texture agrees",
+    "conflicting": "accuracy, texture conflicts",
+    "by_texture": "texture decisions, texture conflicts",
+    "shape_bias": "shape bias",
+}
+CHANCE, EVEN = 100 / 8, 50.0
+
+
+def summarise(table: Table, runs: list[Run], folder: Path) -> str:
+    """Write table and pictures of the finished runs into `folder`; returns what to print."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = [run for run in runs if run.state == DONE]
+    rows, panels = [], {}
+    for column, name in QUANTITIES.items():
+        cells = [cell for cell in table.cells if cell.column == column]
+        found = [by_seed(cell, done) for cell in cells]
+        rows += [[name, *row_of(cell, list(values.values()))] for cell, values in zip(cells, found, strict=True)]
+        rows.append([name, *difference_row(found)])
+        panels[name] = {cell.row: list(values.values()) for cell, values in zip(cells, found, strict=True)}
+    text = write_table(folder, table.title, HEADER, rows, note(table))
+    marks = {name: EVEN if column == "shape_bias" else CHANCE for column, name in QUANTITIES.items()}
+    method_dots(panels, marks, folder / "shape_and_texture.png")
+    drawn = [folder / "shape_and_texture.png", *pictures(table, done, folder)]
+    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
+
+
+def by_seed(cell: Cell, done: list[Run]) -> dict[int, float]:
+    """The cell's number in percent, of each seed."""
+    return {run.seed: 100 * run.result["metrics"][cell.metric] for run in done if run.cell is cell and run.result}
+
+
+def difference_row(found: list[dict[int, float]]) -> list[str]:
+    """The last method minus the first, seed by seed: both begin with the same weights and see the same batches."""
+    first, last = found[0], found[-1]
+    values = [last[seed] - first[seed] for seed in first if seed in last]
+    centre = format_mean(mean(values), sample_std(values)) if values else "-"
+    return ["difference", centre, str(len(values)), ", ".join(f"{value:+.1f}" for value in values)]
+
+
+def note(table: Table) -> str:
+    """How the numbers were made."""
+    pretrain = table.cells[-1].stages[0].flags | table.cells[-1].flags["pretrain"]
+    given = dict(word.removeprefix("--").split("=", 1) for word in table.prepare if word.startswith("--"))
+    return (
+        f"{pretrain['arch']} at {pretrain['image-size']} pixels, pre-trained for {pretrain['epochs']} epochs of "
+        f"{int(given['train']):,} images, batch {pretrain['batch-size']}, --bn-splits {pretrain['bn-splits']}, queue "
+        f"{pretrain['moco-k']}, α {pretrain['alpha']}, patches of {pretrain['patch-ratio'][0]} to "
+        f"{pretrain['patch-ratio'][1]} pixels; the linear classifier is trained on the same images, of which "
+        f"{100 * float(given['agreement']):g} % have the texture of their class. Shape bias: shape decisions / (shape "
+        f"+ texture decisions) on the {int(given['conflict']):,} images of the third set, whose texture is another "
+        "class's. Chance is 12.5 % for accuracies. Last epoch of the classifier; std: sample standard deviation "
+        "(n - 1) over seeds of the training, on one set of images. Small drawn images and a small encoder that is not "
+        "in the papers, so no published number stands beside these."
+    )
+
+
+def pictures(table: Table, done: list[Run], folder: Path) -> list[Path]:
+    """Images, views, and what is similar to what over training, drawn by moco_nonsem and preprocess."""
+    (images,) = (word.partition("=")[2] for word in table.prepare if word.startswith("--path="))
+    pretrain = table.cells[-1].stages[0].flags | table.cells[-1].flags["pretrain"]
+    size, patches = str(pretrain["image-size"]), map(str, pretrain["patch-ratio"])
+    seed = min(run.seed for run in done)
+    first = dict.fromkeys(str(run.folder / "pretrain") for run in done if run.seed == seed)
+    python = [python_of("pytorch"), "-m"]
+    words = {
+        "images.png": ["preprocess.shapes_textures", "--size", size, "--sheet"],
+        "views.png": ["moco_nonsem.view_sheet", images, "--image-size", size, "--patch-ratio", *patches, "--out"],
+        "similarity.png": ["moco_nonsem.similarity_curves", *first, "--out"],
+    }
+    return draw({folder / name: [*python, *own, str(folder / name)] for name, own in words.items()})

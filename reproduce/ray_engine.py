@@ -1,0 +1,163 @@
+"""Runs commands on a Ray cluster: one task a run, with the GPUs and cores that its cell needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce.cells import ROOT
+from reproduce.errors import ReproduceError
+from reproduce.progress_line import ProgressLine, share_of
+from reproduce.ray_work import Outcome, pack, unpack, work
+from reproduce.runs import Run
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 120.0  # for programs to save their state
+
+
+class Board:
+    """Where the tasks say how far they are, and read whether to stop. Lives in an actor."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, int] = {}
+        self._stopping = False
+
+    def report(self, name: str, steps: int) -> bool:
+        """A run is that far; returns whether it is to stop."""
+        self._steps[name] = steps
+        return self._stopping
+
+    def read(self) -> dict[str, int]:
+        """The steps of every run that has begun."""
+        return self._steps
+
+    def stop(self) -> None:
+        """From now on every run is told to stop."""
+        self._stopping = True
+
+
+@dataclass
+class RayEngine:
+    """As many runs at a time as the cluster's GPUs and cores allow, or `jobs`.
+
+    `address`: of a running cluster, or None for one on this machine. `worker_dir`: a folder on the workers' own disks,
+    where these do not share the folder of runs; results are then brought back. Every node has the repository in the
+    same place, with its environments. A run whose worker dies goes on elsewhere, at most `retries` times: from its
+    checkpoint where that can be reached, else from the start.
+    """
+
+    address: str | None
+    jobs: int | None
+    cpus: int
+    retries: int
+    data_dir: Path | None = None
+    runs_dir: Path = ROOT / "runs"
+    worker_dir: Path | None = None
+    use_gpus: bool = True
+
+    def run(self, runs: list[Run]) -> list[Run]:
+        """Do the runs; returns those that failed. KeyboardInterrupt lets every run save its state first."""
+        if not runs:
+            return []
+        ray = _ray()
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        ray.init(
+            address=self.address,
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            log_to_driver=False,
+            include_dashboard=None if self.address else False,
+            logging_level="WARNING",
+        )
+        try:
+            self._check_resources(runs, ray.cluster_resources())
+            self._line, self._done = ProgressLine(runs), 0
+            self._board = ray.remote(Board).options(num_cpus=0).remote()
+            return self._run(ray, runs)
+        finally:
+            ray.shutdown()
+
+    def _run(self, ray: Any, runs: list[Run]) -> list[Run]:
+        waiting, tasks, failed, ended = list(runs), dict[Any, Run](), list[Run](), list[str]()
+        try:
+            while waiting or tasks:
+                while waiting and len(tasks) < (self.jobs or len(runs)):
+                    run = waiting.pop(0)
+                    tasks[self._submit(ray, run)] = run
+                ready, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
+                for task in ready:
+                    run = tasks.pop(task)
+                    ended.append(run.name)
+                    if not self._collect(ray, task, run, len(runs)):
+                        failed.append(run)
+                if self._line.due():
+                    steps = ray.get(self._board.read.remote())
+                    begun = {run.name: share_of(run, steps[run.name]) for run in tasks.values() if run.name in steps}
+                    self._line.show(ended, begun)
+        except KeyboardInterrupt:
+            self._stop(ray, tasks, len(runs))
+            raise
+        return failed
+
+    def _submit(self, ray: Any, run: Run) -> Any:
+        gpus = run.cell.gpus if self.use_gpus else 0
+        options = {"num_cpus": self.cpus, "num_gpus": gpus, "max_retries": self.retries, "name": run.name}
+        brought = pack(run.folder) if self.worker_dir and run.folder.exists() else None
+        runs_dir = self.worker_dir or self.runs_dir
+        task = ray.remote(work).options(**options)
+        return task.remote(run, runs_dir, self.data_dir, self.cpus, self._board, brought)
+
+    def _collect(self, ray: Any, task: Any, run: Run, total: int) -> bool:
+        self._done += 1
+        try:
+            outcome: Outcome = ray.get(task)
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            self._line.say(f"{self._done}/{total} FAILED: {run.name}: {reason}")
+            return False
+        if outcome.folder is not None:
+            unpack(outcome.folder, run.folder)
+        if outcome.code:
+            self._line.say(
+                f"{self._done}/{total} FAILED: {run.name}, exit code {outcome.code}; its end:\n{outcome.log}"
+            )
+        else:
+            said = f"skipped {run.name}: {outcome.log}" if outcome.log else f"done: {run.name}"
+            self._line.say(f"{self._done}/{total} {said}")
+        return not outcome.code
+
+    def _stop(self, ray: Any, tasks: dict[Any, Run], total: int) -> None:
+        """Runs that have begun save their state, the others are not begun."""
+        begun = ray.get(self._board.read.remote())
+        for task, run in list(tasks.items()):
+            if run.name not in begun:
+                ray.cancel(task)
+                del tasks[task]
+        self._line.say(f"stopping {len(tasks)} runs; each saves its state first")
+        ray.get(self._board.stop.remote())
+        ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=STOP_SECONDS) if tasks else ([], [])
+        for task in ready:
+            outcome = ray.get(task)
+            if outcome.folder is not None:
+                unpack(outcome.folder, tasks[task].folder)
+
+    def _check_resources(self, runs: list[Run], there: dict[str, float]) -> None:
+        gpus = max(run.cell.gpus for run in runs) if self.use_gpus else 0
+        for name, needed, way in (("CPU", self.cpus, "--cpus_per_run"), ("GPU", gpus, "--force to run without GPUs")):
+            if there.get(name, 0) < needed:
+                raise ReproduceError(
+                    f"a run needs {needed} {name}, the whole cluster has {there.get(name, 0):g}; see {way}"
+                )
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise ReproduceError(
+            "--engine ray needs the environment of PyTorch, which has Ray: `make env-pytorch`, then"
+            " `.venv/pytorch/bin/python -m reproduce …`, or ENGINE=ray with make"
+        ) from error
+    return ray

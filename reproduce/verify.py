@@ -1,0 +1,197 @@
+"""Whether a finished run stands: its record in itself, and its result computed again by the program that made it.
+
+The seal tells that a record was changed by hand. Value and data do not rest on it: they are computed anew, from the
+run's checkpoint and from the data that are here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reproduce.cells import ROOT
+from reproduce.config_text import config_hash
+from reproduce.errors import RecordError
+from reproduce.local_engine import started
+from reproduce.record import CONFIG, METRICS, read_config, read_metrics, read_result
+from reproduce.result_schema import seal
+
+TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise
+# By program: its environment, and what makes it score a run again, which it prints as a line of JSON.
+PRINTED = {
+    "ieg.main": ("tensorflow", ["--mode=evaluation", "--checkpoint_path={parent}"]),
+    "re_sln.train_cifar": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
+    "re_sln.train_real": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
+    "re_sln.train_clothing1m": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
+}
+# Programs that only score: the same command into another folder gives another record.
+REPEATED = {"moco_nonsem.eval_robustness": ("pytorch", ["--run_dir={scratch}"])}
+NOTHING_TO_SCORE = {
+    "moco_nonsem.moco-non-sem-neg": "pre-training has no accuracy; the stages after it are scored from its checkpoint",
+    "moco_nonsem.main_lincls": "its classifier is scored by the stage after it",
+    "re_sln.tune": "a search keeps no weights",
+}
+
+
+@dataclass
+class Finding:
+    """What was found about one record: `problems` say why it does not stand, `remarks` what could not be checked."""
+
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    scored: bool = False
+
+    def __str__(self) -> str:
+        state = "DOES NOT STAND" if self.problems else "stands" if self.scored else "its record stands"
+        lines = [f"{state}: {self.folder}", *(f"    {text}" for text in [*self.problems, *self.remarks])]
+        return "\n".join(lines)
+
+
+def verify(folder: Path, data_dir: Path | None, tolerance: float = TOLERANCE, records_only: bool = False) -> Finding:
+    """Look at one record, and unless told otherwise score the run again."""
+    found = Finding(folder)
+    try:
+        result = read_result(folder)
+        if not result["finished"]:
+            found.remarks.append("unfinished: there is no result yet")
+            return found
+        _check_record(folder, result, found)
+        if not records_only:
+            _score_again(folder, result, data_dir, tolerance, found)
+    except RecordError as error:
+        found.problems.append(str(error))
+    return found
+
+
+def _check_record(folder: Path, result: Mapping[str, Any], found: Finding) -> None:
+    if "seal" not in result:
+        found.remarks.append("the record has no seal: it was written by an earlier version")
+    elif result["seal"] != seal(result):
+        found.problems.append("result.json was changed after it was written: its seal does not fit")
+    if not (folder / CONFIG).exists():
+        raise RecordError(f"{folder / CONFIG} is missing")
+    if config_hash(read_config(folder)) != result["config_hash"]:
+        found.problems.append(f"{CONFIG} is not the configuration of this result: its hash is another")
+    if result["run_id"] != f"{result['sub_project']}-{result['config_hash'][:12]}-seed{result['seed']}":
+        found.problems.append(f"run_id {result['run_id']} does not go with its configuration and seed {result['seed']}")
+    _check_commit(result["git"], found)
+    if (folder / METRICS).exists():
+        _check_metrics(result, read_metrics(folder), found)
+
+
+def _check_commit(git: Mapping[str, Any], found: Finding) -> None:
+    if git["commit"] is None:
+        found.remarks.append("the commit of its code is not known")
+        return
+    command = ["git", "-C", str(ROOT), "cat-file", "-e", f"{git['commit']}^{{commit}}"]
+    if subprocess.run(command, capture_output=True).returncode:
+        found.problems.append(f"commit {git['commit']} is not in this repository: the code that made it is not here")
+    if git["dirty"]:
+        found.remarks.append("its code had changes that were not committed")
+
+
+def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], found: Finding) -> None:
+    """Every metric of a result was logged: at its step, or at the last one."""
+    at_step = [line for line in lines if line["step"] == result["metrics_step"]]
+    if not at_step:
+        return
+    logged = set(at_step[-1].values()) | set(lines[-1].values())
+    for name, value in result["metrics"].items():
+        if value not in logged:
+            found.problems.append(f"{name} = {value} stands nowhere in {METRICS} at step {result['metrics_step']}")
+
+
+def _score_again(
+    folder: Path, result: Mapping[str, Any], data_dir: Path | None, tolerance: float, found: Finding
+) -> None:
+    program = program_of(result["command"])
+    if program in NOTHING_TO_SCORE:
+        found.remarks.append(f"not scored again: {NOTHING_TO_SCORE[program]}")
+        _check_chain(folder, result["command"], found)
+        return
+    if program not in PRINTED and program not in REPEATED:
+        raise RecordError(f"{folder}: no way is known to score a run of {program} again")
+    with tempfile.TemporaryDirectory() as scratch:
+        environment, more = (PRINTED | REPEATED)[program]
+        places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
+        shell = dict(os.environ) | ({"DATA_DIR": str(data_dir)} if data_dir else {})
+        words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
+        done = subprocess.run(started(words, environment), cwd=ROOT, env=shell, capture_output=True, text=True)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise RecordError(f"it cannot be scored again: {said[-1] if said else f'exit code {done.returncode}'}")
+        scored = _printed(done.stdout) if program in PRINTED else _result_in(places["scratch"])
+    found.scored = True
+    found.problems += contradictions(result, scored, tolerance)
+
+
+def contradictions(result: Mapping[str, Any], scored: Mapping[str, Any], tolerance: float) -> list[str]:
+    """Where a result and what was scored now differ, in words. `scored`: step, metrics, dataset, perhaps kept.
+
+    Where the step that counts is not the last one, whose checkpoint there is: `kept` are the scores in that checkpoint.
+    """
+    problems = [
+        f"data {name} {result['dataset'][name]!r}, but the data here have {scored['dataset'][name]!r}"
+        for name in ("name", "version", "fingerprint")
+        if result["dataset"][name] != scored["dataset"][name]
+    ]
+    claimed, now = result["metrics"], dict(scored["metrics"])
+    if scored["step"] != result["metrics_step"]:
+        end = dict(scored.get("kept", {}).get("end", {}))
+        if end.pop("step", None) != result["metrics_step"]:
+            return [*problems, f"its metrics are of step {result['metrics_step']}, its checkpoint of {scored['step']}"]
+        now = end | {"accuracy_last_step": now["accuracy"]}
+    for name, value in now.items():
+        if name in claimed and abs(claimed[name] - value) > tolerance:
+            problems.append(f"{name} = {claimed[name]}, but scored again it is {value}")
+    if not set(now) & set(claimed):
+        problems.append(f"none of its metrics {', '.join(claimed)} is among those scored again, {', '.join(now)}")
+    return problems
+
+
+def program_of(command: list[str]) -> str:
+    """`ieg.main` of `python -m ieg.main …`, and of `python ieg/main.py …`."""
+    name = command[command.index("-m") + 1] if "-m" in command else command[1]
+    return ".".join(Path(name.removesuffix(".py")).parts[-2:]) if name.endswith(".py") else name
+
+
+def _check_chain(folder: Path, command: list[str], found: Finding) -> None:
+    """A classifier says which encoder it was trained on."""
+    given = [word.partition("=")[2] for word in command if word.startswith("--pretrained=")]
+    expected = read_config(folder).get("pretrained_sha256")
+    if not given or expected is None:
+        return
+    path = ROOT / given[0]
+    if not path.is_file():
+        found.remarks.append(f"{path}, which it was trained on, is not here")
+        return
+    with open(path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+            found.problems.append(f"{path} is not the checkpoint that it was trained on")
+
+
+def _with_folders(word: str, shell: Mapping[str, str]) -> str:
+    """`$DATA_DIR` and `$RUNS_DIR`, which stand in records that are kept, as the folders they mean here."""
+    for name in ("DATA_DIR", "RUNS_DIR"):
+        word = word.replace(f"${name}", shell.get(name, str(ROOT / ("data/cache" if name == "DATA_DIR" else "runs"))))
+    return word
+
+
+def _printed(output: str) -> dict[str, Any]:
+    for line in reversed(output.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    raise RecordError("its program scored it, but printed no line of JSON")
+
+
+def _result_in(folder: Path) -> dict[str, Any]:
+    result = read_result(folder)
+    return {"step": result["metrics_step"], "metrics": result["metrics"], "dataset": result["dataset"]}
