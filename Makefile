@@ -1,13 +1,13 @@
 # The one interface: `make` alone prints what there is.
 
 # Variables:
-#   SEEDS=0,1,2  RUNS_DIR=…  DATA_DIR=…  ENGINE=local  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
+#   SEEDS=0,1,2  RUNS_DIR=…  DATA_DIR=…  ENGINE=local|ray  ADDRESS=auto  WORKER_DIR=…  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables report plan lint format lock clean \
+.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables report plan lint format lock clean \
         reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation reproduce-ieg-webvision \
-        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-longtail reproduce-fsr-longtail-noise reproduce-fsr-webvision \
+        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-longtail reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 reproduce-fsr-longtail-noise reproduce-fsr-webvision \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
         reproduce-sln-animal10n reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
 
@@ -34,14 +34,18 @@ WITH_PYTORCH := tests/data tests/reproduce $(ONLY_PYTORCH)
 
 on = $(filter-out 0,$(1))
 RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
+            $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(WORKER_DIR),--worker_dir "$(WORKER_DIR)") \
             $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(FORCE)),--force)
+# Ray is in the environment of PyTorch; it starts the programs of the other one all the same.
+RAY := $(filter ray,$(ENGINE))
+RUNNER := $(if $(RAY),$(PYTORCH),$(TENSORFLOW))
 
 # What is fetched along with a data set: files of noisy labels, some MB.
 WITH_cifar10 := sln-noise
 WITH_cifar100 := sln-noise
 
 help: ## print this list
-	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
+	@echo "make <target> [SEEDS=0,1,2] [RUNS_DIR=…] [DATA_DIR=…] [ENGINE=local|ray] [ADDRESS=auto] [WORKER_DIR=…] [JOBS=2] [DRY_RUN=1] [FORCE=1] [PYTHON=…]"
 	@echo
 	@sed -nE 's/^([a-zA-Z0-9_%-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | sed -E 's/^([^\t]*)%/\1<name>/' | \
 	    while IFS=$$'\t' read -r target line; do printf '  %-31s %s\n' "$$target" "$$line"; done
@@ -49,10 +53,13 @@ help: ## print this list
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
+demo-fsr: env-tensorflow ## FSR beside plain training and L2R on noisy and on long-tailed digits: a table and pictures, in minutes
+	@$(TENSORFLOW) -m reproduce demo --table demo-fsr $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+
 demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong labels: a table and pictures, in minutes
 	@$(PYTORCH) -m reproduce demo --table demo-sln $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
-demo-moco: env-pytorch ## MoCo v2 with and without patch negatives on drawn shapes: does shape decide, or texture? a table and pictures, in minutes
+demo-moco: env-pytorch ## MoCo v2 with and without patch negatives: shape or texture? a table and pictures, in minutes
 	@$(PYTORCH) -m reproduce demo --table demo-moco $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
@@ -72,33 +79,39 @@ env-pytorch: python ## the environment of moco_nonsem/ and re_sln/, built when i
 data-%: env-$(ANY) ## fetch a data set and verify it, e.g. data-cifar10 (python -m data list names them all)
 	@$(ANY_PYTHON) -m data fetch "$*" $(WITH_$*)
 
-reproduce-ieg-cifar10: env-tensorflow ## IEG's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table ieg-cifar10 $(RUN_FLAGS)
+reproduce-ieg-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-cifar10 $(RUN_FLAGS)
 
-reproduce-ieg-cifar100: env-tensorflow ## IEG's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table ieg-cifar100 $(RUN_FLAGS)
+reproduce-ieg-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-cifar100 $(RUN_FLAGS)
 
-reproduce-ieg-ablation: env-tensorflow ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
+reproduce-ieg-ablation: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
 
-reproduce-ieg-webvision: env-tensorflow ## IEG on WebVision mini (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table ieg-webvision $(RUN_FLAGS)
+reproduce-ieg-webvision: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on WebVision mini (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-webvision $(RUN_FLAGS)
 
-reproduce-fsr-cifar10: env-tensorflow ## FSR's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table fsr-cifar10 $(RUN_FLAGS)
+reproduce-fsr-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-cifar10 $(RUN_FLAGS)
 
-reproduce-fsr-cifar100: env-tensorflow ## FSR's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table fsr-cifar100 $(RUN_FLAGS)
+reproduce-fsr-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-cifar100 $(RUN_FLAGS)
 
-reproduce-fsr-longtail: env-tensorflow ## FSR's tables on long-tailed CIFAR-10 and CIFAR-100 (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
-	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
+reproduce-fsr-longtail: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's tables on long-tailed CIFAR-10 and CIFAR-100 (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
+	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
 
-reproduce-fsr-longtail-noise: env-tensorflow ## FSR on long-tailed CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table fsr-longtail-noise $(RUN_FLAGS)
+reproduce-fsr-longtail-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## the first of these two alone
+	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
 
-reproduce-fsr-webvision: env-tensorflow ## FSR on WebVision mini (DRY_RUN=1 prints the commands)
-	@$(TENSORFLOW) -m reproduce run --table fsr-webvision $(RUN_FLAGS)
+reproduce-fsr-longtail-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## the second
+	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
+
+reproduce-fsr-longtail-noise: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on long-tailed CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-longtail-noise $(RUN_FLAGS)
+
+reproduce-fsr-webvision: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on WebVision mini (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-webvision $(RUN_FLAGS)
 
 reproduce-sln-cifar10: env-pytorch ## SLN's table on CIFAR-10, four kinds of noise (DRY_RUN=1 prints the commands)
 	@$(PYTORCH) -m reproduce run --table sln-cifar10 $(RUN_FLAGS)

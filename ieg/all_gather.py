@@ -14,4 +14,5 @@ def all_gather(value: tf.Tensor) -> tf.Tensor:
     if len(devices) == 1:  # one of several machines: TensorFlow then asks the tensor for its device, which has none
         with tf.device(devices[0]):
             value = tf.identity(value)
-    return context.all_gather(value, 0)
+    size = [value.shape[0] and context.num_replicas_in_sync * value.shape[0], *value.shape[1:]]
+    return tf.ensure_shape(context.all_gather(value, 0), size)  # which several machines do not tell

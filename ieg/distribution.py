@@ -85,7 +85,7 @@ def tpu(flags: Flags):
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, OSError) as error:
         raise UsageError(
             f"--distribution_strategy=tpu --tpu={flags.tpu}: no TPU answers ({str(error).splitlines()[0]}); give its "
             "name or address, or use --distribution_strategy=mirrored"
@@ -133,5 +133,5 @@ class NoRecord:
 def agree(strategy, value: int) -> list[int]:
     """`value` of every replica, in their order: workers compare before they start. Not for the middle of a step."""
     own = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.int64))
-    joined = strategy.run(all_gather, (own,))
+    joined = tf.function(lambda: strategy.run(all_gather, (own,)), autograph=False)()
     return np.asarray(strategy.experimental_local_results(joined)[0]).tolist()

@@ -61,7 +61,10 @@ class Memory:
         self.step = made(tf.constant(0, tf.int64), "step")
         self.scores = made(tf.zeros([size]), "scores")
         self.seen = made(tf.zeros([size]), "seen")  # 1 from the first step on that trained on the example
-        self.queue_images = made(tf.zeros([places, *image_shape], tf.uint8), "queue_images")
+        # Between machines no collective operation takes bytes; half precision holds them exactly.
+        several = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+        dtype = tf.half if several else tf.uint8
+        self.queue_images = made(tf.zeros([places, *image_shape], dtype), "queue_images")
         self.queue_ids = made(tf.fill([places], NOTHING), "queue_ids")
         self.queue_labels = made(tf.repeat(tf.range(num_classes), settings.capacity), "queue_labels")
         self.counts = made(tf.zeros([num_classes], tf.int32), "counts")

@@ -33,7 +33,7 @@ def draw_purity(lines: list[dict], true_share: float, dataset: DatasetName, path
     """Share of true labels in the queue after each refill, beside that of the training set."""
     figure, axes = new_figure()
     points = [(line["epoch"], 100 * line["queue/purity"]) for line in lines if "queue/purity" in line]
-    axes.plot(*zip(*points, strict=True), color=INK, marker="o", markersize=3)
+    axes.plot(*zip(*points, strict=True), color=INK, marker="o", markersize=3, drawstyle="steps-post")
     axes.axhline(100 * true_share, color=FAINT, linestyle="--")
     axes.annotate(
         f"whole training set, {100 * true_share:.1f} %", (points[-1][0], 100 * true_share), color="#555555",
@@ -55,7 +55,8 @@ def draw_class_weights(weights: np.ndarray, labels: np.ndarray, dataset: Dataset
         names = [f"{c}\n{np.sum(labels == c)}" for c in order]
         axes.set_xticks(np.arange(dataset.num_classes), names, fontsize=8)
     axes.set(xlabel="class, and its training examples; largest first", ylabel="mean weight (1 = plain training)")
-    axes.set_title(f"Weight by class, {dataset.base}, imbalance {dataset.imbalance:g}", fontsize=10)
+    noise = f", {dataset.ratio:g} {dataset.noise} noise" if dataset.ratio else ""
+    axes.set_title(f"Weight by class, {dataset.base}, imbalance {dataset.imbalance:g}{noise}", fontsize=10)
     return save(figure, path)
 
 

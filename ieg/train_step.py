@@ -74,7 +74,7 @@ class TrainStep:
 
     def update(self, strategy, gradients, statistics, learning_rate, ema_decay, news) -> None:
         """Sums gradients over replicas, averages batch statistics over them, and assigns."""
-        if news is not None:
+        if self.state.memory is not None:
             self.state.memory.write(strategy, news)
         state, reduce = strategy.extended, strategy.extended.batch_reduce_to
         names = list(gradients)

@@ -19,6 +19,7 @@ from ieg.distribution import NoRecord, Worker
 from ieg.ema import ema_decay
 from ieg.errors import NonFiniteLoss
 from ieg.evaluation import Evaluator, distribute
+from ieg.memory import Memory
 from ieg.pictures import draw_pictures
 from ieg.state import TrainState
 from ieg.tally import Tally, tally_classes, tally_step
@@ -182,7 +183,7 @@ class Trainer:
         values = self.tally.means() | {"learningrate": self.config.rate(step - 1)}
         values |= accuracies(self.evaluators, self.state, self.config.flags.use_ema)
         if self.state.memory is not None:
-            values |= self.queue_values(step)
+            values |= self.queue_values(self.state.memory, step)
         epoch = step / self.config.steps_per_epoch
         self.record.log(step, epoch, values)
         self.summarize(step, values | {"epoch": epoch})
@@ -197,9 +198,9 @@ class Trainer:
         if self.worker.chief:
             tqdm.write(f"step {step}: " + " ".join(shown))
 
-    def queue_values(self, step: int) -> dict[str, float]:
+    def queue_values(self, memory: Memory, step: int) -> dict[str, float]:
         """How many examples the queue of fsr holds, and where noise was put in by us, the share whose label is true."""
-        held, split = self.state.memory.held(), self.source.split
+        held, split = memory.held(), self.source.split
         tf.summary.histogram("queue/indices", held, step)
         values = {"queue/capacity": float(len(held))}
         # DEVIATION: only where the true labels are known; the authors log it on long-tailed data and WebVision too.
@@ -219,7 +220,7 @@ class Trainer:
         with atomic_path(self.folder / "example_weights.npz") as path, open(path, "wb") as file:
             clean = self.source.split.train_labels == self.source.split.true_labels
             np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
-        draw_pictures(self.folder, self.config.dataset, 1 - float(np.mean(clean)))
+        draw_pictures(self.folder, self.config.dataset, float(np.mean(clean)))
         end, last, best = self.scores["end"], self.scores["last"], self.scores["best"]
         metrics = {name: value for name, value in end.items() if name != "step"}
         metrics["accuracy_last_step"] = last["accuracy"]

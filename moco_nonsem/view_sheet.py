@@ -19,6 +19,7 @@ from moco_nonsem.errors import UsageError
 from reproduce.record import atomic_path
 
 MARGIN, CAPTION = 4, 60
+LEAST_SIDE = 96  # smaller views are shown several times as large
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,14 +82,16 @@ def png(rows: dict) -> bytes:
 
     from moco_nonsem.normalisation import denormalise
 
-    size = next(iter(rows.values())).shape[-1]
+    own = next(iter(rows.values())).shape[-1]
+    size = own * max(1, LEAST_SIDE // own)
     step, count = size + MARGIN, max(map(len, rows.values()))
     canvas = Image.new("RGB", (CAPTION + count * step, len(rows) * step + MARGIN), "white")
     for row, (name, views) in enumerate(rows.items()):
         top = MARGIN + row * step
         ImageDraw.Draw(canvas).text((MARGIN, top + size // 2), name, fill="black")
         for column, view in enumerate(denormalise(views.cpu()).permute(0, 2, 3, 1).numpy()):
-            canvas.paste(Image.fromarray(np.ascontiguousarray(view)), (CAPTION + column * step, top))
+            shown = Image.fromarray(np.ascontiguousarray(view)).resize((size, size), Image.Resampling.NEAREST)
+            canvas.paste(shown, (CAPTION + column * step, top))
     file = io.BytesIO()
     canvas.save(file, "PNG")
     return file.getvalue()

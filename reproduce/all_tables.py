@@ -1,4 +1,4 @@
-"""Which tables there are to show, each with its runs: the published ones, and any demo that was run."""
+"""Which tables there are to show, each with its runs: the published ones, and what was begun, imported or kept."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from pathlib import Path
 
 from reproduce import demo
 from reproduce.cells import CELLS, DEMO, Table, load_tables, select
+from reproduce.imported import imported_tables
+from reproduce.keep import EVIDENCE, RECORDS
 from reproduce.runs import MISSING, Run, runs_of
 
+Filled = list[tuple[Table, list[Run]]]
 
-def filled_tables(
-    cells: Path | None, name: str | None, seeds: tuple[int, ...] | None, runs_dir: Path
-) -> list[tuple[Table, list[Run]]]:
-    """The tables of a cells file with their runs; without a file, all of the suite's, demos only if they were begun."""
+
+def filled_tables(cells: Path | None, name: str | None, seeds: tuple[int, ...] | None, runs_dir: Path) -> Filled:
+    """The tables of a cells file with their runs; without one, all of the suite's.
+
+    The papers' are always there; demos, imported logs and kept evidence only where there are runs, or if asked for.
+    """
     if cells is not None:
         return [(table, runs_of(table.cells, seeds, runs_dir)) for table in select(load_tables(cells), name)]
+    papers, evidence = load_tables(CELLS), load_tables(EVIDENCE)
     demos = {table.name: demo.prepare(table) for table in load_tables(DEMO).values()}
-    chosen = select(load_tables(CELLS) | demos, name)
-    found = [(table, runs_of(table.cells, seeds, runs_dir)) for table in chosen]
-    return [
-        (table, runs)
-        for table, runs in found
-        if table.name not in demos or table.name == name or any(run.state != MISSING for run in runs)
-    ]
+    imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir)}
+    every = papers | demos | {name: table for name, (table, _) in imported.items()} | evidence
+    found: Filled = []
+    for table in select(every, name):
+        if table.name in imported:
+            found.append(imported[table.name])
+            continue
+        runs = runs_of(table.cells, seeds, RECORDS if table.name in evidence else runs_dir)
+        if table.name in papers or name is not None or any(run.state != MISSING for run in runs):
+            found.append((table, runs))
+    return found

@@ -25,12 +25,13 @@ ONE_SAMPLE: Mapping[str, Mapping[str, Any]] = {"": {}}
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run takes: GPU-hours, and seconds a step on two CPU cores. `basis` says how that is known."""
+    """What one run takes: GPU-hours, seconds a step on two CPU cores, gigabytes it leaves; `basis`: how we know."""
 
     gpu_hours: float
     basis: str
     cpu_step_seconds: float
     cpu_basis: str
+    disk_gb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     for row, line in entry["rows"].items():
         program = programs[line.get("program", entry["program"])]
         for column, column_flags in entry["columns"].items():
-            flags = _merged(program, column_flags, entry.get("flags", {}), line["flags"])
+            own = line.get("flags_by_column", {}).get(column, {})
+            flags = _merged(program, column_flags, entry.get("flags", {}), line["flags"], own)
             cells.append(
                 Cell(
                     id=f"{name}-{row}-{column}",

@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
-from reproduce import demo, demo_moco, demo_sln, paper_tables, plan
+from reproduce import demo, demo_fsr, demo_moco, demo_sln, paper_tables, plan
 from reproduce.all_tables import filled_tables
-from reproduce.cells import CELLS, DEMO, ROOT, load_tables, select
+from reproduce.cells import CELLS, DATA_DIR, DEMO, ROOT, load_tables, select
 from reproduce.command_line import underscored
 from reproduce.curves import draw_curves
 from reproduce.errors import ReproduceError
+from reproduce.imported import PROGRAMS, agreement, imported_tables, read_logs
+from reproduce.keep import EVIDENCE, RECORDS, keep
 from reproduce.local_engine import RETRIES, LocalEngine, printable
 from reproduce.machine import cores, gpus
+from reproduce.readme import pages, write_pages
 from reproduce.record import RESULT
 from reproduce.report import write_report
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
@@ -32,7 +35,12 @@ class Engine(Protocol):
         ...
 
 
-DEMOS = {"demo": demo.summarise, "demo-sln": demo_sln.summarise, "demo-moco": demo_moco.summarise}
+DEMOS = {
+    "demo": demo.summarise,
+    "demo-sln": demo_sln.summarise,
+    "demo-moco": demo_moco.summarise,
+    "demo-fsr": demo_fsr.summarise,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "run": "do the missing runs of a table",
         "tables": "write the tables from the runs there are",
         "report": "one HTML page: every table, learning curves, and where each number comes from",
+        "keep": "take the records of finished runs into docs/evidence, without their checkpoints",
         "demo": "methods side by side on small data: a table and pictures, in minutes",
     }
     for name, text in helps.items():
@@ -51,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--cells",
             type=Path,
-            default={"demo": DEMO, "tables": None, "report": None}.get(name, CELLS),
+            default={"demo": DEMO, "tables": None, "report": None, "keep": EVIDENCE}.get(name, CELLS),
             help="file with the cells",
         )
         command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
@@ -77,6 +86,16 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "report":
             command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
     _add_verify(commands)
+    text = "write what the READMEs and docs/tables.md have from cells.yaml and the records that are kept"
+    readme = commands.add_parser("readme", help=text, description=text)
+    readme.add_argument("--check", action="store_true", help="only say what would change")
+    text = "tables from logs that others published, and whether they give the published numbers"
+    imports = commands.add_parser("import", help=text, description=text)
+    imports.add_argument("sub_project", choices=tuple(PROGRAMS), help="whose logs they are")
+    imports.add_argument("logs", type=Path, help="folder with the runs; configs and searches are looked for beside it")
+    imports.add_argument(
+        "--runs_dir", type=Path, help="where the tables go, in imported/ (default $RUNS_DIR, else runs/)"
+    )
     curves = commands.add_parser("curves", help="learning curves of run folders side by side, as a PNG")
     curves.add_argument("folders", nargs="+", type=Path, help="run folders (with metrics.jsonl)")
     curves.add_argument("--out", type=Path, required=True, help="the picture")
@@ -113,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a run failed; 2: the user has to do something; 130: interrupted."""
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args([underscored(word) for word in words])
-    if arguments.command != "curves":
+    if hasattr(arguments, "runs_dir"):
         arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
     try:
         return COMMANDS[arguments.command](arguments)
@@ -129,9 +148,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    every: list[Run] = []
     for table in select(load_tables(arguments.cells), arguments.table):
-        runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
-        print(plan.plan_text(table, runs), end="\n\n")
+        runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+        every += runs
+        print(plan.plan_text(table, distinct(runs)), end="\n\n")
+    print(plan.totals(distinct(every), ROOT / (os.environ.get("DATA_DIR") or DATA_DIR)))
     return 0
 
 
@@ -145,6 +167,12 @@ def _run(arguments: argparse.Namespace) -> int:
             f"table {table.name} is meant for GPUs and this machine has none. On a GPU it would take"
             f" {plan.gpu_cost(plan.to_do(runs))}; here about {plan.cpu_cost(plan.to_do(runs))}. To run it all the same:"
             " --force, or FORCE=1 with make. DRY_RUN=1 prints the commands, for another machine"
+        )
+    needed = max((run.cell.gpus for run in plan.to_do(runs)), default=0)
+    if arguments.engine == "local" and 0 < len(devices) < needed and not (arguments.force or arguments.dry_run):
+        raise ReproduceError(
+            f"a run of table {table.name} needs {needed} GPUs, this machine has {len(devices)}: with fewer it would be"
+            " another experiment, whose batch is smaller. To run it all the same: --force, or FORCE=1 with make"
         )
     if arguments.engine == "local":
         jobs = arguments.jobs or (max(1, len(devices)) if _needs_gpu(runs) else cores())
@@ -206,13 +234,51 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _import(arguments: argparse.Namespace) -> int:
+    folder = read_logs(arguments.sub_project, arguments.logs, arguments.runs_dir)
+    filled = imported_tables(arguments.runs_dir)
+    for table, runs in filled:
+        print(paper_tables.write(table, runs, arguments.runs_dir / "tables"))
+    same, others = agreement(filled)
+    for text in others:
+        print(f"differs: {text}", file=sys.stderr)
+    print(
+        f"{same} of {same + len(others)} published numbers to the last digit; written to {folder} and"
+        f" {arguments.runs_dir / 'tables'}",
+        file=sys.stderr,
+    )
+    return 1 if others else 0
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    found = [
+        run
+        for table in select(load_tables(arguments.cells), arguments.table)
+        for run in runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+    ]
+    folders = keep(distinct(found))
+    print(f"{len(folders)} records kept in {RECORDS}; `python -m reproduce readme` writes the pages", file=sys.stderr)
+    return 0
+
+
+def _readme(arguments: argparse.Namespace) -> int:
+    if arguments.check:
+        changed = [path for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
+        for path in changed:
+            print(f"{path} is not what cells.yaml and the records give; `python -m reproduce readme`", file=sys.stderr)
+        return 1 if changed else 0
+    for path in write_pages():
+        print(f"written: {path}", file=sys.stderr)
+    return 0
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     if arguments.folders:
         folders = sorted({path.parent for folder in arguments.folders for path in folder.resolve().rglob(RESULT)})
     else:
         filled = filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir)
         done = [run for run in distinct([run for _, runs in filled for run in runs]) if run.state in (DONE, FOREIGN)]
-        folders = [folder for run in done for _, folder in records_of(run)]
+        folders = [folder for run in done for _, folder in records_of(run) if not folder.is_relative_to(RECORDS)]
     if not folders:
         raise ReproduceError("there is no finished run to verify; `python -m reproduce plan` says what there is")
     data_dir, wrong = _data_dir(arguments), 0
@@ -279,6 +345,9 @@ COMMANDS = {
     "tables": _tables,
     "report": _report,
     "verify": _verify,
+    "import": _import,
+    "keep": _keep,
+    "readme": _readme,
     "demo": _demo,
     "curves": _curves,
 }

@@ -59,7 +59,7 @@ def note(table: Table) -> str:
     return (
         f"{pretrain['arch']} at {pretrain['image-size']} pixels, pre-trained for {pretrain['epochs']} epochs of "
         f"{int(given['train']):,} images, batch {pretrain['batch-size']}, --bn-splits {pretrain['bn-splits']}, queue "
-        f"{pretrain['moco-k']}, α {pretrain['alpha']}, patches of {pretrain['patch-ratio'][0]} to "
+        f"{pretrain['moco-k']}, momentum {pretrain['moco-m']}, α {pretrain['alpha']}, patches of {pretrain['patch-ratio'][0]} to "
         f"{pretrain['patch-ratio'][1]} pixels; the linear classifier is trained on the same images, of which "
         f"{100 * float(given['agreement']):g} % have the texture of their class. Shape bias: shape decisions / (shape "
         f"+ texture decisions) on the {int(given['conflict']):,} images of the third set, whose texture is another "

@@ -11,7 +11,7 @@ from reproduce.runs import Run
 from reproduce.tables import mean, new_figure, sample_std, save_figure
 
 COLOURS = {
-    **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4"},
+    **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4", "FSR": "#1f6fb4"},
     **{"MoCo v2": "#7f7f7f", "MoCo v2 + patch": "#1f6fb4"},
     **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN+MO": "#1a8a4c", "SLN+MO+LC": "#1f6fb4"},
 }
@@ -24,7 +24,7 @@ def learning_curves(runs: list[Run], title: str, path: Path, metric: str, agains
     figure = new_figure(7, 4.2)
     axes = figure.add_subplot()
     for method, own in _by_method(runs).items():
-        steps, series = _series(own, metric, against)
+        steps, series = metric_series(own, metric, against)
         centre = [100 * mean(values) for values in series]
         spread = [100 * (sample_std(values) or 0.0) for values in series]
         colour = COLOURS.get(method, "black")
@@ -77,7 +77,7 @@ def example_weights(runs: list[Run], path: Path) -> None:
     for number, (method, own) in enumerate(methods.items()):
         left = figure.add_subplot(len(methods), 2, 2 * number + 1)
         for name, colour in (("clean", CLEAN), ("noisy", NOISY)):
-            steps, series = _series(own, f"weights/{name}")
+            steps, series = metric_series(own, f"weights/{name}")
             left.plot(steps, [mean(values) for values in series], color=colour, label=f"{name} examples")
         left.axhline(1, color="0.6", linewidth=0.8, linestyle=":")
         left.set(xlabel="step", ylabel="mean weight × batch size", title=f"{method}: mean weight, 1 = uniform")
@@ -121,7 +121,7 @@ def _all_uniform(runs: list[Run]) -> bool:
     return all(line["weights/clean"] == line["weights/noisy"] == 1 for run in runs for line in _metrics(run))
 
 
-def _series(runs: list[Run], name: str, against: str = "step") -> tuple[list[float], list[list[float]]]:
+def metric_series(runs: list[Run], name: str, against: str = "step") -> tuple[list[float], list[list[float]]]:
     """The steps (or epochs) at which every seed has this metric, and its values there."""
     curves = [{line[against]: line[name] for line in _metrics(run) if name in line} for run in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))

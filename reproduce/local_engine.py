@@ -74,13 +74,13 @@ def start(command: list[str], log: IO[bytes], environment: dict[str, str], data_
     )
 
 
-def environment_of(threads: int, data_dir: Path | None, gpu: str | None = None) -> dict[str, str]:
+def environment_of(threads: int, data_dir: Path | None, gpus: str | None = None) -> dict[str, str]:
     """The environment of a run: its share of the machine, and where the data are."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS")
     environment.update(dict.fromkeys(names, str(threads)))
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpus
     if data_dir:
         environment["DATA_DIR"] = str(data_dir)
     return environment
@@ -100,14 +100,14 @@ class _Job:
     run: Run
     waiting: list[list[str]]  # commands of the stages that come after the one that runs
     process: subprocess.Popen[bytes]
-    slot: int
+    gpus: list[str]
     log: IO[bytes]
     lock: int
 
 
 @dataclass
 class LocalEngine:
-    """`jobs` runs at a time, each with its share of the cores and, where there are GPUs, a GPU of its own.
+    """`jobs` runs at a time, each with its share of the cores and, where there are GPUs, those that its cell needs.
 
     A run whose program was killed, for want of memory say, goes on from its checkpoint, at most `retries` times.
     """
@@ -125,7 +125,7 @@ class LocalEngine:
         left = {run.name: self.retries for run in runs}
         try:
             while waiting or self._running:
-                while waiting and len(self._running) < self.jobs:
+                while waiting and len(self._running) < self.jobs and self._gpus_for(waiting[0]) is not None:
                     run = waiting.pop(0)
                     try:
                         self._start(run)
@@ -133,7 +133,7 @@ class LocalEngine:
                         self._line.say(f"skipped {run.name}: {error}")
                 for job in [job for job in self._running if job.process.poll() is not None]:
                     if job.waiting and not job.process.returncode:
-                        job.process = self._process(job.waiting.pop(0), job.slot, job.log)
+                        job.process = self._process(job.waiting.pop(0), job.gpus, job.log)
                         continue
                     self._end(job)
                     again = state_again(job.run) if job.process.returncode < 0 and left[job.run.name] else job.run
@@ -158,17 +158,25 @@ class LocalEngine:
     def _start(self, run: Run) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         lock = take_lock(run.folder)
-        slot = min(set(range(self.jobs)) - {job.slot for job in self._running})
+        gpus = self._gpus_for(run) or []
         log = open(run.folder / LOG, "ab")  # noqa: SIM115 it stays open as long as the child runs
         command, *waiting = exact_commands(run, self.data_dir)[run.stages_done :]
-        self._running.append(_Job(run, waiting, self._process(command, slot, log), slot, log, lock))
+        self._running.append(_Job(run, waiting, self._process(command, gpus, log), gpus, log, lock))
 
-    def _process(self, command: list[str], slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return start(command, log, self._environment(slot), self.data_dir)
+    def _process(self, command: list[str], gpus: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        environment = environment_of(max(1, cores() // self.jobs), self.data_dir, ",".join(gpus) if self.gpus else None)
+        return start(command, log, environment, self.data_dir)
 
-    def _environment(self, slot: int) -> dict[str, str]:
-        gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
-        return environment_of(max(1, cores() // self.jobs), self.data_dir, gpu)
+    def _gpus_for(self, run: Run) -> list[str] | None:
+        """GPUs that nobody uses, as many as the run's cell needs or there are; None where it has to wait for them.
+
+        More runs at a time than GPUs, if that was asked for, share them.
+        """
+        used = [gpu for job in self._running for gpu in job.gpus]
+        needed = min(run.cell.gpus, len(self.gpus))
+        free = sorted(self.gpus, key=used.count)[:needed]
+        shared = any(gpu in used for gpu in free)
+        return None if shared and (needed > 1 or self.jobs <= len(self.gpus)) else free
 
     def _end(self, job: _Job) -> None:
         self._running.remove(job)

@@ -32,6 +32,8 @@ def texts_of(own: Standing) -> list[str]:
     cell, statistic = own.cell, STATISTICS[own.cell.statistic]
     ours = statistic.with_values(own.values) if own.values else NOT_RUN
     published = [f"{known.source} {format_mean(known.value, known.std, statistic.digits)}" for known in cell.references]
+    if not published and cell.gpus:  # a demo has none; a paper's may not be at hand
+        published = ["published -"]
     return [ours, *published, *(gap.text(statistic.digits) for gap in own.gaps[:1])]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 from reproduce.cells import Table
+from reproduce.downloads import to_fetch
 from reproduce.machine import cores
 from reproduce.runs import DONE, FOREIGN, RUNNING, Run, progress
 
@@ -27,6 +29,22 @@ def plan_text(table: Table, runs: list[Run]) -> str:
         "  " + ", ".join(f"{count} {state}" for state, count in states.items()) + f"; to do: {gpu_cost(to_do(runs))}"
     )
     return "\n".join(lines)
+
+
+def totals(runs: list[Run], data_dir: Path) -> str:
+    """What all of them together still need: GPU-hours, disk, downloads. A run that several tables share counts once."""
+    left = to_do(runs)
+    states = Counter(run.state for run in runs)
+    gigabytes = sum(run.cell.cost.disk_gb for run in left)
+    needed = dict.fromkeys(name for run in left for name in run.cell.data)
+    return "\n".join(
+        [
+            f"All {len(runs)} runs: {', '.join(f'{count} {state}' for state, count in states.items())}",
+            f"  GPU time    {gpu_cost(left)}",
+            f"  disk        {gigabytes:,.0f} GB of run folders (from the sizes of checkpoints)",
+            f"  downloads   {to_fetch(needed, data_dir)}",
+        ]
+    )
 
 
 def to_do(runs: Iterable[Run]) -> list[Run]:

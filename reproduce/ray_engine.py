@@ -105,7 +105,7 @@ class RayEngine:
         options = {"num_cpus": self.cpus, "num_gpus": gpus, "max_retries": self.retries, "name": run.name}
         brought = pack(run.folder) if self.worker_dir and run.folder.exists() else None
         runs_dir = self.worker_dir or self.runs_dir
-        task = ray.remote(work).options(**options)
+        task = ray.remote(_work).options(**options)
         return task.remote(run, runs_dir, self.data_dir, self.cpus, self._board, brought)
 
     def _collect(self, ray: Any, task: Any, run: Run, total: int) -> bool:
@@ -151,7 +151,15 @@ class RayEngine:
                 )
 
 
+def _work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
+    """The task."""
+    import ray
+
+    return work(run, runs_dir, data_dir, threads, lambda steps: ray.get(board.report.remote(run.name, steps)), brought)
+
+
 def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of a run is reported to anybody
     try:
         import ray
         import ray.exceptions

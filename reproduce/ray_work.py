@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from reproduce.runs import DONE, RUNNING, Run, progress, state_of
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 60.0  # for a program whose worker was killed to be gone as well
+Report = Callable[[int], bool]  # takes the steps that are done, says whether to stop
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -38,13 +40,10 @@ class Outcome:
     folder: bytes | None
 
 
-def work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
-    """Do what is missing of a run, here. `brought`: its folder as it was where the runs are collected, or None.
-
-    `board`: an actor with `report(name, steps) -> bool`, which says whether to stop.
-    """
-    import ray
-
+def work(
+    run: Run, runs_dir: Path, data_dir: Path | None, threads: int, report: Report, brought: bytes | None = None
+) -> Outcome:
+    """Do what is missing of a run, here. `brought`: its folder as it was where the runs are collected, or None."""
     folder = run.cell.folder(run.seed, runs_dir, run.sample)
     if brought is not None and not folder.exists():
         unpack(brought, folder)
@@ -58,7 +57,7 @@ def work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: A
         return Outcome(0, str(error), None)
 
     def stopped() -> bool:
-        return ray.get(board.report.remote(run.name, progress(here)))
+        return report(progress(here))
 
     code = 0
     try:

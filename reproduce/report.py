@@ -54,12 +54,12 @@ def report_html(filled: Filled) -> str:
 
 
 def _overview(found: Sequence[tuple[Table, list[Standing], list[Run]]]) -> str:
-    published = [own for _, cells, _ in found for own in cells if own.cell.references]
-    every = [own for _, cells, _ in found for own in cells]
+    every = [own for _, cells, _ in found for own in cells if own.cell.gpus]  # not demos, evidence and imported logs
+    published = [own for own in every if own.cell.references]
     counts = Counter(map(verdict, published))
     near = counts[WITHIN_1]
     cards = {
-        "cells, every run done": f"{sum(_whole(own) for own in every)} / {len(every)}",
+        "cells of the papers, every run done": f"{sum(_whole(own) for own in every)} / {len(every)}",
         "cells begun": str(sum(bool(own.values) and not _whole(own) for own in every)),
         "within one standard deviation of the published value": f"{near} / {len(published)}",
         "within two": f"{near + counts[WITHIN_2]} / {len(published)}",
@@ -121,6 +121,8 @@ def _cell(own: Standing) -> str:
         parts.append(f'<button type="button" class="number" data-cell="{escape(cell.id)}">{ours}</button>')
         singles = ": " + ", ".join(f"{value:.{digits}f}" for value in own.values) if 1 < len(own.values) <= 5 else ""
         parts.append(f'<span class="singles">n = {len(own.values)} of {own.asked}{singles}</span>')
+    if not cell.references and cell.gpus:
+        parts.append('<span class="published">published: -</span>')
     for known in cell.references:
         value = format_mean(known.value, known.std, digits)
         parts.append(f'<span class="published">{escape(known.source)} {value}</span>')

@@ -12,9 +12,10 @@ from reproduce.cells import Cell
 from reproduce.record import RecordError, is_running, read_metrics, read_result
 
 DONE, RUNNING, INTERRUPTED, MISSING, FOREIGN = "done", "running", "interrupted", "missing", "foreign"
-# Flags that say where files lie or what is shown; the numbers do not depend on them.
+# Flags that say where files lie or what is shown, on which the numbers do not depend.
 PLACES = {"checkpoint_path", "run_dir", "dataset_dir", "data_dir", "ckpt_path", "pretrained", "val"}
 PLACES |= {"imagenet_c", "sketch", "stylized", "rendition", "cue_conflict"}
+PLACES |= {"seed"}  # a result says its seed by itself
 
 
 @dataclass(frozen=True)

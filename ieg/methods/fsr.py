@@ -148,7 +148,7 @@ def probe_targets(network, batch, settings):
 
 
 def example_weights(gradient, labels, batch, settings):
-    """Weights [B]: 1/B before meta_start_epoch; then by the look-ahead, or by the moving average of the example's class.
+    """Weights [B]: 1/B before meta_start_epoch; then by the look-ahead, or the moving average of the example's class.
 
     Args: gradient g [B]; labels [B,C]. Returns: w [B], the moved averages [C].
     """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ieg.lookahead import looked_ahead
 from ieg.losses.cross_entropy import cross_entropy
 from ieg.losses.guess_label import guess_label
 from ieg.methods.ieg import ieg_step, reweight_and_relabel
@@ -20,6 +21,8 @@ BODIES = {
     "resnet": partial(resnet29, blocks_per_stage=1),
     "wide": partial(wide_resnet, blocks_per_stage=1, width=16),
 }
+LEVELS = {-1: "", 0: "classifier/", 1: ("stage3/", "final/", "classifier/")}
+LEVELS[2] = ("stage2/", *LEVELS[1])
 
 
 def test_golden_l2r():
@@ -75,6 +78,17 @@ def test_tangent_equals_reverse_over_reverse_and_forward_accumulator(name):
     np.testing.assert_allclose(ours, forward.jvp(logits), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize(("name", "level"), [("wide", 0), *(("resnet", level) for level in LEVELS)])
+def test_tangent_along_a_part_of_the_parameters(name, level):
+    """What the direction does not name does not move; before the first layer that moves there is no tangent."""
+    network, parameters, direction, batch = random_problem(BODIES[name])
+    part = looked_ahead(direction, level)
+    assert part.keys() == {key for key in direction if key.startswith(LEVELS[level])}
+    padded = {key: part.get(key, tf.zeros_like(value)) for key, value in direction.items()}
+    ours = network.logits_tangent(parameters, part, batch["images"])
+    np.testing.assert_allclose(ours, network.logits_tangent(parameters, padded, batch["images"]), rtol=1e-9, atol=1e-12)
+
+
 def test_tangent_in_float32_equals_float64():
     exact, parameters, direction, batch = random_problem(BODIES["resnet"])
     single = build_network("resnet11", 3, image_size=8)
@@ -104,8 +118,12 @@ def probe_loss(problem, settings, weights, shares=None):
         objective = tf.reduce_sum(weights * losses) + decay
     gradient = tape.gradient(objective, parameters)
     mu = 0.0 if shares is None else settings.meta_momentum
-    ahead = {key: parameters[key] - settings.meta_stepsize * (mu * momentum[key] + gradient[key]) for key in parameters}
-    logits, _ = network.logits(ahead, batch["probe_images"])
+    ahead = {
+        key: parameters[key] - settings.meta_stepsize * (mu * momentum[key] + gradient[key])
+        for key in parameters
+        if key.startswith(LEVELS[settings.meta_partial_level])
+    }
+    logits, _ = network.logits({**parameters, **ahead}, batch["probe_images"])
     targets = tf.one_hot(batch["probe_labels"], network.num_classes, dtype=tf.float64)
     decay = network.l2 * tf.add_n([tf.nn.l2_loss(value) for value in ahead.values()])
     return tf.reduce_mean(cross_entropy(targets, logits)) + decay
@@ -120,9 +138,9 @@ def normalized(gradient):
     return helpful / (helpful.sum() + 1e-5)
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name):
-    problem, settings = random_problem(BODIES[name]), Settings()
+@pytest.mark.parametrize(("name", "level"), [("wide", -1), ("wide", 0), *(("resnet", level) for level in LEVELS)])
+def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name, level):
+    problem, settings = random_problem(BODIES[name]), Settings(meta_partial_level=level)
     weights = tf.zeros(6, tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(weights)
@@ -135,9 +153,9 @@ def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name):
     assert float(result.losses["meta"]) == pytest.approx(float(loss), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_ieg_weights_and_shares_equal_reverse_over_reverse_and_finite_differences(name, monkeypatch):
-    problem, settings = random_problem(BODIES[name], seed=1), Settings()
+@pytest.mark.parametrize(("name", "level"), [("wide", -1), *(("resnet", level) for level in LEVELS)])
+def test_ieg_weights_and_shares_equal_reverse_over_reverse_and_finite_differences(name, level, monkeypatch):
+    problem, settings = random_problem(BODIES[name], seed=1), Settings(meta_partial_level=level)
     network, parameters, momentum, batch = problem
     weights, shares = tf.fill([6], tf.constant(1 / 6, tf.float64)), tf.fill([6], tf.constant(0.9, tf.float64))
     with tf.GradientTape() as tape:

@@ -28,11 +28,14 @@ def test_a_row_for_each_kind_of_view(data, tmp_path, name, rows):
     out = tmp_path / "views.png"
     assert main([str(data / name), *SMALL, f"--out={out}"]) == 0
     pixels = np.array(Image.open(out))
-    assert pixels.shape == (rows * (24 + MARGIN) + MARGIN, CAPTION + 3 * (24 + MARGIN), 3)
+    side = 96  # four times as large as the view
+    assert pixels.shape == (rows * (side + MARGIN) + MARGIN, CAPTION + 3 * (side + MARGIN), 3)
     for row in range(rows):
         for column in range(3):
-            top, left = MARGIN + row * (24 + MARGIN), CAPTION + column * (24 + MARGIN)
-            assert pixels[top : top + 24, left : left + 24].std() > 2
+            top, left = MARGIN + row * (side + MARGIN), CAPTION + column * (side + MARGIN)
+            view = pixels[top : top + side : 4, left : left + side : 4]
+            assert view.std() > 2
+            assert (np.kron(view, np.ones((4, 4, 1))) == pixels[top : top + side, left : left + side]).all()
     assert [path.name for path in tmp_path.iterdir()] == ["views.png"]
 
 

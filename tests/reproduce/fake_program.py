@@ -48,13 +48,16 @@ def main(argv: list[str]) -> int:
         for step in range(start + 1, flags.max_iteration + 1):
             time.sleep(flags.step_seconds)
             values = {"acc/ema_eval": accuracy(flags.method, flags.seed, step)}
+            values |= {"queue/purity": step / (step + 1)} if flags.method == "fsr" else {}
             record.log(step, step / 2, {**values, "weights/clean": 1 + step / 10, "weights/noisy": 1 - step / 10})
     except KeyboardInterrupt:
         record.interrupted()
         return 130
     write_weights(folder / "example_weights.npz", flags.seed)
     final = accuracy(flags.method, flags.seed, flags.max_iteration)
-    record.finish({"accuracy": final}, flags.max_iteration, {"accuracy": {"value": 0.999, "step": 1}})
+    metrics = {"accuracy": final, "accuracy_last_step": final - 0.01}
+    notes = {"noise_rate": 0.7, "probe_images": 20 if flags.method == "l2r" else 0}
+    record.finish(metrics, flags.max_iteration, {"accuracy": {"value": 0.999, "step": 1}}, notes)
     return 0
 
 
@@ -71,7 +74,7 @@ def write_weights(path: Path, seed: int) -> None:
     weight = np.where(clean, 1.5, 0.7) * generator.random(200)
     weight[:3] = np.nan
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, weight=weight.astype(np.float32), is_clean=clean)
+        np.savez(file, weight=weight.astype(np.float32), is_clean=clean, label=np.arange(200) % 10)
 
 
 if __name__ == "__main__":

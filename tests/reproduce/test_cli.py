@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
+from reproduce.local_engine import LocalEngine, environment_of
 from reproduce.record import read_metrics, read_result
-from reproduce.runs import DONE, INTERRUPTED, runs_of
+from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
 WriteCells = Callable[..., Path]
 
@@ -133,21 +137,81 @@ def test_a_run_that_is_under_way_is_not_started_again(
     assert len((cells.parent / "a place/runs/ieg/small-a-0/seed_0/log.txt").read_text().splitlines()) == 1
 
 
-def test_children_get_their_share_of_the_machine(write_cells: WriteCells) -> None:
-    from reproduce.local_engine import LocalEngine
-
-    environment = LocalEngine(2, ["4", "7"], Path("/d"))._environment(1)
-    assert environment["CUDA_VISIBLE_DEVICES"] == "7"
+def test_children_get_their_share_of_the_machine() -> None:
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    environment = environment_of(share, Path("/d"), "4,7")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "4,7"
     assert environment["DATA_DIR"] == "/d"
-    share = str(max(1, len(os.sched_getaffinity(0)) // 2))
-    assert {environment[name] for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")} == {share}
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")
+    assert {environment[name] for name in names} == {str(share)}
+    assert "CUDA_VISIBLE_DEVICES" not in environment_of(1, None) or "CUDA_VISIBLE_DEVICES" in os.environ
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "running", "needed", "expected"),
+    [
+        ("", 2, [], 1, []),
+        ("01", 2, [], 1, ["0"]),
+        ("01", 2, ["0"], 1, ["1"]),
+        ("01", 2, ["0"], 2, None),
+        ("01", 2, ["0", "1"], 1, None),
+        ("01", 4, ["0", "1", "0"], 1, ["1"]),
+        ("0123", 4, [], 8, ["0", "1", "2", "3"]),
+        ("01", 2, ["0"], 0, []),
+    ],
+)
+def test_a_run_gets_the_gpus_that_its_cell_needs_or_waits(
+    write_cells: WriteCells, gpus: str, jobs: int, running: list[str], needed: int, expected: list[str] | None
+) -> None:
+    engine = LocalEngine(jobs, list(gpus))
+    engine._running = [SimpleNamespace(gpus=[gpu]) for gpu in running]  # type: ignore[misc]
+    cell = dataclasses.replace(load_tables(write_cells())["small"].cells[0], gpus=needed)
+    assert engine._gpus_for(Run(cell, 0, "", Path(), "missing")) == expected
+
+
+def test_fewer_gpus_than_a_cell_needs_are_refused(
+    write_cells: WriteCells, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = write_cells()
+    cells.write_text(cells.read_text().replace("gpus: 1", "gpus: 4"))
+    monkeypatch.setattr("reproduce.cli.gpus", lambda: ["0", "1"])
+    words = arguments("run", cells, "--table", "small")
+    assert main(words) == 2
+    assert "needs 4 GPUs, this machine has 2" in capsys.readouterr().err
+
+
+def test_a_program_that_was_killed_goes_on(write_cells: WriteCells, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = write_cells(max_iteration=12, step_seconds=0.1)
+
+    def kill() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for path in cells.parent.rglob("metrics.jsonl"):
+                process = next((one for one in children() if str(path.parents[2]).encode() in one.read_bytes()), None)
+                if process and path.stat().st_size:
+                    os.kill(int(process.parent.name), signal.SIGKILL)
+                    return
+            time.sleep(0.05)
+
+    def children() -> list[Path]:
+        return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert run(cells, "--seeds", "0", "--jobs", "1") == 0
+    thread.join()
+    assert "by signal 9; it goes on" in capsys.readouterr().err
+    assert states(cells).count(DONE) == 2
+    for path in cells.parent.rglob("result.json"):
+        assert [line["step"] for line in read_metrics(path.parent)] == list(range(1, 13))
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["run", "--table", "nope"], "there is no table 'nope'"),
-        (["run", "--table", "ieg-cifar10", "--engine", "ray"], "'ray' comes with"),
+        (["run", "--table", "ieg-cifar10", "--engine", "slurm"], "invalid choice: 'slurm'"),
+        (["run", "--table", "ieg-cifar10", "--engine", "ray", "--worker_dir", "x"], "has a path from the root on"),
         (["run", "--table", "ieg-cifar10", "--seeds", "1,x"], "seeds are different integers"),
         (["run", "--table", "ieg-cifar10", "--seeds", "1,1"], "seeds are different integers"),
         (["run", "--table", "ieg-cifar10", "--jobs", "0"], "integer from 1 on"),

@@ -21,6 +21,7 @@ from reproduce.record import read_metrics, read_result
 from reproduce.runs import DONE, INTERRUPTED, runs_of
 from tests.reproduce.fake_program import accuracy
 
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before a cluster is started
 ray = pytest.importorskip("ray", reason="Ray is in the environment of PyTorch")
 
 
@@ -28,9 +29,14 @@ ray = pytest.importorskip("ray", reason="Ray is in the environment of PyTorch")
 def address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
-    here = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
-    cluster = Cluster(initialize_head=True, head_node_args={**here, "include_dashboard": False})
-    cluster.add_node(**here)
+    for attempt in range(3):  # Ray waits 30 seconds for a node, which a busy machine may not make
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            cluster.add_node(num_cpus=1)
+            break
+        except Exception:
+            if attempt == 2:
+                raise
     yield cluster.address
     cluster.shutdown()
 

@@ -16,13 +16,14 @@ import pytest
 from reproduce.all_tables import filled_tables
 from reproduce.cells import load_tables
 from reproduce.cli import main
+from reproduce.keep import EVIDENCE
 from reproduce.record import CONFIG, METRICS, RESULT
 from reproduce.report import report_html
 from reproduce.report_data import tail, thinned_lines
 from tests.reproduce.browser import CHROMIUM, Page
 from tests.reproduce.many_runs import write_runs
 
-TABLES = load_tables()
+TABLES, EVIDENCES = load_tables(), load_tables(EVIDENCE)
 SOME = ("ieg-cifar10", "sln-cifar10", "sln-sigma", "moco-imagenet100")
 
 
@@ -120,10 +121,10 @@ def test_the_same_runs_give_the_same_page(place: Path) -> None:
 
 
 def test_a_begun_demo_has_its_table(tmp_path: Path) -> None:
-    assert [table.name for table, _ in filled_tables(None, None, None, tmp_path)] == list(TABLES)
+    assert [table.name for table, _ in filled_tables(None, None, None, tmp_path)] == [*TABLES, *EVIDENCES]
     ((demo, _),) = filled_tables(None, "demo", None, tmp_path)
     write_runs(demo.cells[:1], [0], tmp_path)
-    assert [table.name for table, _ in filled_tables(None, None, None, tmp_path)] == [*TABLES, "demo"]
+    assert [table.name for table, _ in filled_tables(None, None, None, tmp_path)] == [*TABLES, "demo", *EVIDENCES]
 
 
 def test_a_long_log_ends_with_its_last_lines(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_search_leaves_what_has_every_word(page: Page) -> None:
     assert runs.startswith("0 of ")
     assert search("sln-cifar10-ce-sym")[1].startswith("10 of ")
     assert search("no such thing")[0] == []
-    assert len(search("")[0]) == len(TABLES)
+    assert len(search("")[0]) == len(TABLES) + len(EVIDENCES)
 
 
 def test_runs_sort_and_more_are_shown(page: Page) -> None:

@@ -1,0 +1,103 @@
+"""Numbers from logs that others published: a sub-project's own program reads them, the tables here show them.
+
+They stand in tables of their own: no run of ours made them, and no record of ours stands behind them.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from reproduce.cells import ROOT, Cell, Table, load_tables
+from reproduce.errors import ReproduceError
+from reproduce.local_engine import started
+from reproduce.runs import DONE, MISSING, Run
+from reproduce.standing import standings
+from reproduce.tables import STATISTICS
+
+FOLDER, ORIGIN = "imported", "logs.txt"
+PROGRAMS = {"re_sln": (["python", "-m", "re_sln.results"], "pytorch")}
+# re_sln: a table's name there, and a function from its row and column to ours.
+RE_SLN: dict[str, tuple[str, Any]] = {
+    "sln-cifar10": ("cifar10", lambda row, column: (row, column)),
+    "sln-cifar100": ("cifar100", lambda row, column: (row, column)),
+    "sln-animal10n": ("animal-10n", lambda row, column: (row, "animal-10n")),
+    "sln-sigma": ("sigma-search", lambda row, column: (row, column)),
+    "sln-sigma-ablation": ("sigma-ablation", lambda row, column: ("SLN", row)),
+}
+
+
+def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
+    """Let the sub-project's program read the logs; returns the folder of what it made of them."""
+    if sub_project not in PROGRAMS:
+        raise ReproduceError(f"import {sub_project}: only logs of {', '.join(PROGRAMS)} can be imported")
+    if not logs.is_dir():
+        raise ReproduceError(f"{logs} is no folder; give the one that holds the published runs")
+    folder = runs_dir / FOLDER / sub_project
+    folder.mkdir(parents=True, exist_ok=True)
+    words, environment = PROGRAMS[sub_project]
+    command = started([*words, f"--logdir={logs.resolve()}", f"--out={folder}"], environment)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise ReproduceError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")
+    (folder / ORIGIN).write_text(f"{logs.resolve()}\n", encoding="utf-8")
+    return folder
+
+
+def imported_tables(runs_dir: Path) -> list[tuple[Table, list[Run]]]:
+    """The tables of what was imported, each named so; nothing where nothing was."""
+    folder = runs_dir / FOLDER / "re_sln"
+    if not (folder / ORIGIN).exists():
+        return []
+    tables = load_tables()
+    return [_filled(tables[name], folder / f"{stem}.csv", place) for name, (stem, place) in RE_SLN.items()]
+
+
+def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:
+    """How many published re-run values these tables give to the last digit, and each of the others in words."""
+    same, others = 0, []
+    for table, runs in filled:
+        for own in standings(table.cells, runs):
+            digits = STATISTICS[own.cell.statistic].digits
+            for known in own.cell.references:
+                if known.source != "rerun":
+                    continue
+                published = (known.value, known.std)
+                ours = tuple(None if value is None else round(value, digits) for value in (own.mean, own.std))
+                if ours == published:
+                    same += 1
+                else:
+                    others.append(f"{own.cell.id}: {ours[0]} ± {ours[1]}, published {known.value} ± {known.std}")
+    return same, others
+
+
+def _filled(table: Table, path: Path, place: Any) -> tuple[Table, list[Run]]:
+    own: dict[str, Any] = {"table": f"{table.name}-{FOLDER}", "gpus": 0, "shared_run": None}  # nothing is to be run
+    cells = [dataclasses.replace(cell, id=f"{cell.id}-{FOLDER}", **own) for cell in table.cells]
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = {place(line["row"], line["column"]): line for line in csv.DictReader(file)}
+    runs = [run for cell in cells for run in _runs(cell, lines.get((cell.row, cell.column)), path.parent)]
+    title, taken = f"{table.title}, from published logs", f"{table.taken} of the published logs, no runs of ours"
+    name = f"{table.name}-{FOLDER}"
+    return dataclasses.replace(table, name=name, title=title, taken=taken, cells=tuple(cells)), runs
+
+
+def _runs(cell: Cell, line: dict[str, str] | None, folder: Path) -> list[Run]:
+    """One run for each value of a cell; where there is none, one that is missing."""
+    values = [float(value) for value in line["values"].split()] if line else []
+    names = line["runs"].split("; ") if line and values else []
+    if not values:
+        return [Run(cell, 0, "", folder / cell.id, MISSING)]
+    why = f"a published run, {{}}; its logs were read from {(folder / ORIGIN).read_text(encoding='utf-8').strip()}"
+    return [
+        Run(cell, number, name, folder / cell.id / name, DONE, _result(cell, value), why=why.format(name))
+        for number, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+
+
+def _result(cell: Cell, percent: float) -> dict[str, Any]:
+    return {"metrics": {cell.metric: percent / 100}, "wall_seconds": None}

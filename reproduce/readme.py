@@ -1,0 +1,106 @@
+"""The parts of the READMEs that are made from cells.yaml and from the records that are kept: never typed twice.
+
+A part stands between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; docs/tables.md is made as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from reproduce import paper_tables, plan
+from reproduce.cells import ROOT, Table, load_tables
+from reproduce.errors import ReproduceError
+from reproduce.files import atomic_write
+from reproduce.keep import EVIDENCE, RECORDS
+from reproduce.runs import Run, distinct, runs_of
+from reproduce.standing import standings, verdict
+from reproduce.tables import markdown_table
+
+README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables.md", RECORDS / "README.md"
+MADE = "<!-- Made by `python -m reproduce readme`. Do not edit: edit reproduce/cells.yaml. -->"
+
+
+def pages(records: Path = RECORDS) -> dict[Path, str]:
+    """Every file that is made, or has parts that are, with the text that it should have."""
+    filled = [(table, runs_of(table.cells, None, records)) for table in load_tables().values()]
+    kept = [(table, runs_of(table.cells, None, records)) for table in load_tables(EVIDENCE).values()]
+    evidence = EVIDENCE_PAGE.read_text(encoding="utf-8")
+    for table, runs in kept:
+        evidence = replaced(evidence, table.name, _evidence(table, runs))
+    return {
+        README: replaced(README.read_text(encoding="utf-8"), "tables", overview(filled)),
+        TABLES: tables_page(filled),
+        EVIDENCE_PAGE: evidence,
+    }
+
+
+def write_pages() -> list[Path]:
+    """Write what has changed; returns these files."""
+    changed = [(path, text) for path, text in pages().items() if not path.exists() or path.read_text() != text]
+    for path, text in changed:
+        atomic_write(path, text)
+    return [path for path, _ in changed]
+
+
+def replaced(text: str, name: str, content: str) -> str:
+    """The text with another content between the two marks of that name. Raises: ReproduceError."""
+    begin, end = f"<!-- reproduce:{name} -->", f"<!-- /reproduce:{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise ReproduceError(f"the marks {begin} and {end} have to stand in the page once, one after the other")
+    return text[: text.index(begin) + len(begin)] + f"\n{content.strip()}\n" + text[text.index(end) :]
+
+
+def overview(filled: list[tuple[Table, list[Run]]]) -> str:
+    """One line a table: what reproduces it, how many cells it has, what it costs."""
+    lines = []
+    for table, runs in filled:
+        counts = Counter(verdict(own) for own in standings(table.cells, runs))
+        cells = len(table.cells)
+        done = cells - counts[paper_tables.NOT_RUN]
+        first = [run for run in distinct(runs) if run.seed == run.cell.seeds[0]]
+        link = f"[{table.name}](docs/tables.md#{anchor(table.name)})"
+        lines.append([f"`make reproduce-{table.name}`", link, f"{done} of {cells}", plan.gpu_cost(first)])
+    return markdown_table(["command", "table", "cells run", "one seed"], lines)
+
+
+def tables_page(filled: list[tuple[Table, list[Run]]]) -> str:
+    """docs/tables.md: every table with its commands."""
+    parts = [
+        MADE,
+        "# Tables",
+        "Each cell: ours, what was published and by whom, the gap.\n"
+        "Below each table, the exact command behind each of its cells, for the first seed.",
+    ]
+    for table, runs in filled:
+        parts += [f"## {table.name}", paper_tables.markdown(table, runs).strip(), _commands(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading gives after `#`."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _commands(table: Table) -> str:
+    seen: dict[str, None] = {}
+    for cell in table.cells:
+        for sample in cell.samples:
+            folder = cell.folder(cell.seeds[0], Path("runs"), sample)
+            seen.setdefault(" && ".join(" ".join(words) for words in cell.commands(cell.seeds[0], folder, sample)))
+    seeds = ", ".join(map(str, table.cells[0].seeds))
+    lines = "\n".join(seen)
+    return (
+        f"<details><summary>{len(seen)} commands; seeds {seeds}</summary>\n\n```\n{lines}\n```\n\n</details>\n\n"
+        f"`make reproduce-{table.name}` runs all of them, `DRY_RUN=1` prints them."
+    )
+
+
+def _evidence(table: Table, runs: list[Run]) -> str:
+    links = [
+        f"[{run.cell.row}, seed {run.seed}]({(run.record_folder / 'result.json').relative_to(RECORDS)})"
+        for run in distinct(runs)
+        if run.record_folder and run.record_folder.is_relative_to(RECORDS)
+    ]
+    return f"{paper_tables.markdown(table, runs)}\nRecords: {', '.join(links) or 'none are kept'}."

@@ -1,0 +1,69 @@
+"""The published logs of re_sln give the published tables, in tables of their own."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from reproduce.all_tables import filled_tables
+from reproduce.cells import ROOT, load_tables
+from reproduce.cli import main
+from reproduce.imported import RE_SLN, agreement, imported_tables
+from reproduce.report import report_html
+
+ARCHIVE = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data") / "re-sln-runs" / "runs.tar.xz"
+HEADER = "table,row,column,n,mean,population_std,values,runs,paper,paper_std,published_rerun,published_rerun_std\n"
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    """What the program of re_sln writes, of one cell."""
+    folder = tmp_path / "imported" / "re_sln"
+    folder.mkdir(parents=True)
+    for stem, _ in RE_SLN.values():
+        (folder / f"{stem}.csv").write_text(HEADER)
+    line = "cifar10,CE,asym,2,75.37,0.07,75.44000148773193 75.30999779701233,exp_a; exp_b,72.72,1.35,75.37,0.07\n"
+    (folder / "cifar10.csv").write_text(HEADER + line)
+    (folder / "logs.txt").write_text("/published/runs\n")
+    return tmp_path
+
+
+def test_imported_numbers_stand_in_tables_of_their_own(runs_dir: Path) -> None:
+    filled = imported_tables(runs_dir)
+    assert [table.name for table, _ in filled] == [f"{name}-imported" for name in RE_SLN]
+    same, others = agreement(filled)
+    assert (same, len(others)) == (1, 50)
+    assert "sln-cifar10-ce-sym-imported: None ± None, published 54.15 ± 1.9" in others
+    shown = filled_tables(None, None, None, runs_dir)
+    assert [table.name for table, _ in shown][: len(load_tables())] == list(load_tables())
+    ((table, runs),) = filled_tables(None, "sln-cifar10-imported", None, runs_dir)
+    assert sum(run.state == "done" for run in runs) == 2
+    assert "published run, exp_a; its logs were read from /published/runs" in runs[1].why
+    page = report_html([(table, runs)])
+    assert "75.37 ± 0.07" in page
+    assert "0 / 0" in page  # they are no cells of ours
+
+
+def test_without_an_import_there_is_nothing(tmp_path: Path) -> None:
+    assert imported_tables(tmp_path) == []
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", "re_sln", str(tmp_path / "none"), "--runs_dir", str(tmp_path)]) == 2
+    assert "is no folder; give the one that holds the published runs" in capsys.readouterr().err
+    assert main(["import", "re_sln", str(tmp_path), "--runs_dir", str(tmp_path / "runs")]) == 2
+    assert "re_sln could not read" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"needs the published logs, {ARCHIVE}, see SHARED_DATA")
+def test_every_published_number_to_the_last_digit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(ARCHIVE) as tar:
+        tar.extractall(tmp_path, filter="data")
+    assert main(["import", "re_sln", str(tmp_path / "runs"), "--runs_dir", str(tmp_path / "ours")]) == 0
+    printed = capsys.readouterr()
+    assert "51 of 51 published numbers to the last digit" in printed.err
+    assert "| CE        | 54.15 ± 1.90 (n = 2: 56.05, 52.25)<br>cited 53.16 ± 1.64<br>rerun 54.15 ± 1.90" in printed.out

@@ -1,0 +1,119 @@
+"""What a worker does for one run: without a cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reproduce.cells import ROOT, load_tables
+from reproduce.ray_work import pack, unpack, work
+from reproduce.record import read_metrics
+from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
+
+
+def go_on(_steps: int) -> bool:
+    return False
+
+
+@pytest.fixture
+def run_of(write_cells: Callable[..., Path]) -> Callable[..., Run]:
+    def find(**flags: object) -> Run:
+        cells = write_cells(**flags)
+        return runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "runs")[0]
+
+    return find
+
+
+def state(run: Run, runs_dir: Path) -> str:
+    (found,) = [one for one in runs_of((run.cell,), (0,), runs_dir)]
+    return found.state
+
+
+def test_a_run_is_done_in_the_workers_folder_and_brought_back(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run, steps = run_of(), list[int]()
+
+    def report(done: int) -> bool:
+        steps.append(done)
+        return False
+
+    outcome = work(run, tmp_path / "worker", None, 1, report)
+    assert (outcome.code, outcome.log) == (0, "")
+    assert steps and not run.folder.exists()
+    assert outcome.folder is not None
+    unpack(outcome.folder, run.folder)
+    assert state(run, tmp_path / "runs") == DONE
+    again = work(run, tmp_path / "worker", None, 1, report)
+    assert again.code == 0 and again.folder is not None
+    assert (run.folder / "log.txt").read_text().count("$ ") == 1
+
+
+def test_where_the_folder_is_shared_nothing_is_brought_back(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    outcome = work(run_of(), tmp_path / "runs", None, 1, go_on)
+    assert (outcome.code, outcome.folder) == (0, None)
+
+
+def test_a_run_that_is_told_to_stop_saves_its_state_and_goes_on_elsewhere(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = run_of(max_iteration=20, step_seconds=0.1)
+    stopped = work(run, tmp_path / "first", None, 1, lambda steps: steps > 2)
+    assert stopped.code == 130 and stopped.folder is not None
+    unpack(stopped.folder, run.folder)
+    assert state(run, tmp_path / "runs") == INTERRUPTED
+    outcome = work(run, tmp_path / "second", None, 1, go_on, pack(run.folder))
+    assert outcome.code == 0 and outcome.folder is not None
+    unpack(outcome.folder, run.folder)
+    (path,) = run.folder.rglob("metrics.jsonl")
+    assert [line["step"] for line in read_metrics(path.parent)] == list(range(1, 21))
+
+
+def test_a_run_that_fails_shows_its_end(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    outcome = work(run_of(fail_seed=0), tmp_path / "worker", None, 1, go_on)
+    assert outcome.code == 3
+    assert outcome.log.endswith("    error: this seed is meant to fail")
+
+
+def test_a_run_that_another_has_is_skipped(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run = run_of(max_iteration=30, step_seconds=0.1)
+    run.folder.mkdir(parents=True)
+    holder = "import sys, time; from pathlib import Path; from reproduce.provenance import take_lock;"
+    holder += "take_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", holder, str(run.folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"held\n"
+        from reproduce import ray_work
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ray_work, "LOCK_SECONDS", 0.2)
+            outcome = work(run, tmp_path / "runs", None, 1, go_on)
+        process.kill()
+    assert outcome.code == 0 and "another process is writing this run" in outcome.log
+
+
+def test_a_killed_worker_takes_its_program_along(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run = run_of(max_iteration=100, step_seconds=0.1)
+    program = (
+        "import sys; from pathlib import Path; from reproduce.cells import load_tables;"
+        "from reproduce.runs import runs_of; from reproduce.ray_work import work;"
+        "cells, runs = map(Path, sys.argv[1:]);"
+        "run = runs_of(load_tables(cells)['small'].cells, (0,), runs)[0]; work(run, runs, None, 1, lambda steps: False)"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "cells.yaml"), str(tmp_path / "runs")]
+    worker = subprocess.Popen(words, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not list(run.folder.rglob("metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()[0])
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{child}")
+    assert state(run, tmp_path / "runs") == INTERRUPTED
