@@ -56,16 +56,16 @@ def note(table: Table) -> str:
     """How the numbers were made."""
     pretrain = table.cells[-1].stages[0].flags | table.cells[-1].flags["pretrain"]
     given = dict(word.removeprefix("--").split("=", 1) for word in table.prepare if word.startswith("--"))
+    low, high = pretrain["patch-ratio"]
     return (
         f"{pretrain['arch']} at {pretrain['image-size']} pixels, pre-trained for {pretrain['epochs']} epochs of "
         f"{int(given['train']):,} images, batch {pretrain['batch-size']}, --bn-splits {pretrain['bn-splits']}, queue "
-        f"{pretrain['moco-k']}, momentum {pretrain['moco-m']}, α {pretrain['alpha']}, patches of {pretrain['patch-ratio'][0]} to "
-        f"{pretrain['patch-ratio'][1]} pixels; the linear classifier is trained on the same images, of which "
-        f"{100 * float(given['agreement']):g} % have the texture of their class. Shape bias: shape decisions / (shape "
-        f"+ texture decisions) on the {int(given['conflict']):,} images of the third set, whose texture is another "
-        "class's. Chance is 12.5 % for accuracies. Last epoch of the classifier; std: sample standard deviation "
-        "(n - 1) over seeds of the training, on one set of images. Small drawn images and a small encoder that is not "
-        "in the papers, so no published number stands beside these."
+        f"{pretrain['moco-k']}, momentum {pretrain['moco-m']}; α {pretrain['alpha']}, patches of {low} to {high} "
+        f"pixels. The linear classifier is trained on the same images, {100 * float(given['agreement']):g} % of which "
+        "have the texture of their class. Shape bias: shape decisions / (shape + texture decisions) on the "
+        f"{int(given['conflict']):,} test images whose texture conflicts. Chance is 12.5 % for accuracies. Last epoch "
+        "of the classifier; std: sample standard deviation (n - 1) over seeds of the training, on one set of images. "
+        "Drawn images and a small encoder that is not in the papers, so no published number stands beside these."
     )
 
 

@@ -134,7 +134,7 @@ def test_table_and_dots_of_made_up_numbers(tmp_path: Path, monkeypatch: pytest.M
     runs, numbers = finished(table, tmp_path)
     text = demo_moco.summarise(table, runs, tmp_path / "out")
     assert table_lines(text) == expected_lines(numbers)
-    assert "50 % have the texture of their class" in text and "no published number" in text
+    assert "50 % of which have the texture of their class" in text and "no published number" in text
     dots = (tmp_path / "out" / "shape_and_texture.png").read_bytes()
     changed = [Run(**{**vars(run), "result": {"metrics": {METRICS[run.cell.column]: 0.5}}}) for run in runs]
     demo_moco.summarise(table, changed, tmp_path / "out")
