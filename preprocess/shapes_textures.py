@@ -217,8 +217,8 @@ def _write_missing(
 def _same_settings(folder: Path, flags: Flags) -> None:
     settings = {name: value for name, value in asdict(flags).items() if name not in ("path", "sheet")}
     path = folder / SETTINGS
-    atomic_write(folder / "NAME", NAME + "\n")  # what a run on these images says that it was trained on
     if not path.exists():
+        atomic_write(folder / "NAME", NAME + "\n")  # what a run on these images says that it was trained on
         atomic_write(path, json.dumps(settings, indent=2, sort_keys=True) + "\n")
         return
     there = json.loads(path.read_text(encoding="utf-8"))

@@ -235,3 +235,18 @@ def test_tables_of_nothing_say_not_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert text.count("not run") == 20
     assert "paper 75.5 ± 0.2" in text
     assert sorted(os.listdir(tmp_path / "tables")) == [f"ieg-cifar100.{kind}" for kind in ("csv", "md", "png", "tex")]
+
+
+def test_sigterm_stops_the_children_as_well(write_cells: WriteCells) -> None:
+    cells = write_cells(max_iteration=100, step_seconds=0.1)
+    words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "1")
+    process = subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not list(cells.parent.rglob("metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopping 1 runs; each saves its state first" in error
+    found = runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "a place" / "runs")
+    assert [one.state for one in found] == [INTERRUPTED, "missing"]

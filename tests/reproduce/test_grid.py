@@ -1,4 +1,4 @@
-"""Twelve short runs of the three sub-projects: both engines, one program killed, give what undisturbed runs give."""
+"""Twelve short runs of the three sub-projects: one program killed half-way, by either engine, changes nothing."""
 
 from __future__ import annotations
 
