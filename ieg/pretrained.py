@@ -51,6 +51,7 @@ def load(path: Path, mode: str, network) -> Weights:
 
     Raises: UsageError naming what does not fit.
     """
+    # DEVIATION: the authors' --pretrained_ckpt crashes.
     file = files_of(path)[0]
     if file.suffix == ".npz":
         found = from_run(file)
