@@ -15,10 +15,14 @@ PANELS = {
     "training and probe accuracy, given labels": ("acc/train", "acc/meta"),
     "mean weight of clean, of noisy examples (1 = uniform)": ("weights/clean", "weights/noisy"),
     "share of true labels taught: all, noisy examples": ("labels/recovered", "labels/recovered_noisy"),
+    "share of true labels in the queue; dotted: in all data": ("queue/purity",),
+    "margin of clean, of noisy examples": ("margin/clean", "margin/noisy"),
     "loss/net": ("loss/net",),
     "loss/meta": ("loss/meta",),
     "loss/xemin (MixUp)": ("loss/xemin",),
     "loss/consistency": ("loss/consistency",),
+    "loss/pseudo": ("loss/pseudo",),
+    "loss of clean, of noisy examples": ("loss/clean", "loss/noisy"),
     "test accuracy": ("accuracy/test",),
     "training accuracy, given labels": ("accuracy/train",),
     "training loss of clean, of noisy examples": ("loss/train_clean", "loss/train_noisy"),
@@ -31,6 +35,7 @@ def draw_curves(folders: list[Path], path: Path) -> None:
     """One colour a run, one panel a kind of metric. Raises: ReproduceError for a folder without metrics."""
     metrics = [_metrics(folder) for folder in folders]
     runs = dict(zip(map(_label, folders), metrics, strict=True))
+    shares = [_share_of_true_labels(folder) for folder in folders]
     panels = {
         title: names
         for title, names in PANELS.items()
@@ -42,6 +47,8 @@ def draw_curves(folders: list[Path], path: Path) -> None:
         for colour, (label, lines) in enumerate(runs.items()):
             for name, style in zip(names, STYLES, strict=False):
                 _draw(axes, lines, name, f"C{colour}", style, label if name == names[0] else None)
+            if names == ("queue/purity",) and shares[colour] is not None:
+                axes.axhline(shares[colour], color=f"C{colour}", linestyle=":")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
@@ -56,6 +63,11 @@ def _draw(axes: Any, lines: list[dict[str, float]], name: str, colour: str, styl
         axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=".", label=label)
 
 
+def _share_of_true_labels(folder: Path) -> float | None:
+    noise_rate = read_result(folder)["notes"].get("noise_rate")
+    return None if noise_rate is None else 1 - noise_rate
+
+
 def _label(folder: Path) -> str:
     """What tells the runs apart, with the name of the data they really had."""
     config, result = read_config(folder), read_result(folder)
@@ -63,6 +75,7 @@ def _label(folder: Path) -> str:
         str(config.get("method") or config.get("model") or result["sub_project"]),
         str(config.get("precision", "")),
         result["dataset"]["name"],
+        *str(config.get("dataset", "")).split("_")[1:],  # the noise: uniform 0.8
     ]
     return (
         " ".join(word for word in words if word)

@@ -3,15 +3,16 @@ from pathlib import Path
 import pytest
 
 from reproduce.cli import main
+from reproduce.curves import _label
 from reproduce.record import RunRecord
 
 
-def make_run(folder: Path, method: str, evaluations: int) -> Path:
+def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits") -> Path:
     record = RunRecord(
         folder,
         sub_project="ieg",
         command=["python"],
-        config={"method": method, "precision": "float32"},
+        config={"method": method, "precision": "float32", "dataset": noise},
         seed=1,
         dataset={"name": "digits", "version": "1", "fingerprint": "0" * 64},
         device="CPU",
@@ -33,6 +34,13 @@ def test_draws_runs_side_by_side(tmp_path: Path) -> None:
     one, two = (picture.read_bytes() for picture in pictures)
     assert one[:8] == two[:8] == b"\x89PNG\r\n\x1a\n"
     assert one != two
+
+
+def test_runs_that_differ_in_their_noise_alone_are_told_apart(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / noise, "fsr", 2, f"digits_uniform_{noise}") for noise in ("0.4", "0.8")]
+    assert [_label(folder) for folder in folders] == [
+        f"fsr float32 digits uniform {noise}, seed 1, unfinished" for noise in ("0.4", "0.8")
+    ]
 
 
 @pytest.mark.parametrize("evaluations", [0, None])
