@@ -36,7 +36,7 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     for column in table.columns:
         own, path = [run for run in done if run.cell.column == column], folder / f"learning_curves_{column}.png"
         label = "test accuracy (%), averaged weights"
-        learning_curves(own, f"{table.title}: {DATA[column]}", path, "acc/ema_eval", "step", label)
+        learning_curves(own, DATA[column], path, "acc/ema_eval", "step", label)
         drawn.append(path)
     noisy = [run for run in done if run.cell.column == "noise"]
     example_weights(noisy, folder / "example_weights.png")
