@@ -6,10 +6,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables report plan lint format lock clean \
-        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation reproduce-ieg-webvision \
-        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-longtail reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 reproduce-fsr-longtail-noise reproduce-fsr-webvision \
+        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation reproduce-ieg-asymmetric reproduce-ieg-uniform95 reproduce-ieg-webvision \
+        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-asymmetric reproduce-fsr-longtail reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 reproduce-fsr-longtail-noise reproduce-fsr-webvision \
         reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
-        reproduce-sln-animal10n reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
+        reproduce-sln-animal10n reproduce-sln-clothing1m reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 TENSORFLOW := .venv/tensorflow/bin/python
@@ -67,7 +67,7 @@ test: env-tensorflow env-pytorch lint ## second command: both environments, lint
 	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow"
 
 test-slow: env-tensorflow env-pytorch ## the slow tests
-	@$(PYTORCH) -m pytest $(ONLY_PYTORCH) -m slow
+	@$(PYTORCH) -m pytest $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m slow
 	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m slow
 
 env-tensorflow: python ## the environment of ieg/, built when its lock changed
@@ -88,6 +88,12 @@ reproduce-ieg-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's table o
 reproduce-ieg-ablation: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
 	@$(RUNNER) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
 
+reproduce-ieg-asymmetric: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on CIFAR-10 with asymmetric noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-asymmetric $(RUN_FLAGS)
+
+reproduce-ieg-uniform95: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on CIFAR-10 and CIFAR-100 with 95 % uniform noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table ieg-uniform95 $(RUN_FLAGS)
+
 reproduce-ieg-webvision: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on WebVision mini (DRY_RUN=1 prints the commands)
 	@$(RUNNER) -m reproduce run --table ieg-webvision $(RUN_FLAGS)
 
@@ -96,6 +102,9 @@ reproduce-fsr-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on
 
 reproduce-fsr-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
 	@$(RUNNER) -m reproduce run --table fsr-cifar100 $(RUN_FLAGS)
+
+reproduce-fsr-asymmetric: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on CIFAR-10 with asymmetric noise (DRY_RUN=1 prints the commands)
+	@$(RUNNER) -m reproduce run --table fsr-asymmetric $(RUN_FLAGS)
 
 reproduce-fsr-longtail: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's tables on long-tailed CIFAR-10 and CIFAR-100 (DRY_RUN=1 prints the commands)
 	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
@@ -127,6 +136,9 @@ reproduce-sln-sigma-ablation: env-pytorch ## SLN's accuracy against σ (DRY_RUN=
 
 reproduce-sln-animal10n: env-pytorch ## SLN's table on Animal-10N (DRY_RUN=1 prints the commands)
 	@$(PYTORCH) -m reproduce run --table sln-animal10n $(RUN_FLAGS)
+
+reproduce-sln-clothing1m: env-pytorch ## SLN's table on Clothing1M (DRY_RUN=1 prints the commands)
+	@$(PYTORCH) -m reproduce run --table sln-clothing1m $(RUN_FLAGS)
 
 reproduce-moco-imagenet100: env-pytorch ## MoCo with non-semantic negatives on ImageNet-100 (DRY_RUN=1 prints the commands)
 	@$(PYTORCH) -m reproduce run --table moco-imagenet100 $(RUN_FLAGS)

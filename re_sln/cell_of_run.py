@@ -24,8 +24,17 @@ WHOLE_TABLE: dict[str, Any] = {
     "limit_train_examples": 0,
     "amp": "off",
 }
+CLOTHING1M = {
+    **WHOLE_TABLE,
+    "n_epochs": 10,
+    "batch_size": 32,
+    "network": "resnet50",
+    "norm": "authors",
+    "weights": "imagenet1k_v1",
+    "images_per_class": 18976,
+}
 SEARCH = {**WHOLE_TABLE, "mo": False, "lc_n_epoch": -1, "val_size": 0.1, "val_transform": "train"}
-P, LC_EPOCH, EMA_DECAY, LC_EVAL = 0.4, 250, 0.999, "train"
+P, EMA_DECAY, LC_EVAL = 0.4, 0.999, "train"
 # The samples that a published cell has: the authors' noise file (False), or noise of one's own (True).
 SAMPLES = {"sym": (False, True), "asym": (False, True), "dependent": (False,), "openset": (True,)}
 PAPERS_FILES = ("cifar10", "cifar100")
@@ -67,12 +76,14 @@ def place_of(config: Mapping[str, Any], data: str) -> Place:
     extra = []
     if config["mo"] and config.get("ema_decay", EMA_DECAY) != EMA_DECAY:
         extra.append(f"EMA {config['ema_decay']:g}")
-    if model == "sln-mo-lc" and lc_epoch != LC_EPOCH:
+    on_clothing1m = config["dataset_name"] == "clothing1m"
+    if model == "sln-mo-lc" and lc_epoch != (2 if on_clothing1m else 250):
         extra.append(f"LC from {lc_epoch}")
     if model == "sln-mo-lc" and config.get("lc_eval_transform", LC_EVAL) != LC_EVAL:
         extra.append(f"scored under {config['lc_eval_transform']} transform")
     usual = model == "ce" or sigma == TASKS[config["dataset_name"]].sigma(config.get("noise_mode") or "")
-    return Place(data, _setting(config, WHOLE_TABLE), model, sigma, usual, ", ".join(extra), noise_of(config))
+    setting = _setting(config, CLOTHING1M if on_clothing1m else WHOLE_TABLE)
+    return Place(data, setting, model, sigma, usual, ", ".join(extra), noise_of(config))
 
 
 def search_place(config: Mapping[str, Any], data: str) -> tuple[str, str, str]:

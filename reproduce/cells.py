@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -20,6 +20,7 @@ CELLS, DEMO, PUBLISHED = HERE / "cells.yaml", HERE / "demo.yaml", HERE / "publis
 DATA_DIR = Path("data/cache")  # unless the environment says otherwise
 TABLE_KEYS = {"title", "columns_are", "program", "metric", "needs", "columns", "rows"}
 TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken", "prepare"}
+TABLE_OPTIONS |= {"quoted"}
 ONE_SAMPLE: Mapping[str, Mapping[str, Any]] = {"": {}}
 
 
@@ -88,6 +89,9 @@ class Cell:
     shared_run: str | None
     statistic: str
 
+    def __hash__(self) -> int:  # flags are mappings, which have none
+        return hash(self.id)
+
     @property
     def steps(self) -> int:
         """Of all stages."""
@@ -130,7 +134,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's cells in the order of its rows. `prepare`: words of a command that makes a demo's data, or none."""
+    """A table's cells in the order of its rows.
+
+    `prepare`: words of a command that makes a demo's data, or none. `quoted`: published values by row and column, of
+    rows that have no cells; `not_run`: why they have none.
+    """
 
     name: str
     title: str
@@ -140,6 +148,8 @@ class Table:
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
     prepare: tuple[str, ...] = ()
+    quoted: Mapping[str, Mapping[str, Reference]] = field(default_factory=dict)
+    not_run: str = ""
 
 
 def load_tables(path: Path = CELLS, published: Path = PUBLISHED) -> dict[str, Table]:
@@ -184,10 +194,10 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
                     flags=flags,
                     folder_flag=program["folder_flag"],
                     seeds=tuple(program["seeds"]),
-                    metric=_metric(entry["metric"], column),
+                    metric=_of_column(entry["metric"], column).format(column=column),
                     references=_references(entry, numbers, row=line["label"], column=column),
                     cost=Cost(**content["costs"][line.get("cost", entry.get("cost"))]),
-                    data=tuple(entry["needs"]["data"]),
+                    data=tuple(_of_column(entry["needs"]["data"], column)),
                     gpus=entry["needs"]["gpus"],
                     samples=_samples(entry, column),
                     shared_run=entry.get("shared_runs", {}).get(column, "").format(row=row) or None,
@@ -199,7 +209,10 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     rows = tuple(line["label"] for line in entry["rows"].values())
     taken = entry.get("taken", "accuracy at the last cycle end")
     columns, prepare = tuple(entry["columns"]), tuple(entry.get("prepare", ()))
-    return Table(name, entry["title"], entry["columns_are"], taken, rows, columns, tuple(cells), prepare)
+    quoted, not_run = _quoted(entry, columns, numbers)
+    return Table(
+        name, entry["title"], entry["columns_are"], taken, rows, columns, tuple(cells), prepare, quoted, not_run
+    )
 
 
 def _merged(program: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,9 +249,22 @@ def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str,
     return found
 
 
-def _metric(metric: str | Mapping[str, str], column: str) -> str:
-    """The name of the column's metric: the same for all, with the column's name in it, or one for each."""
-    return metric.format(column=column) if isinstance(metric, str) else metric[column]
+def _of_column(given: Any, column: str) -> Any:
+    """What an entry gives for this column: the same for all, or one for each."""
+    return given[column] if isinstance(given, Mapping) else given
+
+
+def _quoted(
+    entry: Mapping[str, Any], columns: tuple[str, ...], numbers: Any
+) -> tuple[dict[str, dict[str, Reference]], str]:
+    """Rows that have published values and no cells, and why."""
+    found: dict[str, dict[str, Reference]] = {}
+    for row in entry.get("quoted", {}).get("rows", ()):
+        known = {column: _references(entry, numbers, row=row, column=column) for column in columns}
+        found[row] = {column: references[0] for column, references in known.items() if references}
+        if not found[row]:
+            raise ValueError(f"quoted row {row}: no number of it was published")
+    return found, entry["quoted"]["why"] if found else ""
 
 
 def _references(entry: Mapping[str, Any], numbers: Any, **names: str) -> tuple[Reference, ...]:

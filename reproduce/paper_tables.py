@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reproduce.cells import Cell, Table
+from reproduce.cells import Cell, Reference, Table
 from reproduce.files import atomic_write
 from reproduce.latex import latex_table
 from reproduce.runs import Run
@@ -23,18 +23,31 @@ def grid(table: Table, runs: list[Run], separator: str = "<br>") -> tuple[list[s
     """Header and rows as text: ours, the published values with their sources, and the gap to the first of them."""
     found = standings(table.cells, runs)
     texts = {(own.cell.row, own.cell.column): separator.join(texts_of(own)) for own in found}
-    header = [table.columns_are, *table.columns]
-    return header, [[row, *(texts[row, column] for column in table.columns)] for row in table.rows]
+    rows = [[row, *(texts[row, column] for column in table.columns)] for row in table.rows]
+    digits = STATISTICS[table.cells[0].statistic].digits
+    for row, known in table.quoted.items():
+        rows.append([row, *(known_text(known[column], digits) if column in known else "-" for column in table.columns)])
+    return [table.columns_are, *table.columns], rows
+
+
+def known_text(known: Reference, digits: int) -> str:
+    """`paper 75.5 ± 0.2`."""
+    return f"{known.source} {format_mean(known.value, known.std, digits)}"
 
 
 def texts_of(own: Standing) -> list[str]:
     """The lines of one cell."""
     cell, statistic = own.cell, STATISTICS[own.cell.statistic]
     ours = statistic.with_values(own.values) if own.values else NOT_RUN
-    published = [f"{known.source} {format_mean(known.value, known.std, statistic.digits)}" for known in cell.references]
-    if not published and cell.gpus:  # a demo has none; a paper's may not be at hand
+    published = [known_text(known, statistic.digits) for known in cell.references]
+    if not_at_hand(cell):
         published = ["published -"]
     return [ours, *published, *(gap.text(statistic.digits) for gap in own.gaps[:1])]
+
+
+def not_at_hand(cell: Cell) -> bool:
+    """Whether a cell of a paper is without its published value; a demo's never had one."""
+    return not cell.references and cell.gpus > 0
 
 
 def note(table: Table) -> str:
@@ -44,6 +57,10 @@ def note(table: Table) -> str:
     text = f"Ours: mean ± {spread} over {over}; {table.taken}, never the best on test."
     named = {known.source for cell in table.cells for known in cell.references}
     text += "".join(f"\n{source}: {meaning}." for source, meaning in SOURCES.items() if source in named)
+    if any(map(not_at_hand, table.cells)):
+        text += "\npublished -: published value not at hand."
+    if table.quoted:
+        text += f"\nWithout a value of ours: {', '.join(table.quoted)}: {table.not_run}."
     return text + (f"\n{GAP}" if named else "")
 
 
@@ -73,6 +90,10 @@ def csv(table: Table, runs: list[Run]) -> str:
         for known in cell.references or (None,):
             published = [known.value, known.std, known.source] if known else [None] * 3
             lines.append([*ours, *published, *(gaps.get(known, [None] * 2) if known else [None] * 2), records])
+    for row, of_row in table.quoted.items():
+        for column, known in of_row.items():
+            published = [known.value, known.std, known.source]
+            lines.append([None, row, column, None, 0, *[None] * 3, *published, *[None] * 3])
     return csv_text(header, lines)
 
 

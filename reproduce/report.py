@@ -10,7 +10,7 @@ from string import Template
 
 from reproduce.cells import Table
 from reproduce.files import atomic_write
-from reproduce.paper_tables import note
+from reproduce.paper_tables import known_text, not_at_hand, note
 from reproduce.provenance import git_state
 from reproduce.report_data import packed
 from reproduce.runs import DONE, MISSING, Run, distinct
@@ -97,6 +97,7 @@ def _table(table: Table, cells: list[Standing]) -> str:
         f"<tr><th>{escape(row)}</th>{''.join(_cell(places[row, column]) for column in table.columns)}</tr>"
         for row in table.rows
     )
+    lines += "".join(_quoted(table, row) for row in table.quoted)
     heads = _heads([table.columns_are, *table.columns])
     return (
         f'<article class="table" id="{escape(table.name)}">'
@@ -104,6 +105,14 @@ def _table(table: Table, cells: list[Standing]) -> str:
         f'<div class="wide"><table class="sorted">{heads}{lines}</table></div>'
         f'<p class="note">{escape(note(table))}</p></article>'
     )
+
+
+def _quoted(table: Table, row: str) -> str:
+    """A row of which there are published values alone."""
+    known, digits = table.quoted[row], STATISTICS[table.cells[0].statistic].digits
+    texts = [escape(known_text(known[column], digits)) if column in known else "-" for column in table.columns]
+    cells = "".join(f'<td><span class="published">{text}</span></td>' for text in texts)
+    return f"<tr><th>{escape(row)}</th>{cells}</tr>"
 
 
 def _heads(names: Sequence[str]) -> str:
@@ -121,11 +130,10 @@ def _cell(own: Standing) -> str:
         parts.append(f'<button type="button" class="number" data-cell="{escape(cell.id)}">{ours}</button>')
         singles = ": " + ", ".join(f"{value:.{digits}f}" for value in own.values) if 1 < len(own.values) <= 5 else ""
         parts.append(f'<span class="singles">n = {len(own.values)} of {own.asked}{singles}</span>')
-    if not cell.references and cell.gpus:
+    if not_at_hand(cell):
         parts.append('<span class="published">published: -</span>')
     for known in cell.references:
-        value = format_mean(known.value, known.std, digits)
-        parts.append(f'<span class="published">{escape(known.source)} {value}</span>')
+        parts.append(f'<span class="published">{escape(known_text(known, digits))}</span>')
     if own.gaps:
         parts.append(f'<span class="gap {CLASSES[verdict(own)]}">{escape(own.gaps[0].text(digits))}</span>')
     value = "" if own.mean is None else f' data-value="{own.mean!r}"'

@@ -72,6 +72,7 @@ RULES: dict[str, Rule] = {
 
 # Only a record that is older than the seal has none.
 OPTIONAL: dict[str, Rule] = {"seal": (lambda v: _hex(v, 64), "64 hexadecimal digits")}
+KNOWN = {*RULES, *OPTIONAL}
 
 
 def seal(result: Mapping[str, Any]) -> str:
@@ -97,7 +98,7 @@ def validate_result(result: Any) -> None:
             raise RecordError(f"result field {field} = {result[field]!r}; it must be {rule}")
     for prefix, holder in (("", result), ("dataset.", result["dataset"]), ("git.", result["git"])):
         for name in holder:
-            if prefix + str(name) not in {**RULES, **OPTIONAL}:
+            if prefix + str(name) not in KNOWN:
                 raise RecordError(f"result field {prefix}{name} is unknown; schema {SCHEMA_VERSION} has no such field")
     if result["finished"] and not result["metrics"]:
         raise RecordError("result field metrics = {} in a finished run; a finished run has at least one metric")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
         return f"its seed is {result['seed']}, not {seed}"
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
-    asked, ran = map(_flags, (cell.commands(seed, Path(), sample)[place], result["command"]))
+    asked, ran = _asked(cell, sample, place), _flags(result["command"])
     for name in sorted(set(asked) | set(ran)) if asked != ran else ():
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"
@@ -166,6 +167,12 @@ def _records(folder: Path) -> Iterator[Path]:
         if "result.json" in files:
             folders.clear()  # nothing of ours lies deeper, and checkpoints may be many
             yield Path(name)
+
+
+@cache
+def _asked(cell: Cell, sample: str, place: int) -> dict[str, str]:
+    """The flags that the cell asks of stage number `place`, which are the same for all seeds."""
+    return _flags(cell.commands(0, Path(), sample)[place])
 
 
 def _flags(command: list[str]) -> dict[str, str]:

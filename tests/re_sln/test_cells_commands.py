@@ -55,4 +55,4 @@ def test_a_cells_run_is_found_as_that_cell(cell: Cell, sample: str, tmp_path: Pa
         assert place.sigma == float(cell.column)
         assert place.column == "sym"
     else:
-        assert (place.row, place.column) == (cell.row, "-" if cell.column == "animal-10n" else cell.column)
+        assert (place.row, place.column) == (cell.row, "-" if cell.column == cell.data[0] else cell.column)

@@ -292,6 +292,19 @@ def test_noise_that_is_not_the_published_one_is_named(changes: dict[str, object]
     assert noise_of({**OURS, **changes}) == noise
 
 
+def test_clothing1m_has_settings_of_its_own(tmp_path: Path) -> None:
+    usual: dict[str, Any] = {"dataset_name": "clothing1m", "n_epochs": 10, "batch_size": 32, "network": "resnet50"}
+    usual |= {"norm": "authors", "noise_mode": None, "p": None, "sigma": 0.2, "mo": True, "model": "sln-mo-lc"}
+    our_run(tmp_path / "a", 0.73, **usual, lc_n_epoch=2)
+    our_run(tmp_path / "b", 0.72, **usual, lc_n_epoch=3)
+    our_run(tmp_path / "c", 0.71, **{**usual, "n_epochs": 5}, lc_n_epoch=2)
+    published, other = other_tables(read_logs(tmp_path, None))
+    assert published.title == "Clothing1M: settings as published; the published values are not at hand"
+    assert published.rows == ("SLN-MO-LC", "SLN-MO-LC (LC from 3)")
+    assert published.taken == "test accuracy at the epoch that is best on the clean validation images"
+    assert other.title == "Clothing1M: n_epochs = 5"
+
+
 def test_a_published_log_says_less_and_means_the_same() -> None:
     assert place_of(PUBLISHED, "cifar10") == place_of(OURS, "cifar10")
     assert place_of({**PUBLISHED, "sigma": 0}, "cifar10").row == "CE"

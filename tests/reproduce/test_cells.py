@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from reproduce import paper_tables
 from reproduce.cells import DEMO, PUBLISHED, Cell, load_tables, select
 from reproduce.errors import ReproduceError
 
 TABLES = load_tables()
 ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]
 PAPERS = yaml.safe_load(PUBLISHED.read_text())
+SETTINGS = {"method", "k", "alpha", "note"}  # of a row of moco_nonsem
 NUMBERS = PAPERS["ieg"]
 SECTIONS = {
     "ieg-cifar10": NUMBERS["uniform_noise"]["cifar10"],
@@ -25,6 +29,43 @@ IEG_CELLS = [cell for cell in ALL_CELLS if cell.table in SECTIONS]
 
 def cell(name: str) -> Cell:
     return next(cell for cell in ALL_CELLS if cell.id == name)
+
+
+def leaves(numbers: Any) -> Iterator[tuple[float, float | None]]:
+    """Every published number in nested mappings and lists, with its standard deviation."""
+    if isinstance(numbers, dict):
+        for key, part in numbers.items():
+            yield from () if key in SETTINGS else leaves(part)
+    elif isinstance(numbers, list) and isinstance(numbers[0], dict):
+        for part in numbers:
+            yield from leaves(part)
+    elif numbers is not None:
+        yield tuple(numbers) if isinstance(numbers, list) else (numbers, None)
+
+
+def test_every_published_number_stands_in_a_table_and_no_other() -> None:
+    """Each as often as the papers print it; the tests below say that it stands in its own place."""
+    stands = [(known.value, known.std) for cell in ALL_CELLS for known in cell.references]
+    quoted = [(known.value, known.std) for t in TABLES.values() for row in t.quoted.values() for known in row.values()]
+    published = list(leaves(PAPERS))
+    assert len(published) > 200
+    assert Counter([*stands, *quoted]) == Counter(published)
+
+
+def test_the_rows_that_are_quoted_are_those_we_cannot_run() -> None:
+    assert {name: tuple(table.quoted) for name, table in TABLES.items() if table.quoted} == {
+        "ieg-cifar10": ("GCE", "MentorNet DD (5k trusted)", "RoG", "Arazo et al."),
+        "ieg-cifar100": ("GCE", "MentorNet (5k trusted)", "Arazo et al."),
+        "ieg-ablation": tuple(SECTIONS["ieg-ablation"])[8:],
+    }
+    for name, section in SECTIONS.items():
+        assert {*TABLES[name].rows, *TABLES[name].quoted} == set(section)
+        for row, known in TABLES[name].quoted.items():
+            texts = {column: [one.value, one.std] for column, one in known.items()}
+            wanted = {
+                column: entry if isinstance(entry, list) else [entry, None] for column, entry in section[row].items()
+            }
+            assert texts == wanted
 
 
 def test_golden_commands() -> None:
@@ -79,7 +120,8 @@ def test_fsr_and_webvision_have_their_published_numbers_and_no_others() -> None:
 def test_the_columns_of_fsr_say_which_data_set() -> None:
     for own in (cell for cell in ALL_CELLS if cell.table.startswith("fsr-") and "webvision" not in cell.table):
         data, kind, *numbers = own.flags["dataset"].split("_")
-        assert (data, kind) == (own.data[0], "imbal" if "longtail" in own.table else "uniform")
+        kinds = {"longtail": "imbal", "asymmetric": "asymmetric"}
+        assert (data, kind) == (own.data[0], kinds.get(own.table.split("-")[1], "uniform"))
         assert numbers[-1] == own.column
         assert own.flags["method"] == "fsr"
 
@@ -98,6 +140,44 @@ def test_all_rows_that_we_can_run_are_there() -> None:
         assert TABLES[name].columns == ("0", "0.2", "0.4", "0.8")
         assert len(TABLES[name].cells) == 20
     assert TABLES["ieg-ablation"].rows == tuple(SECTIONS["ieg-ablation"])[:8]
+
+
+def test_the_tables_whose_values_are_not_at_hand_are_there() -> None:
+    cells = {name: len(TABLES[name].cells) for name in TABLES if not any(c.references for c in TABLES[name].cells)}
+    assert cells == {
+        **{"ieg-asymmetric": 4, "ieg-uniform95": 4, "fsr-cifar10": 3, "fsr-asymmetric": 2, "fsr-longtail-cifar10": 5},
+        **{"fsr-longtail-cifar100": 5, "fsr-longtail-noise": 2, "sln-clothing1m": 4},
+    }
+    for own in (cell for name in ("ieg-asymmetric", "ieg-uniform95") for cell in TABLES[name].cells):
+        data, kind, ratio = own.flags["dataset"].split("_")
+        assert (data,) == own.data
+        assert (kind, ratio) == (("asymmetric", own.column) if own.table == "ieg-asymmetric" else ("uniform", "0.95"))
+        trusted = float(own.flags["probe_dataset_hold_ratio"]) * 50000
+        assert trusted == pytest.approx(10 * {"cifar10": 10, "cifar100": 100}[data])
+        assert own.flags["network_name"] in own.row
+
+
+def test_clothing1m_as_the_authors_train_it() -> None:
+    commands = {own.row: " ".join(own.command(123, Path("x"))) for own in TABLES["sln-clothing1m"].cells}
+    start = "python -m re_sln.train_clothing1m --dataset_name=clothing1m"
+    rest = "--batch_size=32 --n_epochs=10 --lr=0.001"
+    assert commands == {
+        "CE": f"{start} --sigma=0.0 {rest} --lc_n_epoch=-1 --run_dir=x/run --seed=123",
+        "SLN": f"{start} --sigma=0.2 {rest} --lc_n_epoch=-1 --run_dir=x/run --seed=123",
+        "SLN-MO": f"{start} --sigma=0.2 {rest} --lc_n_epoch=-1 --mo --run_dir=x/run --seed=123",
+        "SLN-MO-LC": f"{start} --sigma=0.2 {rest} --lc_n_epoch=2 --mo --run_dir=x/run --seed=123",
+    }
+    assert cell("sln-clothing1m-ce-clothing1m").steps == 10 * (14 * 18976 // 32)
+
+
+def test_what_is_not_at_hand_and_what_is_quoted_is_said() -> None:
+    known = paper_tables.markdown(TABLES["ieg-cifar10"], [])
+    assert "| GCE                       | paper 93.5" in known and "Without a value of ours: GCE, " in known
+    assert "not at hand" not in known
+    assert re.search(r"\| RoG +\| paper 94.2 +\| paper 87.4 +\| paper 81.8 +\| - +\|", known)
+    assert ",GCE,0.2,,0,,,,89.9,0.2,paper,,,\n" in paper_tables.csv(TABLES["ieg-cifar10"], [])
+    assert "published -: published value not at hand." in paper_tables.markdown(TABLES["fsr-asymmetric"], [])
+    assert "not at hand" not in paper_tables.markdown(load_tables(DEMO)["demo"], [])
 
 
 def test_ids_are_unique_and_safe() -> None:
@@ -131,6 +211,7 @@ def test_an_unknown_table_lists_those_there_are() -> None:
         ("seeds:", "sedes:", "seeds"),
         ("cost: small", "cost: large", "large"),
         ("rows:", "rows: [", "cells"),
+        ("rows:", "quoted: {why: x, rows: [Nobody]}\n    rows:", "quoted row Nobody: no number of it was published"),
     ],
 )
 def test_a_wrong_cells_file_is_one_sentence(write_cells: Callable[..., Path], old: str, new: str, message: str) -> None:
