@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
 import re
@@ -50,6 +51,12 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} cannot be read: it holds no checkpoint")
     return content
+
+
+def fingerprint(given: str) -> str:
+    """SHA-256 of a checkpoint's file, in hexadecimal: which weights a number is of."""
+    with open(Path(given).expanduser(), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:

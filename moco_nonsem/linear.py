@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -49,7 +48,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     train, described = group.leader_does(lambda: _images(flags, Path(flags.data).expanduser() / "train", "train"))
     val, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
     check_trees(train, val, flags.batch_size, group.world_size)
-    config = record(flags, _sha256(Path(flags.pretrained).expanduser()))
+    config = record(flags, checkpoint.fingerprint(flags.pretrained))
     if flags.check:
         if group.leads:
             print(format_config(config | {f"data_{key}": value for key, value in described.items()}), end="")
@@ -188,8 +187,3 @@ def finish(trainer: LinearTrainer, record_: RunRecord) -> None:
         trainer.best["value"],
         trainer.best["epoch"],
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -114,6 +114,7 @@ def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
         "seed": flags.seed,
         "sets": sorted(evaluation.folders),
         "classes": len(evaluation.classes),
+        "checkpoint_sha256": checkpoint.fingerprint(flags.checkpoint),
     }
     if flags.check:
         if group.leads:

@@ -108,7 +108,10 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--retries", type=int, default=RETRIES, help=f"of a run that was killed (default {RETRIES})")
     ray = command.add_argument_group("ray")
-    ray.add_argument("--address", help="of a running cluster, or `auto` (default: one on this machine)")
+    ray.add_argument(
+        "--address",
+        help="HOST:PORT of a running cluster's head, or `auto` (default: a cluster of its own on this machine)",
+    )
     ray.add_argument(
         "--cpus_per_run", type=_jobs, default=1, help="cores of one run (default 1); GPUs as its cell says"
     )

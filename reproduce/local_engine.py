@@ -24,7 +24,7 @@ from reproduce.progress_line import ProgressLine, share_of
 from reproduce.provenance import take_lock
 from reproduce.runs import DONE, Run, progress, state_again
 
-LOG = "log.txt"
+LOG, PROMPT = "log.txt", "$ "
 POLL_SECONDS = 0.2
 TAIL_LINES = 15
 RETRIES = 2
@@ -60,7 +60,7 @@ def in_shell(command: list[str], data_dir: Path | None) -> str:
 
 def start(command: list[str], log: IO[bytes], environment: dict[str, str], data_dir: Path | None) -> subprocess.Popen:
     """Start a command from the root, what it says going to the log, below the command itself."""
-    log.write(f"$ {in_shell(command, data_dir)}\n".encode())
+    log.write(f"{PROMPT}{in_shell(command, data_dir)}\n".encode())
     log.flush()
     # A session of its own: Ctrl-C reaches the children once, from us, and not a second time from the terminal.
     return subprocess.Popen(
@@ -87,11 +87,13 @@ def environment_of(threads: int, data_dir: Path | None, gpus: str | None = None)
 
 
 def end_of_log(folder: Path) -> str:
-    """The last lines of a run's log, indented."""
+    """The last lines of what a run's last command said, indented."""
     try:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
+    begins = max((place for place, line in enumerate(lines) if line.startswith(PROMPT)), default=0)
+    lines = lines[begins:]
     return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
 
 

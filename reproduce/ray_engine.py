@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reproduce.cells import ROOT
 from reproduce.errors import ReproduceError
+from reproduce.machine import cores
 from reproduce.progress_line import ProgressLine, share_of
 from reproduce.ray_work import Outcome, pack, unpack, work
 from reproduce.runs import Run
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0  # for programs to save their state
+CONNECT_SECONDS = 10.0
 
 
 class Board:
@@ -62,14 +66,7 @@ class RayEngine:
         if not runs:
             return []
         ray = _ray()
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        ray.init(
-            address=self.address,
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-            log_to_driver=False,
-            include_dashboard=None if self.address else False,
-            logging_level="WARNING",
-        )
+        _join(ray, self.address)
         try:
             self._check_resources(runs, ray.cluster_resources())
             self._line, self._done = ProgressLine(runs), 0
@@ -113,8 +110,7 @@ class RayEngine:
         try:
             outcome: Outcome = ray.get(task)
         except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[0]
-            self._line.say(f"{self._done}/{total} FAILED: {run.name}: {reason}")
+            self._line.say(f"{self._done}/{total} FAILED: {run.name}: {_reason(ray, error)}")
             return False
         if outcome.folder is not None:
             unpack(outcome.folder, run.folder)
@@ -138,9 +134,10 @@ class RayEngine:
         ray.get(self._board.stop.remote())
         ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=STOP_SECONDS) if tasks else ([], [])
         for task in ready:
-            outcome = ray.get(task)
-            if outcome.folder is not None:
-                unpack(outcome.folder, tasks[task].folder)
+            with contextlib.suppress(ray.exceptions.RayError):  # what a worker that died has saved stays where it is
+                outcome = ray.get(task)
+                if outcome.folder is not None:
+                    unpack(outcome.folder, tasks[task].folder)
 
     def _check_resources(self, runs: list[Run], there: dict[str, float]) -> None:
         gpus = max(run.cell.gpus for run in runs) if self.use_gpus else 0
@@ -153,9 +150,70 @@ class RayEngine:
 
 def _work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
     """The task."""
-    import ray
+    return work(run, runs_dir, data_dir, threads, _Messenger(board, run.name), brought)
 
-    return work(run, runs_dir, data_dir, threads, lambda steps: ray.get(board.report.remote(run.name, steps)), brought)
+
+class _Messenger:
+    """Tells the board how far a run is; says what the board answered to the message before.
+
+    It never waits for an answer: Ray would take the task's cores for idle meanwhile and begin another one on them.
+    """
+
+    def __init__(self, board: Any, name: str) -> None:
+        self._board, self._name, self._answer, self._stopping = board, name, None, False
+
+    def __call__(self, steps: int) -> bool:
+        if self._answer is not None and self._answer.done():
+            self._stopping, self._answer = self._answer.result(), None
+        if self._answer is None:
+            self._answer = self._board.report.remote(self._name, steps).future()
+        return self._stopping
+
+
+def _join(ray: Any, address: str | None) -> None:
+    """Connect to the cluster, or start one on this machine; ReproduceError if there is none at this address."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    options = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}, "log_to_driver": False, "logging_level": "WARNING"}
+    if address is None:
+        # "local", for without an address Ray joins whatever cluster it finds.
+        ray.init(address="local", num_cpus=cores(), include_dashboard=False, **options)
+        return
+    way = "`ray start --head` starts one and prints its address; `auto` is the one that this machine belongs to"
+    if address != "auto":
+        _check_address(address, way)
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        cause = error.__cause__ or error
+        if "Auth" in f"{type(cause)} {cause}":
+            way = (
+                "the cluster asks for its token: `auto` on one of its nodes finds that by itself; elsewhere set"
+                " RAY_AUTH_MODE=token, with the token where Ray's documentation says"
+            )
+        raise ReproduceError(f"--address={address}: {_sentence(error)}; {way}") from error
+
+
+def _check_address(address: str, way: str) -> None:
+    """Whether anything answers there, for Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ReproduceError(f"--address={address} is not HOST:PORT of a Ray cluster's head, nor `auto`; {way}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ReproduceError(f"--address={address}: no Ray cluster answers there ({error}); {way}") from error
+
+
+def _reason(ray: Any, error: Exception) -> str:
+    """Why a task failed: what Ray says first, or what was raised in the task itself, without the way there."""
+    cause = getattr(error, "cause", None)
+    if isinstance(error, ray.exceptions.RayTaskError) and cause is not None:
+        return f"{type(cause).__name__}: {_sentence(cause)}"
+    return _sentence(error)
+
+
+def _sentence(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _ray() -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from reproduce.cells import ROOT
 from reproduce.errors import RecordError
 from reproduce.files import atomic_path
-from reproduce.local_engine import LOG, end_of_log, environment_of, exact_commands, in_shell
+from reproduce.local_engine import LOG, PROMPT, end_of_log, environment_of, exact_commands, in_shell
 from reproduce.provenance import take_lock
 from reproduce.runs import DONE, RUNNING, Run, progress, state_of
 
@@ -63,7 +63,7 @@ def work(
     try:
         with open(folder / LOG, "ab") as log:
             for command in exact_commands(here, data_dir)[here.stages_done :]:
-                log.write(f"$ {in_shell(command, data_dir)}\n".encode())
+                log.write(f"{PROMPT}{in_shell(command, data_dir)}\n".encode())
                 log.flush()
                 code = _supervised(command, log, environment_of(threads, data_dir), stopped)
                 if code:
@@ -82,7 +82,7 @@ def _supervised(command: list[str], log: Any, environment: dict[str, str], stopp
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=_own_signals,
     )
     asked = False
     try:
@@ -99,9 +99,14 @@ def _supervised(command: list[str], log: Any, environment: dict[str, str], stopp
     return process.returncode
 
 
-def _die_with_parent() -> None:
-    """A program whose worker is killed must not train on beside the one that takes its place."""
+def _own_signals() -> None:
+    """A program whose worker is killed must not train on beside the one that takes its place.
+
+    Ray's workers block Ctrl-C, and what they start would inherit that: it could not be asked to stop.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(DIES_WITH_PARENT, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _settled(run: Run, runs_dir: Path) -> Run:

@@ -113,16 +113,16 @@ def _score_again(
     folder: Path, result: Mapping[str, Any], data_dir: Path | None, tolerance: float, found: Finding
 ) -> None:
     program = program_of(result["command"])
+    shell = dict(os.environ) | ({"DATA_DIR": str(data_dir)} if data_dir else {})
+    _check_chain(folder, result, shell, found)
     if program in NOTHING_TO_SCORE:
         found.remarks.append(f"not scored again: {NOTHING_TO_SCORE[program]}")
-        _check_chain(folder, result["command"], found)
         return
     if program not in PRINTED and program not in REPEATED:
         raise RecordError(f"{folder}: no way is known to score a run of {program} again")
     with tempfile.TemporaryDirectory() as scratch:
         environment, more = (PRINTED | REPEATED)[program]
         places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
-        shell = dict(os.environ) | ({"DATA_DIR": str(data_dir)} if data_dir else {})
         words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
         done = subprocess.run(started(words, environment), cwd=ROOT, env=shell, capture_output=True, text=True)
         if done.returncode:
@@ -163,19 +163,24 @@ def program_of(command: list[str]) -> str:
     return ".".join(Path(name.removesuffix(".py")).parts[-2:]) if name.endswith(".py") else name
 
 
-def _check_chain(folder: Path, command: list[str], found: Finding) -> None:
-    """A classifier says which encoder it was trained on."""
-    given = [word.partition("=")[2] for word in command if word.startswith("--pretrained=")]
-    expected = read_config(folder).get("pretrained_sha256")
-    if not given or expected is None:
-        return
-    path = ROOT / given[0]
-    if not path.is_file():
-        found.remarks.append(f"{path}, which it was trained on, is not here")
-        return
-    with open(path, "rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-            found.problems.append(f"{path} is not the checkpoint that it was trained on")
+def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, str], found: Finding) -> None:
+    """A classifier says which encoder it was trained on, and scores say which classifier's they are."""
+    config, scored = read_config(folder), result["notes"].get("checkpoint")
+    words = [_with_folders(word, shell) for word in result["command"]]
+    chain = {
+        "pretrained_sha256": [word.partition("=")[2] for word in words if word.startswith("--pretrained=")],
+        "checkpoint_sha256": [word for word in words if not word.startswith("-") and Path(word).name == scored],
+    }
+    for name, given in chain.items():
+        if name not in config or not given:
+            continue
+        path, what = ROOT / given[0], "trained on" if name.startswith("pretrained") else "scored with"
+        if not path.is_file():
+            found.remarks.append(f"{path}, which it was {what}, is not here")
+            continue
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != config[name]:
+                found.problems.append(f"{path} is not the checkpoint that it was {what}")
 
 
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:

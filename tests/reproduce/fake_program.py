@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--max_iteration", type=int, default=4)
     parser.add_argument("--step_seconds", type=float, default=0.0)
     parser.add_argument("--fail_seed", type=int, default=-1)
+    parser.add_argument("--gate", type=Path, help="a file without which it stays at its second step")
     flags = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if flags.seed == flags.fail_seed:
@@ -30,7 +31,9 @@ def main(argv: list[str]) -> int:
         print(f"error: there is no {flags.goes_on_from}", file=sys.stderr)
         return 2
     folder = Path(flags.checkpoint_path) / flags.dataset / flags.method
-    config = {name: value for name, value in vars(flags).items() if name not in ("checkpoint_path", "goes_on_from")}
+    config = {
+        name: value for name, value in vars(flags).items() if name not in ("checkpoint_path", "goes_on_from", "gate")
+    }
     record = RunRecord(
         folder,
         sub_project="ieg",
@@ -46,6 +49,8 @@ def main(argv: list[str]) -> int:
     record.begin(start)
     try:
         for step in range(start + 1, flags.max_iteration + 1):
+            while flags.gate and step > 2 and not flags.gate.exists():
+                time.sleep(0.05)
             time.sleep(flags.step_seconds)
             values = {"acc/ema_eval": accuracy(flags.method, flags.seed, step)}
             values |= {"queue/purity": step / (step + 1)} if flags.method == "fsr" else {}

@@ -74,10 +74,25 @@ def test_a_run_that_is_told_to_stop_saves_its_state_and_goes_on_elsewhere(
     assert [line["step"] for line in read_metrics(path.parent)] == list(range(1, 21))
 
 
+def test_a_worker_that_blocks_ctrl_c_can_stop_its_program_all_the_same(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = run_of(max_iteration=50, step_seconds=0.1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as Ray's workers do
+    try:
+        outcome = work(run, tmp_path / "runs", None, 1, lambda steps: steps > 2)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    assert outcome.code == 130
+    assert state(run, tmp_path / "runs") == INTERRUPTED
+
+
 def test_a_run_that_fails_shows_its_end(run_of: Callable[..., Run], tmp_path: Path) -> None:
     outcome = work(run_of(fail_seed=0), tmp_path / "worker", None, 1, go_on)
     assert outcome.code == 3
     assert outcome.log.endswith("    error: this seed is meant to fail")
+    again = work(run_of(fail_seed=0), tmp_path / "worker", None, 1, go_on)
+    assert again.log == outcome.log  # of the last attempt alone
 
 
 def test_a_run_that_another_has_is_skipped(run_of: Callable[..., Run], tmp_path: Path) -> None:
