@@ -28,9 +28,10 @@ def epoch_path(folder: Path, epoch: int) -> Path:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """One file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(content), temporary)
+    """One file, whole or not at all; the same content gives the same bytes, so that `fingerprint` tells the content."""
+    # Given a name, torch would write that of the temporary file, with the process id, into every entry.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(dict(content), file)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -35,6 +35,17 @@ def authors_file(path: Path, zipped: bool, epoch: int = 1, arch: str = "resnet10
     return content
 
 
+def test_the_same_content_is_the_same_file_whichever_process_writes_it(tmp_path, monkeypatch):
+    content = {"epoch": 1, "state_dict": {"weight": torch.arange(3.0)}, "classes": ["n01"]}
+    prints = []
+    for process, values in enumerate((content, content, {**content, "state_dict": {"weight": torch.ones(3)}})):
+        monkeypatch.setattr("os.getpid", lambda process=process: 1000 * process)
+        checkpoint.write(tmp_path / "a.pth.tar", values)
+        prints.append(checkpoint.fingerprint(str(tmp_path / "a.pth.tar")))
+    assert prints[0] == prints[1] != prints[2] and len(prints[0]) == 64
+    assert_same_bits(checkpoint.read(tmp_path / "a.pth.tar")["state_dict"], {"weight": torch.ones(3)})
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_of_the_authors_is_read(tmp_path, zipped):
     path = tmp_path / "checkpoint_0199.pth.tar"
@@ -123,7 +134,8 @@ def test_what_is_written_is_whole_or_not_there(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def fails(content, file):
-        Path(file).write_bytes(b"half")
+        file.write(b"half")
+        file.flush()
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", fails)

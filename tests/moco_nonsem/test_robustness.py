@@ -1,6 +1,7 @@
 """eval_robustness.py: the columns against a loop over images, shape bias, what is refused."""
 
 import csv
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -121,11 +122,13 @@ def test_the_columns_are_those_of_a_loop_over_images(run, classifier, sets):
     assert [float(row[6]) for row in rows[1:]] == pytest.approx(np.mean(table, axis=1))
 
 
-def test_the_record_and_the_printed_tables(run):
+def test_the_record_and_the_printed_tables(run, classifier):
     result = result_of(run)
     (line,) = metrics_of(run)
     assert result["finished"]
     assert result["metrics"] == {name: value for name, value in line.items() if name not in ("step", "epoch")}
+    fingerprint = hashlib.sha256(classifier.read_bytes()).hexdigest()
+    assert f'checkpoint_sha256: "{fingerprint}"' in (run / "config.yml").read_text()
     assert result["notes"]["scored"]["sketch"] == {"images": 8, "classes": 2, "left_out": 1}
     text = (run / "robustness.md").read_text()
     for word in (

@@ -1,7 +1,8 @@
-"""Twelve short runs of the three sub-projects: one program killed half-way, by either engine, changes nothing."""
+"""Twelve short runs of the three sub-projects, by either engine: a program of each killed half-way changes nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -67,27 +68,44 @@ def outcome(place: Path) -> dict[str, object]:
 
 
 def killing(place: Path, whom: Callable[[int], int]) -> threading.Thread:
-    """Kill one program below `place`, or its worker, once it has logged something and goes on."""
+    """Kill one program of each sub-project below `place`, or its worker, once it has logged something and goes on."""
+    left = {cell.sub_project for table in TABLES.values() for cell in table.cells}
 
     def kill() -> None:
-        deadline = time.monotonic() + 1800
-        while time.monotonic() < deadline:
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    words = path.read_bytes().decode(errors="replace").split("\0")
-                except OSError:
-                    continue
-                folders = [
-                    word.partition("=")[2] for word in words if word.startswith(("--run_dir=", "--checkpoint_path="))
-                ]
-                if folders and folders[0].startswith(str(place)) and any(Path(folders[0]).rglob("metrics.jsonl")):
-                    os.kill(whom(int(path.parent.name)), signal.SIGKILL)
-                    return
-            time.sleep(0.02)
+        deadline = time.monotonic() + 3000
+        while left and time.monotonic() < deadline:
+            for process, folder in programs(place):
+                name = folder.relative_to(place).parts[0]
+                if name in left and any(folder.rglob("metrics.jsonl")):
+                    with contextlib.suppress(OSError):  # it ended while we looked
+                        os.kill(whom(process), signal.SIGKILL)
+                        left.remove(name)
+            time.sleep(0.05)
 
     thread = threading.Thread(target=kill)
     thread.start()
     return thread
+
+
+def programs(place: Path) -> list[tuple[int, Path]]:
+    """Those that write below a folder, by process id, each with where."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        flags = ("--run_dir=", "--checkpoint_path=")
+        folders = [Path(word.partition("=")[2]) for word in words if word.startswith(flags)]
+        found += [(int(path.parent.name), folder) for folder in folders[:1] if folder.is_relative_to(place)]
+    return found
+
+
+def begun_again(place: Path) -> int:
+    """How many commands were started a second time."""
+    lines = [path.read_text(errors="replace").splitlines() for path in place.rglob("log.txt")]
+    commands = [[line for line in of if line.startswith("$ ")] for of in lines]
+    return sum(len(of) - len(set(of)) for of in commands)
 
 
 def parent(process: int) -> int:
@@ -112,7 +130,8 @@ def test_local_with_a_killed_program(
     thread = killing(tmp_path, lambda process: process)
     run(tmp_path, data_dir, "--jobs", "2")
     thread.join()
-    assert "by signal 9; it goes on" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("by signal 9; it goes on") == 3
+    assert begun_again(tmp_path) == 3
     assert json.dumps(outcome(tmp_path), sort_keys=True) == json.dumps(undisturbed, sort_keys=True)
 
 
@@ -121,4 +140,5 @@ def test_ray_with_a_killed_worker(undisturbed: dict[str, object], tmp_path: Path
     thread = killing(tmp_path, parent)
     run(tmp_path, data_dir, "--engine", "ray")
     thread.join()
+    assert begun_again(tmp_path) == 3
     assert json.dumps(outcome(tmp_path), sort_keys=True) == json.dumps(undisturbed, sort_keys=True)

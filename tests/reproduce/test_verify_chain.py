@@ -137,9 +137,8 @@ def test_other_data_are_caught(moved: Path) -> None:
 def test_another_classifier_is_caught(moved: Path) -> None:
     path = moved / "runs" / "lincls" / "checkpoint_robust_0000.pth.tar"
     shell("-c", MOVE, str(path))
-    problems = verify(moved / "runs" / "eval", None).problems
-    assert f"{path} is not the checkpoint that it was scored with" in problems
-    assert any("but scored again it is" in problem for problem in problems)
+    # Its scores may even be the same on so few images: the file's fingerprint tells.
+    assert f"{path} is not the checkpoint that it was scored with" in verify(moved / "runs" / "eval", None).problems
 
 
 def test_another_encoder_is_caught(moved: Path) -> None:
