@@ -70,7 +70,7 @@ class RayEngine:
         try:
             self._check_resources(runs, ray.cluster_resources())
             self._line, self._done = ProgressLine(runs), 0
-            self._board = ray.remote(Board).options(num_cpus=0).remote()
+            self._board = _board_here(ray)
             return self._run(ray, runs)
         finally:
             ray.shutdown()
@@ -151,6 +151,14 @@ class RayEngine:
 def _work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
     """The task."""
     return work(run, runs_dir, data_dir, threads, _Messenger(board, run.name), brought)
+
+
+def _board_here(ray: Any) -> Any:
+    """A board on the node of this process: elsewhere it would be lost with its node, and every run with it."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 class _Messenger:

@@ -67,17 +67,30 @@ def states(cells: Path, seeds: tuple[int, ...] | None = None) -> list[str]:
     return [run.state for run in runs_of(load_tables(cells)["small"].cells, seeds, cells.parent / "runs")]
 
 
+def processes() -> Iterator[tuple[int, bytes]]:
+    """Of this machine: process id, command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield int(path.parent.name), path.read_bytes()
+
+
 def programs(place: Path) -> list[int]:
     """Process ids of the programs that write below a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes()
-        except OSError:
-            continue
-        if b"fake_program" in line and b"raylet" not in line and str(place).encode() in line:
-            found.append(int(path.parent.name))
-    return found
+    return [
+        process
+        for process, line in processes()
+        if b"fake_program" in line and b"raylet" not in line and str(place).encode() in line
+    ]
+
+
+def boards() -> list[int]:
+    return [process for process, line in processes() if line.startswith(b"ray::Board")]
+
+
+def raylet(node: Any) -> int:
+    """The process id of a node."""
+    (process,) = node.all_processes["raylet"]
+    return process.process.pid
 
 
 def parent(process: int) -> int:
@@ -193,11 +206,12 @@ def test_a_node_that_is_lost_takes_its_program_along_and_the_run_goes_on_elsewhe
     gate = tmp_path / "gate"
     cells = write_cells(max_iteration=10, gate=str(gate))
     lost = add_node(cluster)
-    (node,) = (process.process.pid for process in lost.all_processes["raylet"])
+    node = raylet(lost)
 
     def lose() -> None:
         try:
             (ours,) = (program for program in begun(cells.parent / "runs", 3) if node_of(program) == node)
+            assert raylet(cluster.head_node) in map(parent, boards())  # never on a node that may be lost
             cluster.remove_node(lost, allow_graceful=False)
             wait_for(lambda: not Path(f"/proc/{ours}").exists())
         finally:
@@ -217,7 +231,7 @@ def test_a_run_gets_the_gpu_that_its_cell_asks_for(
 ) -> None:
     gate = tmp_path / "gate"
     cells = write_cells(max_iteration=4, gate=str(gate))
-    (with_gpu,) = (process.process.pid for node in cluster.worker_nodes for process in node.all_processes["raylet"])
+    (with_gpu,) = map(raylet, cluster.worker_nodes)
 
     def look() -> None:
         try:
