@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import logging
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ieg.errors import UsageError
-from reproduce.record import atomic_write
+from reproduce.record import MARK, Owner, RecordError, atomic_write, newest_state, outdated
 
 KEPT = 2
-PATTERN = re.compile(r"checkpoint_(\d{8})\.npz")
+PATTERN = re.compile(r"checkpoint_([0-9]{8})\.npz")
 META = "meta.json"
 
 
@@ -27,7 +28,7 @@ class Checkpoint:
 
     step: int
     arrays: Mapping[str, np.ndarray]
-    meta: Mapping
+    meta: Mapping[str, Any]
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -40,37 +41,81 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **checkpoint.arrays, **{META: np.frombuffer(json.dumps(dict(checkpoint.meta)).encode(), np.uint8)})
     atomic_write(checkpoint_path(folder, checkpoint.step), buffer.getvalue())
-    for step in steps(folder)[:-KEPT]:
-        checkpoint_path(folder, step).unlink()
+    for old in outdated(files(folder), checkpoint.step, KEPT):
+        old.unlink()
+
+
+def files(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a folder, by step."""
+    if not folder.is_dir():
+        return {}
+    return {step: path for path in folder.iterdir() if (step := step_of(path)) is not None}
+
+
+def step_of(path: Path) -> int | None:
+    """The step in a checkpoint's name; None for another file."""
+    match = PATTERN.fullmatch(path.name)
+    return int(match[1]) if match else None
 
 
 def steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, rising."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(match[1]) for path in folder.iterdir() if (match := PATTERN.fullmatch(path.name)))
+    return sorted(files(folder))
 
 
-def load(folder: Path, step: int) -> Checkpoint:
-    """Raises: OSError, ValueError, KeyError or zipfile.BadZipFile where the file is not whole: members have CRCs."""
-    with np.load(checkpoint_path(folder, step), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    return Checkpoint(step, arrays, json.loads(arrays.pop(META).tobytes()))
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file. Raises: ValueError naming the file where it is not whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # numpy leaves unread, and so unchecked, what an array's damaged header does not count in.
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} does not agree")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile and numpy raise nearly everything, by where the damage is
+        raise ValueError(f"{path} is damaged ({str(error) or type(error).__name__})") from error
 
 
-def newest(folder: Path, restore_step: int = 0) -> Checkpoint | None:
+def load(path: Path) -> Checkpoint:
+    """Raises: ValueError naming the file where it is not whole."""
+    arrays = read_arrays(path)
+    try:
+        meta = json.loads(arrays.pop(META).tobytes())
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged (it holds no {META} that can be read)") from error
+    if not isinstance(meta, dict):
+        raise ValueError(f"{path} is damaged (its {META} is no mapping)")
+    return Checkpoint(step_of(path) or 0, arrays, meta)
+
+
+def newest(folder: Path, restore_step: int = 0, owner: Owner | None = None) -> Checkpoint | None:
     """The newest checkpoint that can be read (or the one of `restore_step`); None where there is none.
 
-    A damaged one is passed over with a warning, for the one before it. Raises: UsageError where all are damaged.
+    A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
+    Raises: UsageError where all are damaged, and for one of another run.
     """
-    found = steps(folder)
-    if restore_step and restore_step not in found:
-        raise UsageError(f"--restore_step={restore_step}: {folder} has checkpoints of steps {found or 'none'}")
-    for step in [restore_step] if restore_step else reversed(found):
-        try:
-            return load(folder, step)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logging.warning("%s is damaged (%s); going back to the one before", checkpoint_path(folder, step), error)
-    if found:
-        raise UsageError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
-    return None
+    found = files(folder)
+    if restore_step:
+        if restore_step not in found:
+            raise UsageError(
+                f"--restore_step={restore_step}: {folder} has checkpoints of steps {steps(folder) or 'none'}"
+            )
+        found = {restore_step: found[restore_step]}
+    try:
+        there = newest_state(found, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
+    return there[1] if there else None
+
+
+@contextlib.contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """What is done with the content of `path` inside; that it does not fit the run becomes a UsageError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(
+            f"{path} does not hold the state of this run ({' '.join(said.split())[:200]}): move it away, and the one "
+            "before it is used"
+        ) from error

@@ -62,7 +62,9 @@ class Config:
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
-        values = {name: value for name, value in dataclasses.asdict(self.flags).items() if name not in NOT_IDENTITY}
+        # A run that goes back to an earlier step of its own is still the same run.
+        flags = dataclasses.replace(self.flags, restore_step=0)
+        values = {name: value for name, value in dataclasses.asdict(flags).items() if name not in NOT_IDENTITY}
         derived = {
             "replicas": self.replicas,
             "probe_size": self.probe_size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +117,7 @@ def this_worker(strategy) -> Worker:
 class NoRecord:
     """What a worker writes that is not the chief: nothing. In the place of reproduce.record.RunRecord."""
 
-    def begin(self, resume_step: int = 0) -> None:
+    def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
         """Nothing."""
 
     def log(self, step: int, epoch: float, values: Mapping[str, float]) -> None:

@@ -29,7 +29,7 @@ from ieg.pseudo_loss_name import parse_pseudo_loss
 from ieg.state import TrainState
 from ieg.train_step import TrainStep
 from ieg.trainer import Interrupted, Trainer, accuracies, scores_of
-from reproduce.record import RunRecord, read_result
+from reproduce.record import Owner, RunRecord, check_same_data, finished_result
 
 
 @dataclass(frozen=True)
@@ -122,23 +122,30 @@ def make_network(config: Config):
     )
 
 
-def train(config: Config, strategy, folder: Path, command: list[str]) -> int:
-    """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
+OUTPUTS = ("checkpoint_*.npz", "example_weights.npz", "*.png", "tensorboard/")
+
+
+def train(config: Config, strategy, folder: Path, command: list[str], data: str) -> int:
+    """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code.
+
+    data: fingerprint of what is trained on.
+    """
     worker = this_worker(strategy)
     if not worker.chief:
         logging.getLogger().setLevel(logging.WARNING)
-    finished = (folder / "result.json").exists() and read_result(folder)["finished"]
-    found = checkpoint.newest(folder, config.flags.restore_step)
+    finished = finished_result(folder, config.record(), "accuracy")
+    owner = Owner.of("ieg", config.record(), config.flags.seed, data)
+    found = None if finished else checkpoint.newest(folder, config.flags.restore_step, owner)
     if worker.several:
         refuse_different_starts(agree(strategy, -1 if finished else found.step if found else 0), folder)
     if finished:
-        logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
+        logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
     run = build(config, strategy)
     source, found_data = run.inputs.source, run.inputs.dataset
     dataset = {"name": found_data.name, "version": found_data.version, "fingerprint": found_data.fingerprint}
     if found:
-        refuse_other_data(folder, dataset)
+        check_same_data(folder, dataset)
     record: RunRecord | NoRecord = NoRecord()
     if worker.chief:
         record = RunRecord(
@@ -152,13 +159,14 @@ def train(config: Config, strategy, folder: Path, command: list[str]) -> int:
             world_size=config.replicas,
             libraries=libraries(),
         )
-    trainer = Trainer(config, strategy, run.state, run.step, source, run.evaluators, record, folder, worker)
+    trainer = Trainer(config, strategy, run.state, run.step, source, run.evaluators, record, folder, worker, owner)
     if config.pretrained and not found:
         start_from_pretrained(run.state, run.step.network, config)
     if found:
         trainer.restore(found)
         logging.info("going on after step %d of %d in %s", found.step, config.last_step, folder)
-    record.begin(found.step if found else 0)
+    logged = int(trainer.scores["last"]["step"]) if trainer.scores else 0
+    record.begin(logged, saved=found is not None, outputs=OUTPUTS)
     if not found:
         logging.info("training %d steps in %s", config.last_step, folder)
     try:
@@ -203,30 +211,20 @@ def refuse_different_starts(starts: list[int], folder: Path) -> None:
         )
 
 
-def refuse_other_data(folder: Path, dataset: dict[str, str]) -> None:
-    """Raises: UsageError where the run in `folder` began on other data: its examples would get others' ids."""
-    if not (folder / "result.json").exists():
-        return
-    begun = read_result(folder)["dataset"]
-    if begun["fingerprint"] != dataset["fingerprint"]:
-        raise UsageError(
-            f"{folder} was begun on {begun['name']} ({begun['fingerprint'][:12]}), the data now is {dataset['name']} "
-            f"({dataset['fingerprint'][:12]}): scores and weights in the checkpoint belong to examples that are not "
-            "there; bring the old data back, or give another --checkpoint_path"
-        )
-
-
 def evaluate(config: Config, strategy, folder: Path) -> int:
     """Scores the newest checkpoint of the run. Returns the exit code."""
     # DEVIATION: one way for every method; the authors' --mode=evaluation does not work for all of theirs.
-    found = checkpoint.newest(folder, config.flags.restore_step)
+    owner = Owner.of("ieg", config.record(), config.flags.seed)  # it may be scored on other images
+    found = checkpoint.newest(folder, config.flags.restore_step, owner)
     if found is None:
         raise UsageError(
             f"--mode=evaluation: no checkpoint in {folder}; train first with the same flags without --mode, "
             "or give the --checkpoint_path it was trained with"
         )
     run = build(config, strategy)
-    run.state.restore(found.arrays)
+    with checkpoint.fitting(checkpoint.checkpoint_path(folder, found.step)):
+        run.state.restore(found.arrays)
+        kept = found.meta["scores"]
     values = accuracies(run.evaluators, run.state, config.flags.use_ema)
     for name, evaluator in run.evaluators.items():
         images = f"{len(evaluator.test_set.labels)} test images of {name or run.inputs.dataset.name}"
@@ -237,7 +235,7 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
     data = run.inputs.dataset
     dataset = {"name": data.name, "version": data.version, "fingerprint": data.fingerprint}
     scores = {"step": found.step, "metrics": scores_of(values, run.evaluators), "dataset": dataset}
-    print(json.dumps(scores | {"kept": found.meta["scores"]}), flush=True)
+    print(json.dumps(scores | {"kept": kept}), flush=True)
     return 0
 
 

@@ -72,7 +72,7 @@ def run(flags: Flags, command: list[str]) -> int:
     logging.info("%s", shlex.join(command))
     if flags.mode == "evaluation":
         return experiment.evaluate(config, strategy, run_folder(config))
-    return experiment.train(config, strategy, run_folder(config), command)
+    return experiment.train(config, strategy, run_folder(config), command, described.fingerprint)
 
 
 def run_folder(config: Config) -> Path:

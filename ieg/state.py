@@ -44,8 +44,15 @@ class TrainState:
         return {name: value.numpy() for name, value in self.variables().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Raises: KeyError or ValueError where names or shapes are not this network's."""
-        for name, value in self.variables().items():
+        """Raises: KeyError or ValueError where names, shapes or types are not this network's."""
+        variables = self.variables()
+        for name, value in variables.items():
+            found = arrays[name]
+            if found.shape != tuple(value.shape) or found.dtype != value.dtype.as_numpy_dtype:
+                raise ValueError(
+                    f"{name} is {found.dtype} {found.shape} instead of {value.dtype.name} {tuple(value.shape)}"
+                )
+        for name, value in variables.items():
             value.assign(arrays[name])
 
 

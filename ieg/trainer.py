@@ -13,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ieg.batches import BatchSource, prefetch
-from ieg.checkpoint import Checkpoint, save
+from ieg.checkpoint import Checkpoint, checkpoint_path, fitting, save
 from ieg.config import Config
 from ieg.distribution import NoRecord, Worker
 from ieg.ema import ema_decay
@@ -24,7 +24,7 @@ from ieg.pictures import draw_pictures
 from ieg.state import TrainState
 from ieg.tally import Tally, tally_classes, tally_step
 from ieg.train_step import TrainStep
-from reproduce.record import RunRecord, atomic_path, stop_signals
+from reproduce.record import MARK, Owner, RunRecord, atomic_path, stop_signals
 
 
 class Interrupted(Exception):
@@ -45,10 +45,11 @@ class Trainer:
         record: RunRecord | NoRecord,
         folder: Path,
         worker: Worker,
+        owner: Owner,
     ):
         self.config, self.strategy, self.state, self.step = config, strategy, state, step
         self.source, self.evaluators, self.record, self.folder = source, evaluators, record, folder
-        self.worker = worker
+        self.worker, self.owner = worker, owner
         self.stops_after: int | None = None  # the step in which some worker of several was asked to stop
         self.tally = Tally()
         self.scores: dict[str, dict[str, float]] = {}  # 'best', 'end' (last cycle end) and 'last' evaluation
@@ -58,18 +59,37 @@ class Trainer:
     # ------------------------------------------------------------------ state to and from a checkpoint
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Puts everything back as it was after the step of `checkpoint`."""
+        """Puts everything back as it was after the step of `checkpoint`. Raises: UsageError where it does not fit."""
         arrays = dict(checkpoint.arrays)
-        self.example_weights = arrays.pop("example_weights")
-        self.state.restore(arrays)
-        self.tally = Tally(checkpoint.meta["tally"])
-        self.scores = dict(checkpoint.meta["scores"])
+        with fitting(checkpoint_path(self.folder, checkpoint.step)):
+            weights = arrays.pop("example_weights")
+            if weights.shape != self.example_weights.shape:
+                raise ValueError(f"example_weights {weights.shape} instead of {self.example_weights.shape}")
+            self.example_weights = weights.astype(np.float32)
+            self.state.restore(arrays)
+            self.tally = Tally(checkpoint.meta["tally"])
+            if not all(len(pair) == 2 and all(map(is_number, pair)) for pair in self.tally.state.values()):
+                raise ValueError("a tally is a sum and a count")
+            self.scores = self.scores_in(checkpoint)
+
+    def scores_in(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
+        """The scores of the evaluations until the step of `checkpoint`. Raises: ValueError or the like for others."""
+        config, step = self.config, checkpoint.step
+        due = {"best", "last"} if step >= min(config.eval_every, config.last_step, *config.cycle_ends) else set()
+        due |= {"end"} if step >= min(config.cycle_ends) else set()
+        scores = {name: dict(score) for name, score in checkpoint.meta["scores"].items()}
+        whole = all(
+            score.keys() >= {"step", "accuracy"} and all(map(is_number, score.values())) for score in scores.values()
+        )
+        if scores.keys() != due or not whole:
+            raise ValueError(f"scores {sorted(scores)} instead of {sorted(due)}, each of them numbers")
+        return scores
 
     def save(self, step: int) -> None:
         """Writes everything that the next step depends on."""
         if not self.worker.chief:
             return
-        meta = {"tally": self.tally.state, "scores": self.scores}
+        meta = {"tally": self.tally.state, "scores": self.scores, MARK: self.owner.mark(step)}
         save(self.folder, Checkpoint(step, {**self.state.arrays(), "example_weights": self.example_weights}, meta))
 
     # ------------------------------------------------------------------ the loop
@@ -261,3 +281,8 @@ def gather(strategy, value, joined: bool) -> np.ndarray:
     if joined:
         return parts[0]
     return np.concatenate(parts) if parts[0].ndim else np.mean(parts)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number as JSON has them."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import pickle
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,11 @@ import torch
 from torch import Tensor
 
 from moco_nonsem.errors import UsageError
-from reproduce.record import atomic_path
+from reproduce.record import MARK, Owner, RecordError, atomic_path, newest_state, outdated
+from reproduce.torch_files import read_tensors
 
 KEPT = 2
-PATTERN = re.compile(r"state_(\d{8})\.pth\.tar")
+PATTERN = re.compile(r"state_([0-9]{8})\.pth\.tar")
 PREFIX = "module."  # DistributedDataParallel's, in every file of the authors
 
 
@@ -39,19 +37,7 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises: ValueError naming the file where it is not whole, or holds more than tensors and plain values.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                # torch itself does not compare the checksums.
-                damaged = archive.testzip()
-            if damaged:
-                raise ValueError(f"the checksum of {damaged} does not agree")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} cannot be read: it holds no checkpoint")
-    return content
+    return read_tensors(path)
 
 
 def fingerprint(given: str) -> str:
@@ -75,37 +61,70 @@ def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:
     missing = [name for name in needed if name not in content]
     if missing:
         raise UsageError(f"{named} holds no {', '.join(missing)}; it is no checkpoint of this program")
+    for name, (holds, kind) in PARTS.items():
+        if name in content and not holds(content[name]):
+            raise UsageError(f"{named}: its {name} is not {kind}; name another checkpoint")
     return content
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(weight, Tensor) for name, weight in value.items()
+    )
+
+
+# What a checkpoint that was given has to be made of, as far as it has these parts.
+PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "state_dict": (_is_weights, "tensors by their names"),
+    "optimizer": (lambda value: isinstance(value, Mapping), "the state of an optimiser"),
+    "epoch": (lambda value: isinstance(value, int) and value >= 0, "a number of epochs"),
+    "position": (lambda value: isinstance(value, Mapping), "a place in an epoch"),
+    "classes": (lambda value: isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value),
+                "a list of names"),
+}  # fmt: skip
 
 
 def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
     """Writes the state after `step`, then removes what is older than the last KEPT."""
     write(folder / f"state_{step:08d}.pth.tar", content)
-    for old in states(folder)[:-KEPT]:
-        (folder / f"state_{old:08d}.pth.tar").unlink()
+    for old in outdated(state_files(folder), step, KEPT):
+        old.unlink()
+
+
+def step_of(path: Path) -> int | None:
+    """The step in a state's name; None for another file."""
+    match = PATTERN.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
+def state_files(folder: Path) -> dict[int, Path]:
+    """The states in a run folder, by step."""
+    if not folder.is_dir():
+        return {}
+    return {step: path for path in folder.iterdir() if (step := step_of(path)) is not None}
 
 
 def states(folder: Path) -> list[int]:
     """Steps of the states in a run folder, rising."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(match[1]) for path in folder.iterdir() if (match := PATTERN.fullmatch(path.name)))
+    return sorted(state_files(folder))
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """The newest state that can be read; None where there is none.
+    """The newest state that can be read, whosever it is; None where there is none. Raises: UsageError."""
+    found = newest_own(folder, None)
+    return found[1] if found else None
 
-    A damaged one is passed over with a warning, for the one before it. Raises: UsageError where all are damaged.
+
+def newest_own(folder: Path, owner: Owner | None) -> tuple[Path, dict[str, Any]] | None:
+    """The newest state that can be read, with its file; None where there is none.
+
+    A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
+    Raises: UsageError where all are damaged, and for one of another run.
     """
-    found = states(folder)
-    for step in reversed(found):
-        try:
-            return read(folder / f"state_{step:08d}.pth.tar")
-        except ValueError as error:
-            logging.warning("%s; going back to the one before", error)
-    if found:
-        raise UsageError(f"no state in {folder} can be read; move the folder away to train from the start")
-    return None
+    try:
+        return newest_state(state_files(folder), read, lambda content: content.get(MARK), owner)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
 
 
 def prefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from moco_nonsem.errors import UsageError
 from moco_nonsem.launch import Place
+from reproduce.record import RecordError
 
 # The others wait while the first process looks at every image of the training set.
 PATIENCE = datetime.timedelta(hours=2)
@@ -51,18 +52,18 @@ class Group:
         return box[0]
 
     def leader_does(self, work):
-        """What work() returns in the leader, in every process; a UsageError there is raised everywhere."""
+        """What work() returns in the leader, in every process; a mistake of the user is raised in all of them."""
         found, error = None, None
         if self.leads:
             try:
                 found = work()
-            except UsageError as mistake:
+            except (UsageError, RecordError, OSError) as mistake:
                 if self.world_size == 1:
                     raise
-                error = str(mistake)
+                error = mistake
         found, error = self.from_leader((found, error))
         if error is not None:
-            raise UsageError(error)
+            raise error
         return found
 
     def share(self, count: int) -> slice:

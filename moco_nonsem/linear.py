@@ -17,7 +17,7 @@ from moco_nonsem.launch import Place
 from moco_nonsem.linear_config import check, mark, record
 from moco_nonsem.linear_network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_training import LinearTrainer, load_for_scoring
-from moco_nonsem.pretrain import cores, is_finished, make_record, workers
+from moco_nonsem.pretrain import STATES, SUB_PROJECT, cores, is_finished, is_saved, make_record, workers
 from moco_nonsem.program import guarded
 from moco_nonsem.progress import Progress
 from moco_nonsem.run_place import checkpoint_folder, run_folder, start_of
@@ -25,7 +25,7 @@ from moco_nonsem.scalars import Scalars
 from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.record import RunRecord, format_config, stop_signals
+from reproduce.record import MARK, Owner, RunRecord, check_places, format_config, stop_signals
 
 
 def work(flags: LinearFlags, place: Place, command: list[str]) -> int:
@@ -39,25 +39,30 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     if flags.evaluate:
         return _score_only(flags, network, group)
     folder = group.leader_does(lambda: run_folder(flags, "lincls"))
-    if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
+    given = Path(flags.pretrained).expanduser()
+    digest = group.leader_does(lambda: checkpoint.fingerprint(flags.pretrained) if given.is_file() else "")
+    config = record(flags, digest)
+    # A finished run may outlive the encoder that it was trained on.
+    known = {name: value for name, value in config.items() if value or name != "pretrained_sha256"}
+    if not flags.check and group.leader_does(lambda: is_finished(folder, known, whole=bool(digest))):
         return 0
     pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
     frozen = load_backbone(network, pretrained, flags.pretrained)
     del pretrained  # key encoder, queue and optimiser need not lie about
-    found, name = group.leader_does(lambda: start_of(flags, folder))
     train, described = group.leader_does(lambda: _images(flags, Path(flags.data).expanduser() / "train", "train"))
     val, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
     check_trees(train, val, flags.batch_size, group.world_size)
-    config = record(flags, checkpoint.fingerprint(flags.pretrained))
     if flags.check:
         if group.leads:
             print(format_config(config | {f"data_{key}": value for key, value in described.items()}), end="")
         return 0
     trainer = LinearTrainer(flags, network.to(group.device), train, val, _reading(flags, group), group)
-    if found:
-        trainer.restore(found, name)
+    owner = Owner.of(SUB_PROJECT, config, flags.seed, described["fingerprint"])
+    start = group.leader_does(lambda: start_of(flags, folder, owner))
+    if start.content:
+        trainer.restore(start.content, start.name)
     record_ = make_record(folder, config, flags, described, group, command) if group.leads else None
-    code = _train(trainer, folder, record_)
+    code = _train(trainer, folder, record_, owner, is_saved(start))
     check_frozen(network, frozen)
     if record_:
         finish(trainer, record_)
@@ -119,15 +124,16 @@ def _reading(flags: LinearFlags, group: Group) -> Reading:
     )
 
 
-def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None) -> int:
+def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owner: Owner, saved: bool | None) -> int:
     flags, group = trainer.flags, trainer.group
     if record_:
         checkpoint_folder(flags).mkdir(parents=True, exist_ok=True)
-        record_.begin(trainer.logged)
+        check_places(checkpoint_folder(flags), ("checkpoint_robust_*.pth.tar", "model_best_*.pth.tar"))
+        record_.begin(trainer.logged, saved=saved, outputs=STATES)
         logging.info("linear evaluation from epoch %d, step %d in %s", trainer.epoch, trainer.step, folder)
 
     def save() -> None:
-        content = trainer.content()
+        content = trainer.content() | {MARK: owner.mark(trainer.step)}
         if group.leads:
             checkpoint.save_state(folder, trainer.step, content)
 
@@ -142,7 +148,7 @@ def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None) -> i
                 flags.print_freq,
                 stopped,
                 save,
-                _after_epoch(trainer, record_, scalars),
+                _after_epoch(trainer, record_, scalars, owner),
                 flags.save_minutes,
                 "linear",
             )
@@ -155,13 +161,13 @@ def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None) -> i
 
 
 def _after_epoch(
-    trainer: LinearTrainer, record_: RunRecord | None, scalars: Scalars
+    trainer: LinearTrainer, record_: RunRecord | None, scalars: Scalars, owner: Owner
 ) -> Callable[[dict[str, float], Progress], None]:
     folder, name = checkpoint_folder(trainer.flags), mark(trainer.flags.pretrained)
 
     def report(values: dict[str, float], progress: Progress) -> None:
         trainer.logged = trainer.step
-        content: dict[str, Any] = trainer.content()
+        content: dict[str, Any] = trainer.content() | {MARK: owner.mark(trainer.step)}
         if record_ is None:
             return
         record_.log(trainer.step, trainer.epoch - 1, values)

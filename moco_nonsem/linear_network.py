@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from moco_nonsem import checkpoint
 from moco_nonsem.encoder import build_network
 from moco_nonsem.errors import FrozenWeightsMoved, UsageError
+from reproduce.torch_files import MISFITS, words_of
 
 CLASSES = 1000  # ImageNet-100 has 100 of them: 900 logits are never right, as in the authors' program
 
@@ -46,13 +47,13 @@ class LinearNetwork:
 
     def restore(self, weights: Mapping[str, Tensor], name: str) -> None:
         """Puts back what `state` gave, ours or the authors'. Raises: UsageError, naming `name`."""
-        plain = checkpoint.unprefixed(weights)
-        head = {key.removeprefix("fc."): value for key, value in plain.items() if key.startswith("fc.")}
         try:
+            plain = checkpoint.unprefixed(weights)
+            head = {key.removeprefix("fc."): value for key, value in plain.items() if key.startswith("fc.")}
             self.classifier.load_state_dict(head)
             self.backbone.load_state_dict({key: value for key, value in plain.items() if not key.startswith("fc.")})
-        except RuntimeError as error:
-            raise UsageError(f"{name} holds no {CLASSES}-way network of this --arch: {_short(error)}") from error
+        except MISFITS as error:
+            raise UsageError(f"{name} holds no {CLASSES}-way network of this --arch: {words_of(error)}") from error
 
 
 def load_backbone(network: LinearNetwork, content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
@@ -66,9 +67,9 @@ def load_backbone(network: LinearNetwork, content: Mapping[str, Any], name: str)
         raise UsageError(f"--pretrained={name} holds no encoder_q; give a checkpoint of moco-non-sem-neg.py")
     try:
         network.backbone.load_state_dict(weights)
-    except RuntimeError as error:
+    except MISFITS as error:
         raise UsageError(
-            f"--pretrained={name} does not fit --arch; give the one it was trained with: {_short(error)}"
+            f"--pretrained={name} does not fit --arch; give the one it was trained with: {words_of(error)}"
         ) from error
     return weights
 
@@ -98,7 +99,3 @@ def feature_width(encoder: nn.Module) -> int:
     """D of `features_of`."""
     head = encoder.fc
     return (head[0] if isinstance(head, nn.Sequential) else head).in_features  # type: ignore[union-attr, return-value]
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -20,8 +20,9 @@ from moco_nonsem.image_tree import ImageTree
 from moco_nonsem.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.linear_config import rate
 from moco_nonsem.linear_network import LinearNetwork
-from moco_nonsem.step_loop import FiniteLoss
+from moco_nonsem.step_loop import PLACE, FiniteLoss, place_of
 from moco_nonsem.workers import Reading
+from reproduce.torch_files import MISFITS, copy_into, load_optimiser, words_of
 
 
 class LinearTrainer:
@@ -82,20 +83,21 @@ class LinearTrainer:
 
         Raises: UsageError, naming `name`, where it does not fit.
         """
-        self.network.restore(content["state_dict"], name)
         try:
-            self.optimiser.load_state_dict(content["optimizer"])
-        except ValueError as error:
-            raise UsageError(f"{name} does not fit this run: {error}") from error
-        if "position" not in content:
-            self.epoch, self.batch = int(content["epoch"]), 0
-            self.step = self.epoch * self.batches_per_epoch
-            return
-        place = content["position"]
-        self.epoch, self.batch, self.step, self.logged = (place[key] for key in ("epoch", "batch", "step", "logged"))
-        self.best, self.last_values = dict(content["best"]), dict(content["last_values"])
-        if self.group.leads:
-            self.tally.copy_(content["tally"])
+            self.network.restore(content["state_dict"], name)
+            place = place_of(content, name, self.flags.epochs, self.batches_per_epoch)
+            moved = self.network.classifier.parameters() if place["step"] else ()
+            load_optimiser(self.optimiser, content["optimizer"], moved)
+            if "position" in content:
+                self.best = {key: float(content["best"][key]) for key in self.best}
+                self.last_values = dict(content["last_values"])
+                if place["epoch"]:
+                    float(self.last_values["accuracy/val"]), float(self.last_values["accuracy/val_top5"])
+                if self.group.leads:
+                    copy_into(self.tally, content["tally"], "tally")
+        except MISFITS as error:
+            raise UsageError(f"{name} does not fit this run: {words_of(error)}; give another checkpoint") from error
+        self.epoch, self.batch, self.step, self.logged = (place[key] for key in PLACE)
 
     def epoch_steps(self) -> Iterator[None]:
         """Trains on what is left of the epoch, and yields after every step."""

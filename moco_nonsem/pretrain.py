@@ -26,13 +26,15 @@ from moco_nonsem.neighbours import Neighbours
 from moco_nonsem.pretrain_config import PretrainConfig, resolve
 from moco_nonsem.program import guarded
 from moco_nonsem.progress import Progress
-from moco_nonsem.run_place import checkpoint_folder, make_checkpoint_folder, run_folder, start_of
+from moco_nonsem.run_place import Start, checkpoint_folder, make_checkpoint_folder, run_folder, start_of
 from moco_nonsem.scalars import Scalars
 from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.training import Trainer
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.record import RunRecord, format_config, read_result, stop_signals
+from reproduce.record import MARK, Owner, RunRecord, check_places, finished_result, format_config, stop_signals
+
+SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
 
 
 def work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
@@ -44,32 +46,37 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
     config = resolve(flags, group.world_size)
     warn(config, group)
     folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
-    if not flags.check and group.from_leader(is_finished(folder) if group.leads else None):
+    if not flags.check and group.leader_does(lambda: is_finished(folder, config.record())):
         return 0
-    found, name = group.leader_does(lambda: start_of(flags, folder))
     tree, described = group.leader_does(lambda: images(flags))
     views = ViewLoader(tree, config.recipe, reading(flags, group))
     if flags.check:
         if group.leads:
             print(format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end="")
         return 0
+    owner = Owner.of(SUB_PROJECT, config.record(), flags.seed, described["fingerprint"])
+    start = group.leader_does(lambda: start_of(flags, folder, owner))
     neighbours = monitor(flags, config, tree, views.reading, group)
     trainer = Trainer(config, views, group)
     trainer.neighbour_accuracy = neighbours
-    if found:
-        trainer.restore(found, name)
-        del found
-    return train(trainer, folder, described, command)
+    if start.content:
+        trainer.restore(start.content, start.name)
+    saved = is_saved(start)
+    del start
+    return train(trainer, folder, described, command, owner, saved)
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether this run's result is there; says it."""
-    if not (folder / "result.json").exists():
-        return False
-    result = read_result(folder)
-    if result["finished"]:
+def is_finished(folder: Path, config: Mapping[str, Any], whole: bool = True) -> bool:
+    """Whether the result of this run is there; says it. config, whole: see `finished_result`."""
+    result = finished_result(folder, config, whole=whole)
+    if result:
         logging.info("%s is finished: %s", folder, result["metrics"])
-    return result["finished"]
+    return result is not None
+
+
+def is_saved(start: Start) -> bool | None:
+    """As `RunRecord.begin` wants to know it: a file of --resume brings no lines of metrics.jsonl along."""
+    return start.own if start.own or not start.content else None
 
 
 def warn(config: PretrainConfig, group: Group) -> None:
@@ -137,7 +144,14 @@ def monitor(
     return Neighbours(train, val, flags.knn_per_class, flags.image_size, reading, group)
 
 
-def train(trainer: Trainer, folder: Path, described: Mapping[str, str], command: list[str]) -> int:
+def train(
+    trainer: Trainer,
+    folder: Path,
+    described: Mapping[str, str],
+    command: list[str],
+    owner: Owner,
+    saved: bool | None,
+) -> int:
     """Trains from where the trainer stands. Returns the exit code."""
     config, group = trainer.config, trainer.group
     flags = config.flags
@@ -146,7 +160,8 @@ def train(trainer: Trainer, folder: Path, described: Mapping[str, str], command:
     if group.leads:
         make_checkpoint_folder(checkpoint_folder(flags), new_run=trainer.step == 0)
         record = make_record(folder, config.record(), flags, described, group, command)
-        record.begin(trainer.logged)
+        check_places(checkpoint_folder(flags), ("checkpoint_*.pth.tar",))
+        record.begin(trainer.logged, saved=saved, outputs=STATES)
         logging.info(
             "%s\npre-training from epoch %d, step %d in %s", shlex.join(command), trainer.epoch, trainer.step, folder
         )
@@ -160,8 +175,8 @@ def train(trainer: Trainer, folder: Path, described: Mapping[str, str], command:
                 trainer.views.batches_per_epoch,
                 flags.print_freq,
                 stopped,
-                lambda: save(trainer, folder),
-                after_epoch(trainer, record, scalars, checkpoint_folder(flags)),
+                lambda: save(trainer, folder, owner),
+                after_epoch(trainer, record, scalars, checkpoint_folder(flags), owner),
                 flags.save_minutes,
                 f"MoCo {config.recipe.robust}",
             )
@@ -177,15 +192,15 @@ def train(trainer: Trainer, folder: Path, described: Mapping[str, str], command:
     return 0
 
 
-def save(trainer: Trainer, folder: Path) -> None:
+def save(trainer: Trainer, folder: Path, owner: Owner) -> None:
     """A state in the run's folder: all processes gather, the leader writes."""
-    content = trainer.content()
+    content = trainer.content() | {MARK: owner.mark(trainer.step)}
     if trainer.group.leads:
         checkpoint.save_state(folder, trainer.step, content)
 
 
 def after_epoch(
-    trainer: Trainer, record: RunRecord | None, scalars: Scalars, checkpoints: Path
+    trainer: Trainer, record: RunRecord | None, scalars: Scalars, checkpoints: Path, owner: Owner
 ) -> Callable[[dict[str, float], Progress], None]:
     """What is done with the metrics of an epoch, and the authors' checkpoint where one is due."""
 
@@ -200,7 +215,7 @@ def after_epoch(
             )
         # DEVIATION: after the last epoch, too; the authors' program saves nothing of a run shorter than --save-freq.
         if done % flags.save_freq == 0 or done == flags.epochs:
-            content = trainer.content()
+            content = trainer.content() | {MARK: owner.mark(trainer.step)}
             if trainer.group.leads:
                 checkpoint.write(checkpoint.epoch_path(checkpoints, done - 1), content)
 
@@ -218,7 +233,7 @@ def make_record(
     """The record of a run."""
     return RunRecord(
         folder,
-        sub_project="moco_nonsem",
+        sub_project=SUB_PROJECT,
         command=command,
         config=config,
         seed=flags.seed,

@@ -6,12 +6,13 @@ import datetime
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from data.paths import repo_root
 from moco_nonsem import checkpoint
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import LinearFlags, PretrainFlags
+from reproduce.record import MARK, Owner, RecordError
 
 PlaceFlags = PretrainFlags | LinearFlags
 
@@ -41,18 +42,35 @@ def run_folder(flags: PlaceFlags, kind: str) -> Path:
     return new_folder(kind)
 
 
-def start_of(flags: PlaceFlags, folder: Path) -> tuple[dict[str, Any] | None, str]:
-    """What to go on with and its name: the file of --resume, else the newest state in the run's folder, or nothing.
+class Start(NamedTuple):
+    """What a run begins with. content: None to begin anew; name: for messages; own: whether it is this run's state."""
 
-    Raises: UsageError where what was asked for cannot be read.
+    content: dict[str, Any] | None
+    name: str
+    own: bool
+
+
+def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
+    """The file of --resume, else the newest state in the run's folder, or nothing.
+
+    A file may be of any run, as the authors' program has it; a state in the run's own folder has to be `owner`'s.
+    Raises: UsageError where what was asked for cannot be read, or is another run's.
     """
     resume = Path(flags.resume).expanduser()
     if flags.resume and resume.is_file():
-        return checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer"), flags.resume
-    found = checkpoint.newest(folder)
+        content = checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer")
+        step = checkpoint.step_of(resume)
+        own = step is not None and resume.parent.absolute() == folder
+        if own and step is not None:
+            try:
+                owner.check(resume, content.get(MARK), step)
+            except (RecordError, ValueError) as error:
+                raise UsageError(f"--resume: {error}") from error
+        return Start(content, flags.resume, own)
+    found = checkpoint.newest_own(folder, owner)
     if flags.resume and found is None:
         raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")
-    return found, str(folder)
+    return Start(found[1], str(found[0]), True) if found else Start(None, "", False)
 
 
 def checkpoint_folder(flags: PlaceFlags) -> Path:

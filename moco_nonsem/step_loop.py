@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sized
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sized
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from moco_nonsem.distributed import Group
-from moco_nonsem.errors import Interrupted, NonFiniteLoss
+from moco_nonsem.errors import Interrupted, NonFiniteLoss, UsageError
 from moco_nonsem.progress import Progress
+from reproduce.torch_files import whole_number
 
 AGREE_EVERY = 10  # steps between questions to the other processes
+PLACE = ("epoch", "batch", "step", "logged")  # of the next batch, and the last step that metrics.jsonl holds
 NEVER = torch.iinfo(torch.int64).max
 T = TypeVar("T")
 
@@ -99,6 +101,26 @@ def run_epochs(
         save()
     finally:
         progress.close()
+
+
+def place_of(content: Mapping[str, Any], name: str, epochs: int, batches: int) -> dict[str, int]:
+    """Where a checkpoint goes on: its values of PLACE. Without a position, the beginning of its epoch of `batches`.
+
+    Raises: UsageError, naming `name`, where nothing of `epochs` is left to train and no metrics are there either;
+    KeyError, TypeError or ValueError where it says no place.
+    """
+    if "position" in content:
+        place = {key: whole_number(content["position"][key], 0, NEVER, key) for key in PLACE}
+        whole_number(place["batch"], 0, batches, "batch")
+    else:
+        epoch = whole_number(content["epoch"], 0, NEVER, "epoch")
+        place = dict(zip(PLACE, (epoch, 0, epoch * batches, 0), strict=True))
+    if place["epoch"] > epochs or (place["epoch"] == epochs and not content.get("last_values")):
+        raise UsageError(
+            f"{name} has {place['epoch']} epochs behind it, so that --epochs={epochs} leaves nothing to train: give a "
+            "larger --epochs, or another checkpoint"
+        )
+    return place
 
 
 def timed(items: Iterator[T], spent: list[float]) -> Iterator[T]:

@@ -15,8 +15,9 @@ from moco_nonsem.distributed import Group
 from moco_nonsem.errors import UsageError
 from moco_nonsem.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logits
 from moco_nonsem.pretrain_config import PretrainConfig
-from moco_nonsem.step_loop import FiniteLoss, timed
+from moco_nonsem.step_loop import PLACE, FiniteLoss, place_of, timed
 from moco_nonsem.tally import Tally
+from reproduce.torch_files import MISFITS, copy_into, load_optimiser, words_of
 
 
 class ViewSource(Protocol):
@@ -85,24 +86,19 @@ class Trainer:
                 f"{name} is of --arch={content['arch']}, not of {flags.arch}; give --arch={content['arch']}"
             )
         try:
+            place = place_of(content, name, flags.epochs, self.views.batches_per_epoch)
             self.model.load_state_dict(checkpoint.unprefixed(content["state_dict"]))
-            self.optimiser.load_state_dict(content["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            moved = self.model.encoder_q.parameters() if place["step"] else ()
+            load_optimiser(self.optimiser, content["optimizer"], moved)
+            self.last_values = dict(content.get("last_values", {}))
+            if self.group.leads and "tally" in content:
+                copy_into(self.tally.state, content["tally"], "tally")
+        except MISFITS as error:
             raise UsageError(
-                f"{name} does not fit this run: {error}; give the --arch, --mlp, --moco-dim and --moco-k that it was "
-                "trained with"
+                f"{name} does not fit this run: {words_of(error)}; give the --arch, --mlp, --moco-dim and --moco-k "
+                "that it was trained with"
             ) from error
-        epoch = int(content["epoch"])
-        place = content.get("position") or {
-            "epoch": epoch,
-            "batch": 0,
-            "step": epoch * self.views.batches_per_epoch,
-            "logged": 0,
-        }
-        self.epoch, self.batch, self.step = place["epoch"], place["batch"], place["step"]
-        self.logged, self.last_values = place["logged"], dict(content.get("last_values", {}))
-        if self.group.leads and "tally" in content:
-            self.tally.state.copy_(content["tally"])
+        self.epoch, self.batch, self.step, self.logged = (place[key] for key in PLACE)
 
     # ------------------------------------------------------------------ the loop
 

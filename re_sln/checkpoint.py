@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import logging
-import pickle
 import re
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from re_sln.errors import UsageError
-from reproduce.record import atomic_write
+from reproduce.record import MARK, Owner, RecordError, atomic_write, newest_state, outdated
+from reproduce.torch_files import MISFITS, read_tensors, words_of
 
 KEPT = 2
-PATTERN = re.compile(r"checkpoint_(\d{8})\.pt")
+PATTERN = re.compile(r"checkpoint_([0-9]{8})\.pt")
 
 
 def save(folder: Path, step: int, content: dict[str, Any]) -> None:
     """Write, then remove what is older than the last KEPT. Raises: OSError, leaving the earlier ones as they are."""
     write_weights(folder / f"checkpoint_{step:08d}.pt", content)
-    for old in steps(folder)[:-KEPT]:
-        (folder / f"checkpoint_{old:08d}.pt").unlink()
+    for old in outdated(files(folder), step, KEPT):
+        old.unlink()
 
 
 def write_weights(path: Path, content: dict[str, Any]) -> None:
@@ -33,37 +33,48 @@ def write_weights(path: Path, content: dict[str, Any]) -> None:
     atomic_write(path, buffer.getvalue())
 
 
+def files(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a folder, by step."""
+    if not folder.is_dir():
+        return {}
+    return {int(match[1]): path for path in folder.iterdir() if (match := PATTERN.fullmatch(path.name))}
+
+
 def steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, rising."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(match[1]) for path in folder.iterdir() if (match := PATTERN.fullmatch(path.name)))
+    return sorted(files(folder))
 
 
 def read_weights(path: Path) -> dict[str, Any]:
     """The tensors of a file, on the CPU. Raises: ValueError naming the file where it is not whole."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # torch itself does not compare the checksums.
-            damaged = archive.testzip()
-        if damaged:
-            raise ValueError(f"the checksum of {damaged} does not agree")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    return read_tensors(path)
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read; None where there is none.
+    """The newest checkpoint that can be read, whosever it is; None where there is none. Raises: UsageError."""
+    found = newest_own(folder, None)
+    return found[1] if found else None
 
-    A damaged one is passed over with a warning, for the one before it. Raises: UsageError where all are damaged.
+
+def newest_own(folder: Path, owner: Owner | None) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that can be read, with its file; None where there is none.
+
+    A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
+    Raises: UsageError where all are damaged, and for one of another run.
     """
-    found = steps(folder)
-    for step in reversed(found):
-        try:
-            return read_weights(folder / f"checkpoint_{step:08d}.pt")
-        except ValueError as error:
-            logging.warning("%s; going back to the one before", error)
-    if found:
-        raise UsageError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
-    return None
+    try:
+        return newest_state(files(folder), read_tensors, lambda content: content.get(MARK), owner)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
+
+
+@contextlib.contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """What is done with the content of `path` inside; that it does not fit the run becomes a UsageError."""
+    try:
+        yield
+    except MISFITS as error:
+        raise UsageError(
+            f"{path} does not hold the state of this run ({words_of(error)}): move it away, and the one before it is "
+            "used"
+        ) from error

@@ -26,10 +26,21 @@ from re_sln.flags import Flags, Program
 from re_sln.loader_images import LoaderImages
 from re_sln.mean_softmax import mean_softmax
 from re_sln.networks import Networks, check_weights
-from re_sln.run_folder import check_same_run, find_run, new_folder, runs_dir
+from re_sln.run_folder import find_run, new_folder, runs_dir
 from re_sln.scalars import Scalars
 from re_sln.training import Trainer
-from reproduce.record import RunRecord, format_config, read_result, stop_signals
+from reproduce.record import (
+    MARK,
+    Owner,
+    RunRecord,
+    check_same_config,
+    finished_result,
+    format_config,
+    stop_signals,
+)
+from reproduce.torch_files import whole_number
+
+OUTPUTS = ("checkpoint_*.pt", "model*.pth")
 
 
 def run(program: Program, flags: Flags, command: list[str]) -> int:
@@ -71,27 +82,30 @@ def folder_of(flags: Flags) -> Path:
 
 def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:
     """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
-    check_same_run(folder, config)
-    if (folder / "result.json").exists() and read_result(folder)["finished"]:
-        logging.info("%s is finished: accuracy %.4f", folder, read_result(folder)["metrics"]["accuracy"])
+    # What the noise file is, is part of the configuration, but is not known yet.
+    finished = finished_result(folder, config.record(), "accuracy", whole=False)
+    if finished:
+        logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
     settle(config.flags)
     logging.info("%s", shlex.join(command))
-    found = checkpoint.newest(folder)
-    data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not found)
+    begun = bool(checkpoint.files(folder))
+    data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not begun)
     record = make_record(config, data, group, folder, command) if group.leads else None
-    trainer = build(config, data, group)
-    if found:
-        trainer.restore(found)
-        logging.info("going on in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
-    elif group.leads:
+    check_same_config(folder, recorded(config, data))
+    trainer, owner = build(config, data, group), owner_of(config, data)
+    logged = go_on(trainer, folder, owner)
+    if logged is None and group.leads:
         logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
     if record:
-        record.begin(found["logged"] if found else 0)
+        record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
     with closing(Scalars(folder, trainer.epoch)) as scalars, stop_signals() as stopped:
         try:
             trainer.train(
-                stopped, Saver(folder, group), reporter(record, scalars, folder, config), config.flags.save_minutes
+                stopped,
+                Saver(folder, group, owner),
+                reporter(record, scalars, folder, config),
+                config.flags.save_minutes,
             )
         except Interrupted as stop:
             logging.warning("%s; go on with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
@@ -102,6 +116,28 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
     if record:
         finish(trainer, record, folder)
     return 0
+
+
+def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
+    """Puts the newest checkpoint of `owner` back; returns the last step that metrics.jsonl holds, None without one.
+
+    Raises: UsageError for a checkpoint of another run, or one that does not fit.
+    """
+    found = checkpoint.newest_own(folder, owner)
+    if found is None:
+        return None
+    path, content = found
+    with checkpoint.fitting(path):
+        trainer.restore(content)
+        last = last_logged(trainer)
+        logged = whole_number(content["logged"], last, last, "logged")
+    logging.info("going on in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
+    return logged
+
+
+def last_logged(trainer: Trainer) -> int:
+    """The last step that metrics.jsonl holds."""
+    return int(trainer.scores["last"]["step"]) if trainer.scores else 0
 
 
 def settle(flags: Flags) -> None:
@@ -167,12 +203,12 @@ def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Ima
 class Saver:
     """Checkpoints of a run; with each goes the last step that metrics.jsonl holds."""
 
-    def __init__(self, folder: Path, group: Group) -> None:
-        self._folder, self._group = folder, group
+    def __init__(self, folder: Path, group: Group, owner: Owner) -> None:
+        self._folder, self._group, self._owner = folder, group, owner
 
     def __call__(self, trainer: Trainer) -> None:
         """All processes gather, the leader writes."""
-        content = trainer.content() | {"logged": trainer.scores.get("last", {"step": 0})["step"]}
+        content = trainer.content() | {"logged": last_logged(trainer), MARK: self._owner.mark(trainer.step)}
         if self._group.leads:
             checkpoint.save(self._folder, trainer.step, content)
 
@@ -227,17 +263,25 @@ def finish(trainer: Trainer, record: RunRecord, folder: Path) -> None:
     )
 
 
+def owner_of(config: Config, data: Data, values: dict | None = None) -> Owner:
+    """Whose the checkpoints of a run are; arguments as those of `make_record`."""
+    return Owner.of("re_sln", recorded(config, data, values), config.flags.seed, data.fingerprint)
+
+
+def recorded(config: Config, data: Data, values: dict | None = None) -> dict:
+    """What config.yml is to hold: the configuration's own record, or `values`, and the noise that was given out."""
+    return (values or config.record()) | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
+
+
 def make_record(
     config: Config, data: Data, group: Group, folder: Path, command: list[str], values: dict | None = None
 ) -> RunRecord:
     """The record of a run. values: what config.yml is to hold, where that is not the configuration's own record."""
-    values = values or config.record()
-    values = values | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
     return RunRecord(
         folder,
         sub_project="re_sln",
         command=command,
-        config=values,
+        config=recorded(config, data, values),
         seed=config.flags.seed,
         dataset=data.described,
         device=device_name(group.device),

@@ -17,6 +17,7 @@ from re_sln.distributed import Group
 from re_sln.errors import UsageError
 from re_sln.moving_average import start_moving_average
 from re_sln.wide_resnet import build_network
+from reproduce.torch_files import load_optimiser
 
 RESNET50_ADDRESS = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 RESNET50_SHA256_PREFIX = "0676ba61"
@@ -74,11 +75,11 @@ class Networks:
         return {"model": self.model.state_dict(), "average": average, "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Puts `state` back."""
+        """Puts back what `state` gave, as part of a checkpoint. Raises: one of `torch_files.MISFITS`."""
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"], self.model.parameters() if state["step"] else ())
 
 
 def compiled(network: nn.Module, cuda_graphs: bool) -> nn.Module:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from data.paths import repo_root
-from re_sln.config import Config
 from re_sln.errors import UsageError
 from re_sln.flags import Flags, Program
-from reproduce.record import RecordError, format_config, parse_config, read_config
+from reproduce.record import RecordError, read_config
 
 
 def runs_dir() -> Path:
@@ -46,20 +45,3 @@ def settings_of(folder: Path, program: Program) -> dict[str, Any]:
     if config.get("program") != program.name:
         raise UsageError(f"{folder} is a run of {config.get('program')}.py, not of {program.name}.py")
     return {name: value for name, value in config.items() if name in Flags.__dataclass_fields__}
-
-
-def check_same_run(folder: Path, config: Config) -> None:
-    """Raises: UsageError where `folder` holds a run with other settings, finished or not."""
-    if not (folder / "config.yml").exists():
-        return
-    there, here = read_config(folder), parse_config(format_config(config.record()))
-    different = [
-        f"{key}: {there.get(key, 'absent')} there, {value} here"
-        for key, value in here.items()
-        if there.get(key, "absent") != value
-    ]
-    if different:
-        raise UsageError(
-            f"{folder} holds a run with another configuration ({'; '.join(different[:3])}); name another folder, or "
-            "move that one away"
-        )

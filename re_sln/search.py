@@ -13,7 +13,7 @@ from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
 from re_sln.run_folder import runs_dir
-from reproduce.record import RecordError, config_hash, flag, make_parser, read_result, underscored
+from reproduce.record import config_hash, finished_result, flag, make_parser, underscored
 
 METRIC = "accuracy_val_sigma_"
 PUBLISHED = (
@@ -83,13 +83,13 @@ class Search:
         """Where the trial lies."""
         return self.folder / f"sigma_{sigma}"
 
+    def trial_record(self, sigma: str) -> dict[str, Any]:
+        """What config.yml of a trial holds, but for what the noise file is."""
+        return self.trials[sigma].record() | self.split()
+
     def result(self, sigma: str) -> dict[str, Any] | None:
-        """The result of a trial; None until it is finished."""
-        try:
-            result = read_result(self.trial_folder(sigma))
-        except RecordError:
-            return None
-        return result if result["finished"] else None
+        """The result of a trial; None until it is finished. Raises: RecordError for another run's, or a damaged one."""
+        return finished_result(self.trial_folder(sigma), self.trial_record(sigma), "accuracy_val", whole=False)
 
 
 def parse_search(argv: list[str]) -> SearchFlags:

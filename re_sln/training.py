@@ -25,6 +25,7 @@ from re_sln.moving_average import update_moving_average
 from re_sln.networks import Networks
 from re_sln.sln_loss import soft_cross_entropy, stochastic_targets
 from re_sln.tally import Tally
+from reproduce.torch_files import copy_into, whole_number
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 AGREE_EVERY = 10  # steps between questions to the other processes
@@ -65,14 +66,25 @@ class Trainer:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Puts everything back as it was."""
-        self.epoch, self.batch, self.step = content["epoch"], content["batch"], content["step"]
-        self.scores = content["scores"]
+        """Puts everything back as it was. Raises: one of `torch_files.MISFITS` for what is no state of this run."""
+        epochs, per_epoch = self.config.flags.n_epochs, self.steps_per_epoch()
+        epoch = whole_number(content["epoch"], 1, epochs + 1, "epoch")
+        batch = whole_number(content["batch"], 0, per_epoch, "batch")
+        done = (epoch - 1) * per_epoch + batch
+        self.epoch, self.batch, self.step = epoch, batch, whole_number(content["step"], done, done, "step")
+        due = {"best", "last"} if epoch > 1 else set()
+        if due and "validation" in self.data.tests:
+            due.add("selected")
+        self.scores = {name: dict(score) for name, score in content["scores"].items()}
+        if self.scores.keys() != due:
+            raise ValueError(f"scores {sorted(self.scores)} instead of {sorted(due)}")
+        for score in self.scores.values():
+            float(score["accuracy"]), whole_number(score["step"], 1, done, "the step of a score")
         if self.group.leads:
-            self.tally.state.copy_(content["tally"])
+            copy_into(self.tally.state, content["tally"], "tally")
         self.corrected = content["targets"] is not None
         if self.corrected:
-            self.targets.copy_(content["targets"])
+            copy_into(self.targets, content["targets"], "targets")
         self.networks.restore(content)
 
     # ------------------------------------------------------------------ the loop
@@ -91,10 +103,8 @@ class Trainer:
         Raises: Interrupted, NonFiniteLoss.
         """
         flags, saved = self.config.flags, time.monotonic()
-        per_epoch = -(-self.epoch_size() // flags.batch_size)
-        total = per_epoch * flags.n_epochs
         with tqdm(
-            total=total,
+            total=self.steps_per_epoch() * flags.n_epochs,
             initial=self.step,
             unit="step",
             desc=f"{self.config.model} {flags.dataset_name}",
@@ -190,6 +200,10 @@ class Trainer:
     def epoch_size(self) -> int:
         """How many examples an epoch has."""
         return len(self.order(1))
+
+    def steps_per_epoch(self) -> int:
+        """The last batch, which may be smaller, included."""
+        return -(-self.epoch_size() // self.config.flags.batch_size)
 
     def crops(self, purpose: str, epoch: int) -> Crops | None:
         """The crops and flips of an epoch; none without augmentation."""

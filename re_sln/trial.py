@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from re_sln import checkpoint, experiment
+from re_sln import experiment
 from re_sln.config import Config
 from re_sln.distributed import Group, pick_device
 from re_sln.errors import Interrupted, UsageError
@@ -19,7 +19,7 @@ from re_sln.scalars import Scalars
 from re_sln.search import Search
 from re_sln.training import Trainer
 from re_sln.validation_split import hold_out
-from reproduce.record import RunRecord, is_running
+from reproduce.record import RunRecord, check_same_config, is_running
 
 STOP = "stop"
 WAIT_SECONDS = 120.0
@@ -54,16 +54,19 @@ def run_trial(
     # The noise file is there since the search began.
     data = trial_data(search, config, experiment.load_data(config, group, make_new=False))
     wait_for(folder)
-    record = experiment.make_record(config, data, group, folder, command, config.record() | search.split())
-    trainer = experiment.build(config, data, group)
-    found = checkpoint.newest(folder)
-    if found:
-        trainer.restore(found)
-    record.begin(found["logged"] if found else 0)
+    values = search.trial_record(sigma)
+    check_same_config(folder, experiment.recorded(config, data, values))
+    record = experiment.make_record(config, data, group, folder, command, values)
+    trainer, owner = experiment.build(config, data, group), experiment.owner_of(config, data, values)
+    logged = experiment.go_on(trainer, folder, owner)
+    record.begin(logged or 0, saved=logged is not None, outputs=experiment.OUTPUTS)
     with closing(Scalars(folder, trainer.epoch)) as scalars:
         try:
             trainer.train(
-                stopped, experiment.Saver(folder, group), reporter(record, scalars, tell), config.flags.save_minutes
+                stopped,
+                experiment.Saver(folder, group, owner),
+                reporter(record, scalars, tell),
+                config.flags.save_minutes,
             )
         except Interrupted as stop:
             logging.warning("%s", stop)

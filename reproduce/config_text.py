@@ -27,6 +27,11 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(dict(config), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def run_id(sub_project: str, digest: str, seed: int) -> str:
+    """The name of a run, wherever it lies. digest: `config_hash` of its configuration."""
+    return f"{sub_project}-{digest[:12]}-seed{seed}"
+
+
 def format_config(config: Mapping[str, Any]) -> str:
     """The text of config.yml: one `key: value` a line, keys sorted, values in JSON."""
     for key, value in config.items():
@@ -34,8 +39,11 @@ def format_config(config: Mapping[str, Any]) -> str:
     return "".join(f"{key}: {_dump(config[key])}\n" for key in sorted(config))
 
 
-def parse_config(text: str) -> dict[str, Any]:
-    """What `format_config` wrote; empty lines and lines that start with # may stand between."""
+def parse_config(text: str, name: str = "config.yml") -> dict[str, Any]:
+    """What `format_config` wrote; empty lines and lines that start with # may stand between.
+
+    Raises: RecordError with `name` and the line.
+    """
     config: dict[str, Any] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -45,8 +53,9 @@ def parse_config(text: str) -> dict[str, Any]:
             if not colon or key in config:
                 raise ValueError("the key is there twice" if colon else "no 'key: value'")
             config[key] = json.loads(value)
-        except ValueError as error:
-            raise RecordError(f"config.yml, line {number}: {line!r} is not 'key: value in JSON' ({error})") from error
+            _check(key, config[key])
+        except (ValueError, RecursionError, RecordError) as error:
+            raise RecordError(f"{name}, line {number}: {line[:80]!r} is not 'key: value in JSON' ({error})") from error
     return config
 
 

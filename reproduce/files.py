@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from reproduce.errors import RecordError
 
 
 @contextlib.contextmanager
@@ -32,6 +34,19 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Replace `path` by `data` (text as UTF-8) in one step; on failure the old file is left as it was."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def check_places(folder: Path, patterns: Iterable[str]) -> None:
+    """Whether these can be written: patterns of names in `folder`, those of folders with a / at their end.
+
+    Raises: RecordError where a folder has the place of a file, or a file that of a folder.
+    """
+    for pattern in patterns:
+        is_folder = pattern.endswith("/")
+        for path in sorted(folder.glob(pattern.rstrip("/"))):
+            if path.is_dir() != is_folder:
+                kinds = ("file", "folder") if is_folder else ("folder", "file")
+                raise RecordError(f"{path} is a {kinds[0]} where the run writes a {kinds[1]}: move it away")
 
 
 def _sync(path: Path) -> None:

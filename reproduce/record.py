@@ -7,32 +7,57 @@ can be followed to its command, its configuration, its data and its code.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reproduce.command_line import flag, make_parser, underscored
-from reproduce.config_text import config_hash, format_config, parse_config
+from reproduce.config_text import config_hash, format_config, parse_config, run_id
 from reproduce.errors import RecordError
-from reproduce.files import atomic_path, atomic_write
-from reproduce.provenance import environment_lock, git_state, is_running, peak_memory, take_lock
+from reproduce.files import atomic_path, atomic_write, check_places
+from reproduce.provenance import LOCK, environment_lock, git_state, is_running, peak_memory, take_lock
+from reproduce.record_files import (
+    CONFIG,
+    METRICS,
+    RESULT,
+    check_result_goes_with,
+    check_same_config,
+    check_same_data,
+    finished_result,
+    read_config,
+    read_metrics,
+    read_result,
+)
 from reproduce.result_schema import SCHEMA_VERSION, seal, validate_result
+from reproduce.saved_state import MARK, Owner, newest_state, outdated
 from reproduce.stopping import stop_signals
 
 __all__ = [
+    "CONFIG",
+    "MARK",
+    "METRICS",
+    "RESULT",
+    "Owner",
     "RecordError",
     "RunRecord",
     "atomic_path",
     "atomic_write",
+    "check_places",
+    "check_same_config",
+    "check_same_data",
     "config_hash",
+    "finished_result",
     "flag",
     "format_config",
     "is_running",
     "make_parser",
+    "newest_state",
+    "outdated",
     "parse_config",
     "read_config",
     "read_metrics",
@@ -41,8 +66,6 @@ __all__ = [
     "underscored",
     "validate_result",
 ]
-
-CONFIG, METRICS, RESULT = "config.yml", "metrics.jsonl", "result.json"
 
 
 class RunRecord:
@@ -75,7 +98,7 @@ class RunRecord:
         self._seconds_before = 0.0
         self._result: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
-            "run_id": f"{sub_project}-{digest[:12]}-seed{seed}",
+            "run_id": run_id(sub_project, digest, seed),
             "sub_project": sub_project,
             "command": list(command),
             "config_hash": digest,
@@ -97,21 +120,30 @@ class RunRecord:
         }
         validate_result(self._result)
 
-    def begin(self, resume_step: int = 0) -> None:
+    def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
         """Open the folder for a run that goes on after `resume_step` (0: from scratch).
 
         Lines of metrics.jsonl after that step belong to work that will be done again and are cut off, so a resumed run
         leaves the same file as one that was never interrupted. Time spent so far, repeated work included, is kept.
+        saved: whether there is a saved state to go on from, whose last line in metrics.jsonl is that of `resume_step`;
+        None: that is not known here. outputs: see `check_places`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        check_places(self.folder, (CONFIG, METRICS, RESULT, LOCK, *outputs))
         self._lock = take_lock(self.folder)
         for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink()
-        self._check_same_config()
+            if not leftover.is_dir():
+                leftover.unlink()
+        check_same_config(self.folder, self.config)
+        earlier = read_result(self.folder) if (self.folder / RESULT).exists() else None
+        if earlier:
+            check_result_goes_with(self.folder, earlier, self._result["config_hash"])
+            if saved is not False:
+                check_same_data(self.folder, self._result["dataset"])
+        self._cut_metrics(resume_step, saved)
         atomic_write(self.folder / CONFIG, format_config(self.config))
-        self._cut_metrics(resume_step)
-        if (self.folder / RESULT).exists():
-            self._carry_over(read_result(self.folder))
+        if earlier:
+            self._carry_over(earlier)
         self._started = time.monotonic()
         self._write()
 
@@ -167,72 +199,39 @@ class RunRecord:
     def _carry_over(self, earlier: dict[str, Any]) -> None:
         self._seconds_before = earlier["wall_seconds"]
         self._result["peak_memory_bytes"] = earlier["peak_memory_bytes"]
-        commits = earlier["notes"].get("earlier_commits", [])
+        commits = earlier["notes"].get("earlier_commits")
+        commits = commits if isinstance(commits, list) else []
         if earlier["git"] != self._result["git"]:
             commits = [*commits, earlier["git"]]
         if commits:  # a result that two versions of the code worked on says so
             self._result["notes"] = {"earlier_commits": commits}
 
-    def _check_same_config(self) -> None:
-        if not (self.folder / CONFIG).exists():
-            return
-        there = read_config(self.folder)
-        if config_hash(there) == config_hash(self.config):
-            return
-        here = parse_config(format_config(self.config))
-        keys = [key for key in sorted({*there, *here}) if there.get(key, "absent") != here.get(key, "absent")]
-        shown = "; ".join(
-            f"{key}: {there.get(key, 'absent')!r} there, {here.get(key, 'absent')!r} here" for key in keys[:3]
-        )
-        raise RecordError(
-            f"{self.folder} holds a run with another configuration ({shown or 'types differ'}"
-            f"{'; …' if len(keys) > 3 else ''}); choose another folder, or move that one away"
-        )
-
-    def _cut_metrics(self, resume_step: int) -> None:
+    def _cut_metrics(self, resume_step: int, saved: bool | None) -> None:
         path = self.folder / METRICS
-        if not path.exists():
-            return
-        kept = [line for line in read_metrics(self.folder) if resume_step > 0 and line["step"] <= resume_step]
+        there = read_metrics(self.folder) if path.exists() else []
+        kept = [line for line in there if resume_step > 0 and line["step"] <= resume_step]
         self._last_step = int(kept[-1]["step"]) if kept else -1
+        if saved is False and there:
+            logging.warning(
+                "%s holds evaluations up to step %d, but there is no checkpoint to go on from: training begins again "
+                "from the start and writes them anew; if the checkpoints lie elsewhere, stop now and bring them back",
+                path,
+                there[-1]["step"],
+            )
+        elif saved and resume_step > max(0, self._last_step):
+            logging.warning(
+                "%s ends at step %d, but the run was evaluated up to step %d: these evaluations are lost and its curve "
+                "will have a hole; if the file lies elsewhere, stop now and bring it back",
+                path,
+                max(0, self._last_step),
+                resume_step,
+            )
         text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in kept)
-        if text != path.read_text(encoding="utf-8"):
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        if text != before and (saved or before is not None):
             atomic_write(path, text)
 
     def _release(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """result.json of a run folder, checked; a RecordError names the file and the field that is wrong."""
-    path = os.path.join(folder, RESULT)  # read by the thousand: a Path takes longer
-    try:
-        with open(path, encoding="utf-8") as file:
-            result = json.load(file)
-        validate_result(result)
-    except (OSError, ValueError, RecordError) as error:
-        raise RecordError(f"{path}: {error}") from error
-    return result
-
-
-def read_metrics(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The evaluations of a run in order of their steps; a last line that was only half written is left out."""
-    path = Path(folder) / METRICS
-    lines = []
-    complete, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    for number, text in enumerate(complete.splitlines(), 1):
-        try:
-            line = json.loads(text)
-            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-                raise ValueError("a line is a mapping with an integer 'step'")
-        except ValueError as error:
-            raise RecordError(f"{path}, line {number}: {text[:80]!r} is no evaluation ({error})") from error
-        lines.append(line)
-    return lines
-
-
-def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """config.yml of a run folder."""
-    return parse_config((Path(folder) / CONFIG).read_text(encoding="utf-8"))

@@ -19,11 +19,16 @@ def _text(value: Any) -> bool:
 
 
 def _integer(value: Any, least: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False
 
 
 def _hex(value: Any, digits: int) -> bool:
@@ -84,7 +89,7 @@ def seal(result: Mapping[str, Any]) -> str:
 def validate_result(result: Any) -> None:
     """Raise a RecordError that names the field, its value and the rule, if `result` is not as we write it."""
     if not isinstance(result, Mapping):
-        raise RecordError(f"a result is a mapping, not {result!r}")
+        raise RecordError(f"a result is a mapping, not {result!r:.80}")
     for field, (allowed, rule) in RULES.items():
         outer, _, inner = field.partition(".")
         holder = result[outer] if inner else result
@@ -92,10 +97,10 @@ def validate_result(result: Any) -> None:
         if name not in holder:
             raise RecordError(f"result field {field} is missing; it must be {rule}")
         if not allowed(holder[name]):
-            raise RecordError(f"result field {field} = {holder[name]!r}; it must be {rule}")
+            raise RecordError(f"result field {field} = {holder[name]!r:.80}; it must be {rule}")
     for field, (allowed, rule) in OPTIONAL.items():
         if field in result and not allowed(result[field]):
-            raise RecordError(f"result field {field} = {result[field]!r}; it must be {rule}")
+            raise RecordError(f"result field {field} = {result[field]!r:.80}; it must be {rule}")
     for prefix, holder in (("", result), ("dataset.", result["dataset"]), ("git.", result["git"])):
         for name in holder:
             if prefix + str(name) not in KNOWN:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.cells import ROOT
-from reproduce.config_text import config_hash
+from reproduce.config_text import config_hash, run_id
 from reproduce.errors import RecordError
 from reproduce.local_engine import started
 from reproduce.record import CONFIG, METRICS, read_config, read_metrics, read_result
@@ -80,7 +80,7 @@ def _check_record(folder: Path, result: Mapping[str, Any], found: Finding) -> No
         raise RecordError(f"{folder / CONFIG} is missing")
     if config_hash(read_config(folder)) != result["config_hash"]:
         found.problems.append(f"{CONFIG} is not the configuration of this result: its hash is another")
-    if result["run_id"] != f"{result['sub_project']}-{result['config_hash'][:12]}-seed{result['seed']}":
+    if result["run_id"] != run_id(result["sub_project"], result["config_hash"], result["seed"]):
         found.problems.append(f"run_id {result['run_id']} does not go with its configuration and seed {result['seed']}")
     _check_commit(result["git"], found)
     if (folder / METRICS).exists():

@@ -116,7 +116,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, caplog):
         assert step_of(tmp_path) == 5
         assert str(newest) in caplog.text and "the one before" in caplog.text
     (tmp_path / "state_00000005.pth.tar").write_bytes(b"no")
-    with pytest.raises(UsageError, match=r"no state in .* can be read"):
+    with pytest.raises(UsageError, match=r"no checkpoint in .* can be read"):
         checkpoint.newest(tmp_path)
     assert checkpoint.newest(tmp_path / "nowhere") is None
 

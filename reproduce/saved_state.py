@@ -1,0 +1,102 @@
+"""Whose a saved state is: a checkpoint says which run wrote it and after which step, and no other run goes on from it.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reproduce.config_text import config_hash, run_id
+from reproduce.errors import RecordError
+
+MARK = "run"  # where the content of a checkpoint keeps its mark
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A run as its checkpoints name it. data: fingerprint of what it learns from; empty where that may be anything."""
+
+    run_id: str
+    config_hash: str
+    data: str = ""
+
+    @classmethod
+    def of(cls, sub_project: str, config: Mapping[str, Any], seed: int, data: str = "") -> Owner:
+        """The run whose record holds this configuration."""
+        digest = config_hash(config)
+        return cls(run_id(sub_project, digest, seed), digest, data)
+
+    def mark(self, step: int) -> dict[str, str | int]:
+        """What the checkpoint after `step` says of itself; plain values, the same for the same run and step."""
+        return {"run_id": self.run_id, "config_hash": self.config_hash, "data": self.data, "step": int(step)}
+
+    def check(self, path: Path, mark: Any, step: int) -> None:
+        """Whether the checkpoint `path`, which by its name is of `step`, is this run's. One without a mark passes.
+
+        Raises: RecordError for another run's, one of other data, one that was renamed; ValueError for a damaged mark.
+        """
+        if mark is None:
+            logging.warning(
+                "%s does not say which run it belongs to, as those of earlier versions: it is taken for this run's",
+                path,
+            )
+            return
+        if not isinstance(mark, Mapping) or mark.keys() != self.mark(step).keys():
+            raise ValueError(f"{path} cannot be read: what it says of its run is damaged")
+        if mark["config_hash"] != self.config_hash:
+            raise RecordError(
+                f"{path} belongs to another run, {mark['run_id']}, and not to this one, {self.run_id}: move that file "
+                "away, or name the folder of the run that is meant"
+            )
+        if self.data and mark["data"] != self.data:
+            raise RecordError(
+                f"{path} belongs to a run of {mark['run_id']} on other data (fingerprint {str(mark['data'])[:12]}, the "
+                f"data here have {self.data[:12]}): bring the old data back, or name another folder"
+            )
+        if mark["step"] != step:
+            raise RecordError(
+                f"{path} is the checkpoint of step {mark['step']}, its name says {step}: give it its own name again, "
+                "or move it away"
+            )
+
+
+def newest_state(
+    files: Mapping[int, Path],
+    read: Callable[[Path], Content],
+    mark_of: Callable[[Content], Any],
+    owner: Owner | None = None,
+) -> tuple[Path, Content] | None:
+    """The newest checkpoint that can be read, and its file; None where there is none.
+
+    files: checkpoints by the steps in their names. read: raises ValueError, naming the file, for a damaged one, which
+    is passed over with a warning for the one before it. owner: whose it has to be; None: anyone's, to look at it.
+
+    Raises: RecordError where it is not the owner's, and where all are damaged.
+    """
+    for step in sorted(files, reverse=True):
+        try:
+            content = read(files[step])
+            if owner:
+                owner.check(files[step], mark_of(content), step)
+        except ValueError as error:
+            logging.warning("%s; going back to the one before", error)
+            continue
+        return files[step], content
+    if files:
+        folder = next(iter(files.values())).parent
+        raise RecordError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
+    return None
+
+
+def outdated(files: Mapping[int, Path], step: int, kept: int) -> list[Path]:
+    """Checkpoints to remove once that of `step` is written: all before it but the last `kept`, itself counted.
+
+    Later ones stay: they are no older than what was just written, whoever put them there.
+    """
+    return [files[old] for old in sorted(number for number in files if number <= step)[:-kept]]
