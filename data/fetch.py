@@ -8,6 +8,7 @@ from data.checksums import Digests, hash_file
 from data.disk import explained_errors, human, require_space
 from data.download import NetworkError, Patience, discard_partial, download
 from data.errors import DataError, UsageError
+from data.extract import DamagedArchive
 from data.install import install, unpacked_size
 from data.paths import data_dir as default_data_dir
 from data.registry import Archive, Entry
@@ -101,19 +102,26 @@ def _fetch_archive(store: Store, entry: Entry, archive: Archive, patience: Patie
                 f"{_import_command(store, entry, archive, str(store.root / archive.file))}."
             ) from error
         digests = _hash(part)
-        difference = published.difference(digests)
-        if difference is None:
-            break
+        damage = published.difference(digests)
+        if damage is None:
+            _compare_with_first_use(store, entry, archive, digests)
+            try:
+                _install(store, entry, archive, part, digests, address, keep_source=False)
+            except DamagedArchive as error:
+                if published.has_checksum:  # another download would be the same
+                    raise
+                damage = str(error)
+            else:
+                discard_partial(part)
+                return
         discard_partial(part)
         if last_try:
             raise DataError(
-                f"{archive.file} from {address} is not the published file ({difference}), twice in a row: it was "
-                f"thrown away; see {entry.homepage} for a new version or another address."
+                f"{archive.file} from {address} is not {'the published file' if published.has_checksum else 'whole'} "
+                f"({damage}), twice in a row: it was thrown away; see {entry.homepage} for a new version or another "
+                "address."
             )
-        _say(f"{archive.file} is damaged ({difference}); thrown away, fetching it once more.")
-    _compare_with_first_use(store, entry, archive, digests)
-    _install(store, entry, archive, part, digests, address, keep_source=False)
-    discard_partial(part)
+        _say(f"{archive.file} is damaged ({damage}); thrown away, fetching it once more.")
 
 
 def _compare_with_first_use(store: Store, entry: Entry, archive: Archive, digests: Digests) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from data.checksums import Digests
 from data.disk import explained_errors, move_into_place, require_space, sync_files
 from data.errors import DataError
-from data.extract import extract, extract_nested
+from data.extract import check_compression, extract, extract_nested
 from data.registry import Archive, Entry
 from data.store import Store
 
@@ -47,6 +47,8 @@ def install(
         require_space(stage, unpacked_size(archive, digests.size), f"unpacking {archive.file}")
         try:
             if archive.kind == "file":
+                if not archive.published.has_checksum:  # then its own check sums are all there is to go by
+                    check_compression(source)
                 staged, found = stage / "file", {"": digests}
                 _take(source, staged, keep_source)
             else:
