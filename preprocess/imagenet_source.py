@@ -95,19 +95,21 @@ class Archives:
         """An archive of archives, one a class."""
         found = {}
         with tarfile.open(path, "r:") as outer:
-            for member in outer:
+            for member in members_of(outer):
                 wnid = Path(member.name).stem
                 if wnid in wnids:
                     with tarfile.open(fileobj=outer.extractfile(member), mode="r:") as inner:
                         start = member.offset_data
-                        found[wnid] = {image.name: (start + image.offset_data, image.size) for image in inner}
+                        found[wnid] = {
+                            image.name: (start + image.offset_data, image.size) for image in members_of(inner)
+                        }
         return found
 
     def _val(self, path: Path, wnids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
         """50,000 files; their classes stand in the devkit."""
         classes = validation_classes(self.root / DEVKIT)
         with tarfile.open(path, "r:") as archive:
-            images = sorted(archive.getmembers(), key=lambda member: member.name)
+            images = sorted(members_of(archive), key=lambda member: member.name)
         if len(images) != len(classes):
             raise UsageError(f"{path} holds {len(images)} images, the devkit has {len(classes)} labels; get both again")
         found: dict[str, dict[str, tuple[int, int]]] = {}
@@ -115,6 +117,16 @@ class Archives:
             if wnid in wnids:
                 found.setdefault(wnid, {})[image.name] = (image.offset_data, image.size)
         return found
+
+
+def members_of(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """All of them. Raises: tarfile.ReadError for a damaged header, which tarfile itself takes for the end."""
+    members = archive.getmembers()
+    assert archive.fileobj is not None  # it is open
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("no header and no end where there must be one")
+    return members
 
 
 def validation_classes(devkit: Path) -> list[str]:
