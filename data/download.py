@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data.disk import human, require_space, write_atomically
 from data.errors import DataError
+from data.watch import Watch, watched_session
 
 _BLOCK = 1 << 16
 
@@ -30,13 +31,20 @@ class NetworkError(DataError):
 
 @dataclass
 class Patience:
-    """How long to wait and how often to try. `attempts` are attempts in a row that bring nothing new."""
+    """How long to wait and how often to try. `attempts` are attempts in a row that bring next to nothing.
+
+    slowest: bytes a second that must arrive on average in each `window` of seconds, the first of which begins with the
+    request. most_unannounced: bytes that are taken where neither server nor registry says how many there are.
+    """
 
     attempts: int = 5
     first_wait: float = 1.0
     longest_wait: float = 60.0
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    window: float = 60.0
+    slowest: float = 1000.0
+    most_unannounced: int = 10**9
     sleep: Callable[[float], None] = time.sleep
     # Two processes that failed together should not come back together, so the jitter is not seeded.
     jitter: random.Random = field(default_factory=random.Random)
@@ -50,9 +58,9 @@ class Patience:
 class _Interrupted(Exception):
     """The transfer ended early; what arrived is kept."""
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    def __init__(self, reason: str, wait: float = 0.0, slow: bool = False) -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.slow = wait, slow
 
 
 class _Partial:
@@ -70,7 +78,10 @@ class _Partial:
             note = json.loads(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return note.get("validator") if note.get("address") == address else None
+        if not isinstance(note, dict) or note.get("address") != address:
+            return None
+        validator = note.get("validator")
+        return validator if isinstance(validator, str) else None
 
     def begin(self, address: str, headers: "requests.structures.CaseInsensitiveDict[str]") -> None:
         """Forgets old bytes; remembers which version of the file the new ones belong to."""
@@ -92,21 +103,27 @@ def discard_partial(path: Path) -> None:
 
 def _range_of(response: requests.Response) -> tuple[int | None, int | None]:
     """(first byte, size of the whole file) from Content-Range; None for what is not said."""
-    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-    if not match:
+    given = response.headers.get("Content-Range", "").strip()
+    match = re.fullmatch(r"bytes (?:(\S+)-\S+|\*)/(\S+|\*)", given)
+    if not match or (match[2] != "*" and _number(match[2]) is None):
         return None, None
-    first, total = match.groups()
-    return (int(first) if first else None), (int(total) if total and total != "*" else None)
+    return _number(match[1]), _number(match[2])
+
+
+def _number(text: str | None) -> int | None:
+    """A number as headers have them; None for anything else, and for one that no file's size is."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _refuse_wrong_answers(response: requests.Response, address: str) -> None:
     if urlsplit(address).scheme == "https" and urlsplit(response.url).scheme != "https":
         raise AddressError(f"{address} leads to {response.url}, which is not encrypted, so it is not followed.")
     if response.status_code == 429 or response.status_code >= 500:
-        wait = response.headers.get("Retry-After", "")
-        raise _Interrupted(f"the server answered {response.status_code}", float(wait) if wait.isdigit() else 0.0)
+        wait = _number(response.headers.get("Retry-After"))
+        raise _Interrupted(f"the server answered {response.status_code}", float(wait or 0))
     if response.status_code not in (200, 206, 416):
-        raise AddressError(f"{address} answered {response.status_code} {response.reason}.")
+        reason = "".join(c if c.isprintable() else "?" for c in response.reason or "")
+        raise AddressError(f"{address} answered {response.status_code} {reason}.")
     if response.status_code != 416 and response.headers.get("Content-Type", "").startswith("text/html"):
         raise AddressError(f"{address} answered with a web page instead of the file.")
 
@@ -125,33 +142,61 @@ def _transfer(address: str, partial: _Partial, size: int | None, has_checksum: b
         headers["Range"] = f"bytes={have}-"
         if validator:
             headers["If-Range"] = validator
+    with Watch(patience.window, patience.window * patience.slowest) as watch:
+        try:
+            with watched_session(watch) as session, _answer(session, address, headers, patience) as response:
+                total = _expected(response, address, partial, size, have)
+                if response.status_code != 416:  # there it is complete
+                    _append(response, partial, total, patience.most_unannounced, watch)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, _Interrupted):
+            if not watch.slow:
+                raise
+        if watch.slow:
+            speed = f"less than {human(int(patience.slowest))} a second over {patience.window:g} s"
+            raise _Interrupted(f"the server is too slow ({speed})", slow=True)
+
+
+def _answer(session: requests.Session, address: str, headers: dict[str, str], patience: Patience) -> requests.Response:
     timeout = (patience.connect_timeout, patience.read_timeout)
-    with requests.get(address, headers=headers, stream=True, timeout=timeout) as response:
-        _refuse_wrong_answers(response, address)
-        first, total = _range_of(response)
-        if response.status_code == 416:
-            if have and total == have and size in (None, have):
-                return
-            partial.discard()
-            raise _Interrupted("the server refused to continue, so the download starts anew")
-        if response.status_code == 206 and first != have:
-            partial.discard()
-            raise _Interrupted("the server continued at the wrong place, so the download starts anew")
-        if response.status_code == 200:
-            length = response.headers.get("Content-Length", "")
-            total = int(length) if length.isdigit() else None
-            partial.begin(address, response.headers)
-            have = 0
-        if size is not None and total is not None and total != size:
-            partial.discard()
-            raise AddressError(f"{address} offers {total} bytes, the registry says {size}: it is another file.")
-        if size is None and total is not None:
-            require_space(partial.path.parent, total - have, f"downloading {address}")
-        _append(response, partial, have, size or total)
+    try:
+        return session.get(address, headers=headers, stream=True, timeout=timeout)
+    except requests.exceptions.RequestException:
+        raise
+    except ValueError as error:  # of the parts that requests takes an address to, a redirect's for one
+        raise AddressError(f"{address} leads to something that is no address.") from error
 
 
-def _append(response: requests.Response, partial: _Partial, have: int, total: int | None) -> None:
-    name = partial.path.name.removesuffix(".part")
+def _expected(response: requests.Response, address: str, partial: _Partial, size: int | None, have: int) -> int | None:
+    """The length of the whole file, None where nobody says it; `partial` is ready for what the answer brings.
+
+    Raises _Interrupted or AddressError for an answer that brings nothing of use.
+    """
+    _refuse_wrong_answers(response, address)
+    first, total = _range_of(response)
+    if response.status_code == 416:
+        if have and total == have and size in (None, have):
+            return have
+        partial.discard()
+        raise _Interrupted("the server refused to continue, so the download starts anew")
+    if response.status_code == 206 and first != have:
+        partial.discard()
+        raise _Interrupted("the server continued at the wrong place, so the download starts anew")
+    if response.status_code == 200:
+        total = _number(response.headers.get("Content-Length"))
+        partial.begin(address, response.headers)
+        have = 0
+    if size is not None and total is not None and total != size:
+        partial.discard()
+        raise AddressError(f"{address} offers {total} bytes, the registry says {size}: it is another file.")
+    if size is None and total is not None:
+        require_space(partial.path.parent, total - have, f"downloading {address}")
+    return size if size is not None else total
+
+
+def _append(
+    response: requests.Response, partial: _Partial, total: int | None, most_unannounced: int, watch: Watch
+) -> None:
+    name, have = partial.path.name.removesuffix(".part"), partial.size()
     with (
         open(partial.path, "ab", buffering=0) as stream,
         # disable=None: no bar where nobody watches (a pipe, a log file).
@@ -161,9 +206,16 @@ def _append(response: requests.Response, partial: _Partial, have: int, total: in
         while block := response.raw.read1(_BLOCK):
             stream.write(block)
             have += len(block)
+            watch.received += len(block)
             bar.update(len(block))
-            if total is not None and have > total:
+            if have > (most_unannounced if total is None else total):
                 break
+    if total is None and have > most_unannounced:
+        partial.discard()
+        raise AddressError(
+            f"{response.url} sends more than {human(most_unannounced)} without saying how much there is, nor does the "
+            "registry."
+        )
     if total is not None and have != total:
         if have > total:
             partial.discard()
@@ -202,7 +254,7 @@ def _persist(address: str, partial: _Partial, size: int | None, has_checksum: bo
         try:
             return _transfer(address, partial, size, has_checksum, patience)
         except _Interrupted as error:
-            reason, at_least = str(error), error.wait
+            reason, at_least, slow = str(error), error.wait, error.slow
         except (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
@@ -211,10 +263,13 @@ def _persist(address: str, partial: _Partial, size: int | None, has_checksum: bo
         ) as error:
             raise AddressError(f"{address} cannot be used ({type(error).__name__}).") from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason, at_least = _plain_reason(error), 0.0
-        # Only new ground counts as progress: a server that always breaks at the same place must not hold us for ever.
-        failures = 0 if partial.size() > furthest else failures + 1
-        furthest = max(furthest, partial.size())
+            reason, at_least, slow = _plain_reason(error), 0.0, False
+        # Only new ground counts as progress, and not a byte of it: a server that always breaks at the same place, or
+        # sends one byte at a time, must not hold us for ever.
+        if not slow and partial.size() - furthest >= min(patience.slowest, _BLOCK):
+            failures, furthest = 0, partial.size()
+        else:
+            failures += 1
         if failures >= patience.attempts:
             raise NetworkError(f"{address}: {reason}, {failures} attempts in a row brought nothing new.")
         tqdm.write(f"{address}: {reason}; trying again.")
