@@ -1,15 +1,18 @@
 """The command line: fetch, verify, list, import. Exit codes: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.disk import explained
 from data.errors import DataError, UsageError
 from data.listing import details, markdown, table
-from data.paths import data_dir
+from data.paths import data_dir, user_path
 from data.registry import Entry, find_entry, load_registry
-from data.store import Store
+from data.store import DAMAGED, Store
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--markdown", action="store_true", help="print the table of data/README.md")
     importing = verbs.add_parser("import", parents=[common], help="take files that were downloaded by hand")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    importing.add_argument(
+        "--move", action="store_true", help="move a file that is kept as it is, instead of copying it"
+    )
     importing.add_argument("--as", dest="name", metavar="NAME", help="the data set, where no checksum is published")
     return parser
 
@@ -56,7 +62,7 @@ def _import(arguments: argparse.Namespace, registry: dict[str, Entry], folder: P
             f"--as {arguments.name} names one file, but {len(arguments.files)} are given: import each alone."
         )
     for path in arguments.files:
-        import_file(path, registry, folder, arguments.name)
+        import_file(user_path(path), registry, folder, arguments.name, arguments.move)
     return 0
 
 
@@ -65,7 +71,9 @@ def _verify(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
 
     store = Store(folder)
     entries = [find_entry(name, registry) for name in names]
-    entries = entries or [entry for entry in registry.values() if store.state(entry).partition(",")[0] == "here"]
+    entries = entries or [
+        entry for entry in registry.values() if store.state(entry).partition(",")[0] in ("here", DAMAGED)
+    ]
     if not entries:
         raise UsageError(f"{folder} holds no data set: fetch one first, or name the place with --data_dir.")
     wrong = 0
@@ -90,9 +98,12 @@ def _list(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Pat
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = _parser().parse_args([_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
-    folder = data_dir(arguments.data_dir)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    folder = None
     try:
-        registry = load_registry(arguments.registry)
+        folder = data_dir(arguments.data_dir)
+        registry = load_registry(user_path(arguments.registry) if arguments.registry else None)
         if arguments.verb == "fetch":
             return _fetch(arguments.names, registry, folder)
         if arguments.verb == "import":
@@ -106,9 +117,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        at = f" at {str(error.filename)[:200]}" if error.filename else ""  # of a name that is too long the beginning
+        print(f"error: {arguments.verb} stopped{at}, {explained(error)}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print(
-            f"\nInterrupted. What was downloaded is kept in {folder / '.work'}: the same command goes on from there.",
-            file=sys.stderr,
+        kept = (
+            f" What was downloaded is kept in {folder / '.work'}: the same command goes on from there."
+            if folder
+            else ""
         )
+        print(f"\nInterrupted.{kept}", file=sys.stderr)
         return 130

@@ -39,11 +39,14 @@ def explained_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            way_out = "the disk is full: free some space, or name another place with --data_dir, and start again"
-        else:
-            way_out = f"{error.strerror or error}: check the path and its permissions"
-        raise DataError(f"{doing} stopped, {way_out}.") from error
+        raise DataError(f"{doing} stopped, {explained(error)}.") from error
+
+
+def explained(error: OSError) -> str:
+    """An operating system error in words, with the way out."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space or inodes, or name another place with --data_dir, and start again"
+    return f"{error.strerror or error}: check the path and its permissions"
 
 
 def sync_folder(folder: Path) -> None:

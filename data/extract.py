@@ -30,7 +30,7 @@ _LARGEST_HEADER, _LONGEST_PADDING = 1 << 16, 64 * _BLOCK
 _TOO_MANY_DIGITS = re.compile(rb"\d{300}")
 _RECORD = 512
 # How compressed files begin.
-_COMPRESSIONS: dict[bytes, Callable[..., IO[bytes]]] = {
+_COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
     rb"\x1f\x8b\x08": gzip.open,
     rb"BZh[1-9](1AY&SY|\x17rE8P\x90)": bz2.open,
     rb"\xfd7zXZ\x00": lzma.open,
@@ -137,7 +137,7 @@ class _BoundedStream:
         """Left to whoever opened the file."""
 
 
-def _decompressor(path: Path) -> Callable[..., IO[bytes]] | None:
+def _decompressor(path: Path) -> Callable[..., Any] | None:
     """What opens a compressed file, by what it begins with; None for another."""
     with open(path, "rb") as file:
         start = file.read(16)

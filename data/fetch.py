@@ -5,7 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.checksums import Digests, hash_file
-from data.disk import explained_errors, human, require_space
+from data.disk import explained, explained_errors, human, require_space
 from data.download import NetworkError, Patience, discard_partial, download
 from data.errors import DataError, UsageError
 from data.extract import DamagedArchive
@@ -174,7 +174,7 @@ def _recognise(path: Path, digests: Digests, registry: dict[str, Entry]) -> tupl
         if archive.file == path.name and archive.published.has_checksum:
             raise UsageError(
                 f"{path} is called like {entry.name}'s archive, but {archive.published.difference(digests)}: "
-                f"it is cut or damaged, get it again from {archive.addresses[0]}."
+                f"it is cut or damaged, get it again from {(*archive.addresses, entry.homepage)[0]}."
             )
     raise UsageError(
         f"{path} (sha256 {digests.sha256}) has no checksum that the registry knows: name the data set with --as NAME "
@@ -182,12 +182,19 @@ def _recognise(path: Path, digests: Digests, registry: dict[str, Entry]) -> tupl
     )
 
 
-def import_file(path: Path, registry: dict[str, Entry], data_dir: Path, name: str | None = None) -> None:
+def import_file(
+    path: Path, registry: dict[str, Entry], data_dir: Path, name: str | None = None, move: bool = False
+) -> None:
     """Takes a file that the user brought; it is recognised by its checksum, or named by `name` (ENTRY or ENTRY/FILE).
 
-    The file itself is left where it is. Raises UsageError for a file that is none of the registry's, DataError.
+    The file itself is left where it is; with `move`, one that is kept as it is becomes the data set's, without a copy.
+    Raises UsageError for a file that is none of the registry's, DataError.
     """
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise UsageError(f"{str(path)[:200]} cannot be a file: {explained(error)}.") from error
+    if not is_file:
         raise UsageError(f"{path} is not a file: give the downloaded file itself.")
     named = _named(name, registry) if name else None
     digests = _hash(path)
@@ -201,4 +208,5 @@ def import_file(path: Path, registry: dict[str, Entry], data_dir: Path, name: st
         if _already_there(store, entry, archive):
             return
         _compare_with_first_use(store, entry, archive, digests)
-        _install(store, entry, archive, path, digests, str(path.absolute()), keep_source=True)
+        keep = not (move and archive.kind == "file")
+        _install(store, entry, archive, path, digests, str(path.absolute()), keep_source=keep)

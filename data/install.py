@@ -1,17 +1,19 @@
 """From a verified archive to data in its place: unpacked beside, checked file by file, then moved in one step."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from data.checksums import Digests
+from data.checksums import Digests, Hasher
 from data.disk import explained_errors, move_into_place, require_space, sync_files
 from data.errors import DataError
 from data.extract import check_compression, extract, extract_nested
 from data.registry import Archive, Entry
 from data.store import Store
 
+_BLOCK = 1 << 20
 # How much larger than the archive its content is taken to be, where only unpacking would tell.
 _COMPRESSED, _UNCOMPRESSED = 2.0, 1.05
 
@@ -36,7 +38,7 @@ def install(
 ) -> None:
     """Puts the verified file `source` in the archive's place, whole or not at all. Needs the entry's lock.
 
-    keep_source: the file belongs to the user: link or copy it rather than move it; a partial download is removed.
+    keep_source: the file belongs to the user, and is copied rather than moved; a partial download is removed.
     Raises DataError for an unsafe or damaged archive, wrong members, wrong counts, a full disk.
     """
     stage = store.work(entry) / "stage"
@@ -50,7 +52,7 @@ def install(
                 if not archive.published.has_checksum:  # then its own check sums are all there is to go by
                     check_compression(source)
                 staged, found = stage / "file", {"": digests}
-                _take(source, staged, keep_source)
+                _take(source, staged, keep_source, digests)
             else:
                 staged, found = _unpack(archive, source, stage, progress)
                 _check_content(archive, found, origin)
@@ -64,16 +66,24 @@ def install(
         source.unlink(missing_ok=True)
 
 
-def _take(source: Path, target: Path, keep_source: bool) -> None:
+def _take(source: Path, target: Path, keep_source: bool, digests: Digests) -> None:
+    # No second name for the user's file, although it would cost nothing: what is edited under the one name changes
+    # under the other.
     if not keep_source:
-        os.rename(source, target)
-        return
-    try:
-        # A second name costs nothing; archives here reach 148 GB.
-        os.link(source.resolve(), target)
-    except OSError:
-        require_space(target.parent, source.stat().st_size, f"copying {source}")
-        shutil.copyfile(source, target)
+        try:
+            os.rename(source, target)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # of another disk it can only be copied
+                raise
+    require_space(target.parent, digests.size, f"copying {source}")
+    hasher = Hasher()
+    with open(source, "rb") as original, open(target, "xb") as copy:
+        while block := original.read(_BLOCK):
+            hasher.update(block)
+            copy.write(block)
+    if hasher.digests() != digests:
+        raise DataError(f"{source} changed while it was copied: leave it alone, and import it again.")
 
 
 def _unpack(

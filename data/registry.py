@@ -1,12 +1,16 @@
 """The registry: `entries/*.toml` as typed objects. A key that is absent there is unknown, and is said to be."""
 
+import os
+import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data.checksums import Published
+from data.disk import explained
 from data.errors import UsageError
 
 ENTRIES = Path(__file__).resolve().parent / "entries"
@@ -60,14 +64,81 @@ class Entry:
         return data_dir / self.folder / archive.into
 
 
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _below(value: Any) -> bool:
+    """Whether it is a path that stays below the folder it is joined to."""
+    return isinstance(value, str) and not value.startswith("/") and ".." not in PurePosixPath(value).parts
+
+
+def _name(value: Any) -> bool:
+    return (
+        isinstance(value, str) and re.fullmatch(r"[^/\x00-\x1f]{1,200}", value) is not None and value not in (".", "..")
+    )
+
+
+def _hex(digits: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
+
+
+def _mapping(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(_below(key) and rule(item) for key, item in value.items())
+
+
+# The keys of an entry, of an archive and of a member, with what each may hold; those that have to be there.
+_PUBLISHED: dict[str, Callable[[Any], bool]] = {"sha256": _hex(64), "md5": _hex(32), "size": _length}
+_ARCHIVE_KEYS: dict[str, Callable[[Any], bool]] = {
+    "file": _name,
+    "addresses": _texts,
+    "kind": lambda value: value in _KINDS,
+    "into": _below,
+    "root": _name,
+    "nested": _name,
+    "members": _mapping(lambda value: isinstance(value, dict) and not _odd(value, _PUBLISHED)),
+    "counts": _mapping(_length),
+    **_PUBLISHED,
+}
+_ENTRY_KEYS: dict[str, Callable[[Any], bool]] = {
+    "name": _name,
+    "how": lambda value: value in _HOW,
+    "folder": _below,
+    "archive": lambda value: isinstance(value, list),
+    **dict.fromkeys(("title", "homepage", "citation", "licence", "note"), _text),
+}
+_NEEDED = {"entry": ("name", "title", "how", "folder", "homepage", "citation"), "archive": ("file", "addresses")}
+
+
+def _odd(raw: Any, keys: dict[str, Callable[[Any], bool]], needed: tuple[str, ...] = ()) -> str:
+    """What is wrong with a table of the registry, in words; empty if nothing is."""
+    if not isinstance(raw, dict):
+        return f"{raw!r:.60} is no table"
+    for key, value in raw.items():
+        if key not in keys:
+            return f"the key {key!r:.60} is unknown"
+        if not keys[key](value):
+            return f"{key} = {value!r:.60} is not allowed"
+    missing = [key for key in needed if key not in raw]
+    return f"the key {missing[0]} is missing" if missing else ""
+
+
 def _published(raw: dict[str, Any]) -> Published:
     return Published(raw.get("sha256"), raw.get("md5"), raw.get("size"))
 
 
 def _archive(raw: dict[str, Any]) -> Archive:
+    if wrong := _odd(raw, _ARCHIVE_KEYS, _NEEDED["archive"]):
+        raise ValueError(wrong)
     kind = raw.get("kind", "file")
-    if kind not in _KINDS:
-        raise UsageError(f"registry: kind {kind!r} of {raw['file']} is unknown, it is one of {', '.join(_KINDS)}.")
     return Archive(
         file=raw["file"],
         addresses=tuple(raw["addresses"]),
@@ -82,16 +153,20 @@ def _archive(raw: dict[str, Any]) -> Archive:
 
 
 def _entry(raw: dict[str, Any]) -> Entry:
+    if wrong := _odd(raw, _ENTRY_KEYS, _NEEDED["entry"]):
+        raise ValueError(wrong)
     plain = {key: value for key, value in raw.items() if key != "archive"}
-    if plain["how"] not in _HOW:
-        raise UsageError(f"registry: how = {plain['how']!r} of {plain['name']} is unknown, it is one of {_HOW}.")
-    return Entry(**plain, archives=tuple(_archive(archive) for archive in raw.get("archive", [])))
+    archives = tuple(_archive(archive) for archive in raw.get("archive", []))
+    if plain["how"] == "fetch" and not all(archive.addresses for archive in archives):
+        raise ValueError(f"{plain['name']} is to be fetched and has no addresses")
+    return Entry(**plain, archives=archives)
 
 
 def load_registry(folder: Path | None = None) -> dict[str, Entry]:
     """All entries of a folder of TOML files (default: `data/entries`), by name, in the files' order.
 
-    Raises UsageError for a folder without entries, a file that is not TOML, a missing or unknown key, a double name.
+    Raises UsageError for a folder without entries, a file that is not TOML, a missing or unknown key, a value that its
+    key cannot have, a double name.
     """
     return _load(folder or ENTRIES)
 
@@ -99,12 +174,21 @@ def load_registry(folder: Path | None = None) -> dict[str, Entry]:
 @cache
 def _load(folder: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    for path in sorted(folder.glob("*.toml")):
+    try:
+        paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(".toml"))
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        raise UsageError(f"--registry {str(folder)[:200]}: {explained(error)}.") from error
+    for path in paths:
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content.get("dataset"), list):
+                raise ValueError("it has no [[dataset]]")
             parsed = [_entry(raw) for raw in content["dataset"]]
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is not a registry file ({error}): see data/README.md, Add an entry.") from error
+        except (ValueError, RecursionError, OSError) as error:
+            wrong = explained(error) if isinstance(error, OSError) else str(error)
+            raise UsageError(f"{path} is not a registry file ({wrong}): see data/README.md, Add an entry.") from error
         for entry in parsed:
             if entry.name in entries:
                 raise UsageError(f"{path}: the name {entry.name!r} is taken, names are unique: choose another.")

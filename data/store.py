@@ -6,6 +6,7 @@ compare with) and `NAME.sha256` (every file, in the form that `sha256sum -c` rea
 
 import datetime
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from typing import Any
 
 from data.checksums import Digests, Published, hash_file
 from data.disk import human, write_atomically
+from data.errors import DataError
 from data.registry import Archive, Entry
+
+DAMAGED = "its record is damaged"
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,18 @@ class Store:
         return self.root / f"{entry.name}.sha256"
 
     def record(self, entry: Entry) -> dict[str, Any]:
-        """Archive file → what is known of its origin; empty if nothing was recorded."""
+        """Archive file → what is known of its origin; empty if nothing was recorded. Raises DataError if damaged."""
+        path = self._record_path(entry)
         try:
-            return json.loads(self._record_path(entry).read_text(encoding="utf-8"))["archives"]
-        except (OSError, ValueError, KeyError):
+            archives = json.loads(path.read_text(encoding="utf-8"))["archives"]
+            whole = all(isinstance(known[key], str) for known in archives.values() for key in ("sha256", "date"))
+        except FileNotFoundError:
             return {}
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            whole = False
+        if not whole:
+            raise DataError(f"{path} is damaged: delete it; data that are there then count as of unknown origin.")
+        return archives
 
     def write_record(
         self, entry: Entry, archive: Archive, origin: str, digests: Digests, files: dict[str, Digests]
@@ -92,13 +103,18 @@ class Store:
         write_atomically(self._record_path(entry), json.dumps({"name": entry.name, "archives": archives}, indent=2))
 
     def _hashes(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        path = self._hashes_path(entry)
         try:
-            with open(self._hashes_path(entry), encoding="utf-8") as lines:
+            with open(path, encoding="utf-8", newline="\n") as lines:
                 for line in lines:
-                    sha256, _, path = line.rstrip("\n").partition("  ")
-                    yield path, sha256
+                    sha256, _, name = line.rstrip("\n").partition("  ")
+                    if not re.fullmatch("[0-9a-f]{64}", sha256) or not name:
+                        raise DataError(f"{path} is damaged, {line[:80]!a} is no checksum: delete it, and fetch again.")
+                    yield name, sha256
         except FileNotFoundError:
             return
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is damaged, it is not UTF-8: delete it, and fetch again.") from error
 
     # Comparing
 
@@ -140,7 +156,10 @@ class Store:
             return "embedded"
         if not entry.archives:
             return "here, not verifiable" if (self.root / entry.folder).is_dir() else "not here"
-        record = self.record(entry)
+        try:
+            record = self.record(entry)
+        except DataError:
+            return DAMAGED
         there = [archive for archive in entry.archives if self.is_there(entry, archive)]
         recorded = [archive for archive in there if archive.file in record]
         if there and not recorded:

@@ -36,8 +36,12 @@ def _verify_archive(store: Store, entry: Entry, archive: Archive) -> Iterator[tu
 
 
 def verify(entry: Entry, data_dir: Path) -> Iterator[tuple[Path, str]]:
-    """(path, OK | DIFFERS | MISSING | UNEXPECTED | UNKNOWN) for every file that the entry has or should have."""
+    """(path, OK | DIFFERS | MISSING | UNEXPECTED | UNKNOWN) for every file that the entry has or should have.
+
+    Raises DataError for a damaged record, and for a file that cannot be read.
+    """
     store = Store(data_dir)
+    store.record(entry)  # a damaged one is to be known of, even where nothing here needs it
     for archive in entry.archives:
         yield from _verify_archive(store, entry, archive)
     if not entry.archives and entry.how != "embedded":

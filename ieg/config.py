@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
+from data.paths import user_path
 from ieg import schedules
 from ieg.dataset_name import DatasetName, parse_dataset_name
 from ieg.errors import UsageError
@@ -116,7 +116,7 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
         first_cycle=float(steps) if from_epoch else decay[0],
         eval_every=steps if flags.eval_freq == 500 else flags.eval_freq,
         image_size=resolve_image_size(flags),
-        pretrained=content_hash(Path(flags.pretrained_ckpt).expanduser()) if flags.pretrained_ckpt else "",
+        pretrained=content_hash(user_path(flags.pretrained_ckpt)) if flags.pretrained_ckpt else "",
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from data.paths import user_path
 from ieg import checkpoint
 from ieg.batches import BatchSource
 from ieg.config import Config
@@ -192,7 +193,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
 def start_from_pretrained(state: TrainState, network, config: Config) -> None:
     """Weights, their average and the moving statistics of --pretrained_ckpt; momentum starts at 0 as ever."""
     flags = config.flags
-    weights = load_weights(Path(flags.pretrained_ckpt).expanduser(), flags.pretrained_ckpt_mode, network)
+    weights = load_weights(user_path(flags.pretrained_ckpt), flags.pretrained_ckpt_mode, network)
     for name, value in weights.parameters.items():
         state.parameters[name].assign(value)
         state.ema[name].assign(value)

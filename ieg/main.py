@@ -16,7 +16,7 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.remove(str(Path(__file__).resolve().parent))
 
 from data.errors import DataError
-from data.paths import repo_root
+from data.paths import repo_root, user_path
 from ieg.config import Config, resolve, without_effect
 from ieg.errors import NonFiniteLoss, UsageError
 from ieg.flags import Flags, parse_flags
@@ -82,7 +82,7 @@ def run_folder(config: Config) -> Path:
     runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs")
     base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / "ieg"
     name = f"{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}"
-    return base.expanduser() / name
+    return user_path(base) / name
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.paths import user_path
 from moco_nonsem.errors import UsageError
 from reproduce.record import MARK, Owner, RecordError, atomic_path, newest_state, outdated
 from reproduce.torch_files import read_tensors
@@ -42,7 +43,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def fingerprint(given: str) -> str:
     """SHA-256 of a checkpoint's file, in hexadecimal: which weights a number is of."""
-    with open(Path(given).expanduser(), "rb") as file:
+    with open(user_path(given), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -51,7 +52,7 @@ def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:
 
     Raises: UsageError where it is missing, damaged, or lacks a needed part.
     """
-    path, named = Path(given).expanduser(), f"{flag}={given}" if flag else given
+    path, named = user_path(given), f"{flag}={given}" if flag else given
     if not path.is_file():
         raise UsageError(f"{named}: there is no such file; name a checkpoint_….pth.tar that training wrote")
     try:

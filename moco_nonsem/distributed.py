@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from data.errors import DataError
 from moco_nonsem.errors import UsageError
 from moco_nonsem.launch import Place
 from reproduce.record import RecordError
@@ -57,7 +58,7 @@ class Group:
         if self.leads:
             try:
                 found = work()
-            except (UsageError, RecordError, OSError) as mistake:
+            except (UsageError, DataError, RecordError, OSError) as mistake:
                 if self.world_size == 1:
                     raise
                 error = mistake

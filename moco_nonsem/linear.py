@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
@@ -39,7 +40,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     if flags.evaluate:
         return _score_only(flags, network, group)
     folder = group.leader_does(lambda: run_folder(flags, "lincls"))
-    given = Path(flags.pretrained).expanduser()
+    given = user_path(flags.pretrained)
     digest = group.leader_does(lambda: checkpoint.fingerprint(flags.pretrained) if given.is_file() else "")
     config = record(flags, digest)
     # A finished run may outlive the encoder that it was trained on.
@@ -49,7 +50,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
     frozen = load_backbone(network, pretrained, flags.pretrained)
     del pretrained  # key encoder, queue and optimiser need not lie about
-    train, described = group.leader_does(lambda: _images(flags, Path(flags.data).expanduser() / "train", "train"))
+    train, described = group.leader_does(lambda: _images(flags, user_path(flags.data) / "train", "train"))
     val, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
     check_trees(train, val, flags.batch_size, group.world_size)
     if flags.check:
@@ -87,7 +88,7 @@ def _score_only(flags: LinearFlags, network: LinearNetwork, group: Group) -> int
 
 def val_folder(flags: LinearFlags) -> Path:
     """Where the validation images lie."""
-    return Path(flags.val or Path(flags.data) / "val").expanduser()
+    return user_path(flags.val or Path(flags.data) / "val")
 
 
 def _images(flags: LinearFlags, folder: Path, part: str) -> tuple[ImageTree, dict[str, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torchvision
 
+from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
@@ -105,7 +106,7 @@ def workers(flags: Machine, group: Group) -> int:
 
 def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:
     """The training images, all of which can be read, and what the record says of them. Raises: UsageError."""
-    data = Path(flags.data).expanduser()
+    data = user_path(flags.data)
     tree = training_tree(data, resolve(flags).recipe.robust)
     tree, skipped = check_readable(tree, cores(), flags.skip_unreadable)
     if skipped:
@@ -135,7 +136,7 @@ def monitor(
     """The nearest neighbours among train/ of the images of val/, where --knn-every asks for it. Raises: UsageError."""
     if not flags.knn_every:
         return None
-    data = Path(flags.data).expanduser().absolute()
+    data = user_path(flags.data).absolute()
     if config.recipe.robust == "texture":
         data = data.with_name(data.name.removesuffix(TEXTURE_TREE))
     val, _ = group.leader_does(lambda: check_readable(read_tree(data / "val"), cores(), flags.skip_unreadable))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from data.errors import DataError
 from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
 from moco_nonsem.flags import Machine
 from moco_nonsem.launch import Place, places, start_all
@@ -45,7 +46,7 @@ def guarded(work: Callable[[], int]) -> int:
     logging.basicConfig(level=logging.INFO if leads else logging.ERROR, format="%(levelname)s: %(message)s", force=True)
     try:
         return work()
-    except (UsageError, RecordError) as error:
+    except (UsageError, DataError, RecordError) as error:
         _say(f"error: {error}", leads)
         return 2
     except (NonFiniteLoss, FrozenWeightsMoved, OSError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.imagenet100 import WNIDS
+from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
 from moco_nonsem.distributed import Group, in_group
@@ -174,7 +175,7 @@ def _write(
     cues: dict[str, float],
     command: list[str],
 ) -> None:
-    folder = Path(flags.run_dir).expanduser().absolute() if flags.run_dir else new_folder("robustness")
+    folder = user_path(flags.run_dir).absolute() if flags.run_dir else new_folder("robustness")
     metrics = metrics_of(columns, corrupted, cues)
     first = evaluation.described[next(iter(evaluation.described))]
     record = make_record(folder, config, flags, first, evaluation.group, command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data.paths import user_path
 from moco_nonsem.architectures import check_arch
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import RobustnessFlags
@@ -26,4 +27,4 @@ def check(flags: RobustnessFlags, _world_size: int = 1) -> RobustnessFlags:
 def given(flags: RobustnessFlags) -> dict[str, Path]:
     """The folders that are to be scored, by the name of their flag."""
     names = (*COLUMNS, "imagenet_c", "cue_conflict")
-    return {name: Path(getattr(flags, name)).expanduser() for name in names if getattr(flags, name)}
+    return {name: user_path(getattr(flags, name)) for name in names if getattr(flags, name)}

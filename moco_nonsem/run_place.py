@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.paths import repo_root
+from data.paths import repo_root, user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import LinearFlags, PretrainFlags
@@ -19,7 +19,7 @@ PlaceFlags = PretrainFlags | LinearFlags
 
 def new_folder(kind: str) -> Path:
     """`<kind>_<date>_<time>-<microseconds>` in the folder of runs."""
-    runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs").expanduser().absolute() / "moco_nonsem"
+    runs = user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute() / "moco_nonsem"
     return runs / datetime.datetime.now().strftime(f"{kind}_%Y-%m-%d_%H-%M-%S-%f")
 
 
@@ -28,13 +28,13 @@ def run_folder(flags: PlaceFlags, kind: str) -> Path:
 
     Raises: UsageError for a --resume that is not there.
     """
-    resume = Path(flags.resume).expanduser()
+    resume = user_path(flags.resume)
     if flags.resume and not resume.exists():
         raise UsageError(
             f"--resume={flags.resume}: there is no such checkpoint or run folder; leave it out to train from the start"
         )
     if flags.run_dir:
-        return Path(flags.run_dir).expanduser().absolute()
+        return user_path(flags.run_dir).absolute()
     if flags.resume:
         folder = resume if resume.is_dir() else resume.parent
         if resume.is_dir() or (checkpoint.PATTERN.fullmatch(resume.name) and (folder / "config.yml").is_file()):
@@ -56,7 +56,7 @@ def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
     A file may be of any run, as the authors' program has it; a state in the run's own folder has to be `owner`'s.
     Raises: UsageError where what was asked for cannot be read, or is another run's.
     """
-    resume = Path(flags.resume).expanduser()
+    resume = user_path(flags.resume)
     if flags.resume and resume.is_file():
         content = checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer")
         step = checkpoint.step_of(resume)
@@ -76,7 +76,7 @@ def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
 def checkpoint_folder(flags: PlaceFlags) -> Path:
     """--ckpt_path, else --run_dir, else moco_nonsem/ckpts: the authors' ./ckpts as seen from inside the folder."""
     chosen = flags.ckpt_path or flags.run_dir or repo_root() / "moco_nonsem" / "ckpts"
-    return Path(chosen).expanduser().absolute()
+    return user_path(chosen).absolute()
 
 
 def make_checkpoint_folder(folder: Path, new_run: bool) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torchvision
 
+from data.paths import user_path
 from re_sln import checkpoint, datasets
 from re_sln.config import Config, resolve
 from re_sln.device_images import DeviceImages, Look
@@ -77,7 +78,7 @@ def folder_of(flags: Flags) -> Path:
     """The run's folder."""
     if flags.resume:
         return find_run(flags.resume)
-    return Path(flags.run_dir).expanduser().absolute() if flags.run_dir else new_folder()
+    return user_path(flags.run_dir).absolute() if flags.run_dir else new_folder()
 
 
 def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from data.paths import user_path
 from re_sln.checkpoint import read_weights
 from re_sln.config import Config
 from re_sln.distributed import Group
@@ -112,7 +113,7 @@ def weights_path(weights: str) -> Path:
     """Where the file of --weights lies."""
     if weights == "imagenet1k_v1":
         return Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(RESNET50_ADDRESS)
-    return Path(weights).expanduser()
+    return user_path(weights)
 
 
 def check_weights(weights: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data.paths import repo_root
+from data.paths import repo_root, user_path
 from re_sln.errors import UsageError
 from re_sln.program import guarded
 from re_sln.result_curves import draw_curves
@@ -56,7 +56,7 @@ def _results(arguments: argparse.Namespace) -> int:
 
 
 def _logdir(arguments: argparse.Namespace) -> Path:
-    return (arguments.logdir or runs_dir()).expanduser().absolute()
+    return user_path(arguments.logdir or runs_dir()).absolute()
 
 
 def _read(arguments: argparse.Namespace) -> Logs:

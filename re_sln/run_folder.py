@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data.paths import repo_root
+from data.paths import repo_root, user_path
 from re_sln.errors import UsageError
 from re_sln.flags import Flags, Program
 from reproduce.record import RecordError, read_config
@@ -16,7 +16,7 @@ from reproduce.record import RecordError, read_config
 
 def runs_dir() -> Path:
     """The folder of all runs of re_sln."""
-    return Path(os.environ.get("RUNS_DIR") or repo_root() / "runs").expanduser().absolute() / "re_sln"
+    return user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute() / "re_sln"
 
 
 def new_folder() -> Path:
@@ -26,7 +26,7 @@ def new_folder() -> Path:
 
 def find_run(run: str) -> Path:
     """The folder of `exp_…` or of a path. Raises: UsageError, naming the runs with the nearest names."""
-    for folder in (runs_dir() / run, Path(run).expanduser()):
+    for folder in (runs_dir() / run, user_path(run)):
         if (folder / "config.yml").is_file():
             return folder.absolute()
     there = sorted(path.parent.name for path in runs_dir().glob("*/config.yml"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.paths import data_dir
+from data.paths import data_dir, user_path
 from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
@@ -120,7 +120,7 @@ def resolve_search(flags: SearchFlags) -> Search:
     }
     search = Search(flags, Path(), trials)
     if flags.run_dir:
-        return dataclasses.replace(search, folder=Path(flags.run_dir).expanduser().absolute())
+        return dataclasses.replace(search, folder=user_path(flags.run_dir).absolute())
     name = "_".join(["hp", flags.dataset_name, flags.noise_mode, config_hash(search.record())[:12]])
     return dataclasses.replace(search, folder=runs_dir() / name)
 

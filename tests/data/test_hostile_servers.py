@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "file.bin.part"
 
 
-PATIENCE = {"attempts": 2, "read_timeout": 5, "window": 0.15, "sleep": lambda seconds: None}
+PATIENCE: dict[str, Any] = {"attempts": 2, "read_timeout": 5, "window": 0.15, "sleep": lambda seconds: None}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 
 

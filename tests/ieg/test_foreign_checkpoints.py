@@ -244,3 +244,10 @@ def test_all_of_them_damaged_is_one_sentence(tmp_path):
     (tmp_path / "checkpoint_00000002.npz").write_bytes(b"")
     with pytest.raises(UsageError, match=r"no checkpoint in .* can be read"):
         checkpoint.newest(tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["checkpoint_path", "dataset_dir", "pretrained_ckpt"])
+def test_the_home_of_nobody(flag, capfd):
+    data = ["--dataset=cifar10", "--image_size=32"] if flag == "dataset_dir" else []
+    assert main([*RUN, *data, f"--{flag}=~nobody-of-this-name/x", "--check"]) == 2
+    assert "no home folder for ~nobody-of-this-name" in capfd.readouterr().err
