@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 from moco_nonsem.errors import UsageError
 from moco_nonsem.program import guarded
-from reproduce.record import read_config, read_metrics
+from reproduce.record import RecordError, read_config, read_metrics
 from reproduce.tables import new_figure, save_figure
 
 CURVES = {
@@ -41,7 +41,7 @@ def _draw(runs: list[Path], out: Path) -> int:
     for place, (title, lines) in enumerate(found, 1):
         axes = figure.add_subplot(1, len(runs), place)
         for name, (label, colour) in CURVES.items():
-            points = [(line["epoch"] + 1, line[name]) for line in lines if name in line]
+            points = [(line["epoch"] + 1, line[name]) for line in lines if name in line and "epoch" in line]
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, label=label, marker="." if len(points) < 30 else "")
         axes.set(title=title, xlabel="epoch", ylabel="mean cosine", ylim=(-1.05, 1.05))
@@ -56,12 +56,12 @@ def _draw(runs: list[Path], out: Path) -> int:
 def _read(run: Path) -> tuple[str, list[dict[str, float]]]:
     try:
         config, lines = read_config(run), read_metrics(run)
-    except OSError as error:
+    except RecordError as error:
         raise UsageError(f"{run} is no run of moco-non-sem-neg.py: {error}; name its run folder") from error
     if not any("similarity/key" in line for line in lines):
         raise UsageError(f"{run} holds no finished epoch of moco-non-sem-neg.py; train it, or name another run")
-    alpha = f", α = {config['alpha']:g}" if config.get("alpha") else ""
-    return f"{config['robust']}{alpha}, seed {config['seed']}", lines
+    alpha = f", α = {config['alpha']:g}" if isinstance(config.get("alpha"), (int, float)) else ""
+    return f"{config.get('robust')}{alpha}, seed {config.get('seed')}", lines
 
 
 if __name__ == "__main__":

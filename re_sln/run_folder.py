@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import os
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -44,4 +45,9 @@ def settings_of(folder: Path, program: Program) -> dict[str, Any]:
         raise UsageError(f"{folder / 'config.yml'} cannot be read: {error}") from error
     if config.get("program") != program.name:
         raise UsageError(f"{folder} is a run of {config.get('program')}.py, not of {program.name}.py")
-    return {name: value for name, value in config.items() if name in Flags.__dataclass_fields__}
+    kinds = typing.get_type_hints(Flags)
+    settings = {name: value for name, value in config.items() if name in kinds}
+    for name, value in settings.items():
+        if not isinstance(value, kinds[name]) and not (kinds[name] in (float, float | None) and type(value) is int):
+            raise UsageError(f"{folder / 'config.yml'} is damaged: {name} = {value!r:.40}; bring back a copy of it")
+    return settings

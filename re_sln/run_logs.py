@@ -57,8 +57,11 @@ class Logs:
         """Takes in what `read` returns; None: it is nothing of ours."""
         try:
             found = read()
-        except (UsageError, RecordError, yaml.YAMLError, OSError, TypeError, ValueError) as error:
+        except (UsageError, RecordError, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError) as error:
             self.left_out.append(f"{name}: {error}")
+            return
+        except (LookupError, RecursionError) as error:
+            self.left_out.append(f"{name}: its record is damaged ({type(error).__name__} {error})")
             return
         if isinstance(found, LoggedRun):
             self.runs.append(found)

@@ -84,6 +84,6 @@ def duration(seconds: float) -> str:
 
 def _last_line(search: Search, sigma: str) -> dict[str, float]:
     try:
-        return read_metrics(search.trial_folder(sigma))[-1]
-    except (OSError, IndexError, RecordError):
+        return {"epoch": 0, **read_metrics(search.trial_folder(sigma))[-1]}
+    except (IndexError, RecordError):
         return {"step": 0, "epoch": 0}

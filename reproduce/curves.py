@@ -65,7 +65,7 @@ def _draw(axes: Any, lines: list[dict[str, float]], name: str, colour: str, styl
 
 def _share_of_true_labels(folder: Path) -> float | None:
     noise_rate = read_result(folder)["notes"].get("noise_rate")
-    return None if noise_rate is None else 1 - noise_rate
+    return 1 - noise_rate if isinstance(noise_rate, (int, float)) else None
 
 
 def _label(folder: Path) -> str:

@@ -155,7 +155,7 @@ def check_same_data(folder: Folder, dataset: Mapping[str, str]) -> None:
 def _text(path: str) -> str:
     """The text of a file. Raises: ValueError in words."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # an editor may have put a byte order mark there
             return file.read()
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not of UTF-8 text: the file is damaged, bring back a copy") from error

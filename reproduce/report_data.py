@@ -15,7 +15,7 @@ from typing import Any
 from reproduce.cells import ROOT, Table
 from reproduce.curves import PANELS
 from reproduce.local_engine import LOG
-from reproduce.record import CONFIG, METRICS, RecordError, read_result
+from reproduce.record import CONFIG, METRICS, RecordError, parse_evaluation, read_result
 from reproduce.runs import DONE, Run, by_cell, distinct, records_of
 from reproduce.tables import STATISTICS
 
@@ -62,7 +62,7 @@ class Pages:
         except RecordError as error:
             return [stage, self.texts.number(shown(folder)), [], [], [], self.lines([f"refused: {error}"]), {}]
         config = folder / CONFIG
-        settings = config.read_text(encoding="utf-8").splitlines() if config.exists() else []
+        settings = config.read_text(encoding="utf-8", errors="replace").splitlines() if config.is_file() else []
         return [
             stage,
             self.texts.number(shown(folder)),
@@ -147,14 +147,14 @@ def thinned_lines(path: Path, points: int) -> list[dict[str, float]]:
     """At most so many evaluations of a metrics.jsonl, evenly spread, the first and the last among them."""
     if not path.is_file():
         return []
-    complete, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     lines = complete.splitlines()
     last = len(lines) - 1
     chosen = range(len(lines)) if last < points else sorted({round(k * last / (points - 1)) for k in range(points)})
     found = []
     for place in chosen:
         try:
-            found.append(json.loads(lines[place]))
+            found.append(parse_evaluation(lines[place]))
         except ValueError:  # the page is made of what can be read; `verify` says what is wrong
             continue
     return found

@@ -158,6 +158,13 @@ def test_a_file_where_a_folder_should_be_is_found_at_the_start(folder, capfd):
     assert "tensorboard is a file where the run writes a folder" in refusal(folder.parent, capfd)
 
 
+@pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
+def test_a_damaged_record_is_named(folder, name, content, capfd):
+    (folder / name).write_bytes(content)
+    assert str(folder / name) in refusal(folder.parent, capfd)
+
+
 # What numpy can read and is no state of the run
 
 KERNEL = "parameters:classifier/kernel"

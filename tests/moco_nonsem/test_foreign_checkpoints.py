@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from moco_nonsem import checkpoint, main_lincls, pretrain, pretrain_program
+from moco_nonsem import checkpoint, main_lincls, pretrain, pretrain_program, similarity_curves
 from moco_nonsem.distributed import Group
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import LinearFlags, PretrainFlags
@@ -187,6 +187,25 @@ def test_a_file_of_another_run_may_be_gone_on_from_in_a_folder_of_its_own(encode
     assert [line["step"] for line in metrics_of(tmp_path / "run")] == [6]
     mark = checkpoint.read(tmp_path / "run" / "state_00000006.pth.tar")[MARK]
     assert mark["run_id"] == result_of(tmp_path / "run")["run_id"]
+
+
+@pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
+def test_a_damaged_record_is_named(program, name, content, capfd):
+    (program.folder / name).write_bytes(content)
+    assert str(program.folder / name) in program.refusal(capfd)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000, b'alpha: "x"\n', b"robust: [1]\n", None])
+def test_curves_of_a_damaged_record(encoders, tmp_path, content, capfd):
+    run = tmp_path / "run"
+    shutil.copytree(encoders[0], run)
+    if content is None:
+        (run / "metrics.jsonl").write_bytes(b'{"step": 3, "similarity/key": 0.5}\n')
+    else:
+        (run / "config.yml").write_bytes(content)
+    assert similarity_curves.main([str(run)]) in (0, 2)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 # What torch can read and is no state of the run

@@ -149,6 +149,13 @@ def test_a_folder_called_like_a_temporary_file_is_left_alone(unfinished):
     assert (unfinished / ".x.tmp").is_dir()
 
 
+@pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
+def test_a_damaged_record_is_named(unfinished, name, content, capfd):
+    (unfinished / name).write_bytes(content)
+    assert str(unfinished / name) in refusal(capfd, unfinished)
+
+
 # What torch can read and is no state of the run
 
 
