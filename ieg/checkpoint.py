@@ -7,7 +7,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from reproduce.record import MARK, Owner, RecordError, atomic_write, newest_stat
 KEPT = 2
 PATTERN = re.compile(r"checkpoint_([0-9]{8})\.npz")
 META = "meta.json"
+READ_LONG_HEADER = np.lib.format.read_array_header_2_0
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,34 @@ def steps(folder: Path) -> list[int]:
     return sorted(files(folder))
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file. Raises: ValueError naming the file where it is not whole."""
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a file, or those called so. Raises: ValueError naming the file where it is not whole."""
     try:
         with zipfile.ZipFile(path) as archive:
             # numpy leaves unread, and so unchecked, what an array's damaged header does not count in.
             if damaged := archive.testzip():
                 raise ValueError(f"the checksum of {damaged} does not agree")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: file[name] for name in (file.files if names is None else names)}
     except Exception as error:  # zipfile and numpy raise nearly everything, by where the damage is
         raise ValueError(f"{path} is damaged ({str(error) or type(error).__name__})") from error
+
+
+def read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of every array, of which none is read. Raises: ValueError naming the file."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as member:
+                        version = np.lib.format.read_magic(member)
+                        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else READ_LONG_HEADER
+                        shape, _, dtype = header(member)
+                    found[name.removesuffix(".npy")] = (shape, dtype)
+    except Exception as error:  # as above
+        raise ValueError(f"{path} is damaged ({str(error) or type(error).__name__})") from error
+    return found
 
 
 def load(path: Path) -> Checkpoint:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ieg.dataset_name import DatasetName
-from reproduce.record import atomic_path
+from reproduce.record import atomic_path, read_metrics
 
 INK, FAINT = "#1f4e79", "#999999"
 
@@ -18,7 +17,7 @@ def draw_pictures(folder: Path, dataset: DatasetName, true_share: float) -> list
 
     true_share: of the training labels, for comparison with the queue's.
     """
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(folder)
     drawn = []
     if any("queue/purity" in line for line in lines):
         drawn.append(draw_purity(lines, true_share, dataset, folder / "queue_purity.png"))

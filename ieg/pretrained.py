@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ EXPECTED = (
     "(without .index)"
 )
 CLASSIFIER = "classifier/"
+Headers = Mapping[str, tuple[tuple[int, ...], np.dtype]]
+Read = Callable[[Iterable[str]], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -49,49 +52,78 @@ def content_hash(path: Path) -> str:
 def load(path: Path, mode: str, network) -> Weights:
     """The weights that `network` starts from; with mode 'imagenet' all but the classifier's.
 
-    Raises: UsageError naming what does not fit.
+    Raises: UsageError naming what does not fit, or cannot be read.
     """
     # DEVIATION: the authors' --pretrained_ckpt crashes.
     file = files_of(path)[0]
-    if file.suffix == ".npz":
-        found = from_run(file)
-    else:
-        import tensorflow as tf
-
-        reader = tf.train.load_checkpoint(str(path))
-        shapes = reader.get_variable_to_shape_map()
-        found = from_tensorflow(network, sorted(shapes), reader.get_tensor, path)
+    with explained(path):
+        there, read = in_run(file) if file.suffix == ".npz" else in_tensorflow(path, network)
     wanted = [name for name in network.specs if mode == "all" or not name.startswith(CLASSIFIER)]
+    needed = needed_shapes(network, wanted)
+    # Before anything is read: a damaged or foreign file may claim any size.
     wrong = [
-        f"{name} {np.shape(found.parameters.get(name, ()))} instead of {network.specs[name].shape}"
-        for name in wanted
-        if np.shape(found.parameters.get(name, ())) != network.specs[name].shape
+        f"{key.removeprefix('parameters:')} {shape} instead of {needed[key]}"
+        for key, (shape, dtype) in ((key, there.get(key, ((), None))) for key in needed)
+        if shape != needed[key] or dtype is None or dtype.kind != "f"
     ]
-    wrong += [name for name in network.batch_norms if name not in found.moving]
     if wrong:
         raise UsageError(
             f"--pretrained_ckpt={path} does not fit {network.name} with {network.num_classes} classes: "
             f"{'; '.join(wrong[:3])}{' …' if len(wrong) > 3 else ''}. Give weights of the same network"
             f"{'; --pretrained_ckpt_mode=imagenet leaves the classifier out' if mode == 'all' else ''}"
         )
-    return Weights({name: found.parameters[name] for name in wanted}, found.moving)
-
-
-def from_run(file: Path) -> Weights:
-    """The weights (not their moving average) of a checkpoint of this program. Raises: UsageError for a damaged one."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            groups = {name: arrays[name] for name in arrays.files if name.startswith(("parameters:", "moving_"))}
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"--pretrained_ckpt={file} cannot be read ({error}); give another checkpoint") from error
-    parameters = {name.partition(":")[2]: value for name, value in groups.items() if name.startswith("parameters:")}
-    norms = [name.partition(":")[2] for name in groups if name.startswith("moving_mean:")]
+    with explained(path):
+        arrays = read(needed)
+    for key, value in arrays.items():
+        if not np.isfinite(value).all():
+            raise UsageError(f"--pretrained_ckpt={path}: {key} is not finite; give weights that were not lost")
     return Weights(
-        parameters, {name: (groups[f"moving_mean:{name}"], groups[f"moving_variance:{name}"]) for name in norms}
+        {name: arrays[f"parameters:{name}"] for name in wanted},
+        {name: (arrays[f"moving_mean:{name}"], arrays[f"moving_variance:{name}"]) for name in network.batch_norms},
     )
 
 
-def from_tensorflow(network, names: list[str], read: Callable[[str], np.ndarray], path: Path) -> Weights:
+def needed_shapes(network, wanted: list[str]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor that the network needs, by its name in a checkpoint of this program."""
+    shapes = {f"parameters:{name}": tuple(network.specs[name].shape) for name in wanted}
+    for name, width in network.batch_norms.items():
+        shapes |= {f"moving_mean:{name}": (width,), f"moving_variance:{name}": (width,)}
+    return shapes
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What reading a damaged checkpoint inside raises becomes a UsageError."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # TensorFlow and numpy raise nearly everything, by where the damage is
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UsageError(f"--pretrained_ckpt={path} cannot be read ({said}); give another checkpoint") from error
+
+
+def in_run(file: Path) -> tuple[Headers, Read]:
+    """What a checkpoint of this program holds (weights, not only their moving average), and what reads it."""
+    return checkpoint.read_headers(file), lambda keys: checkpoint.read_arrays(file, keys)
+
+
+def in_tensorflow(path: Path, network) -> tuple[Headers, Read]:
+    """What a TensorFlow checkpoint holds, by the names of this program, and what reads it. Raises: UsageError."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(path))
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    places = places_in_tensorflow(network, sorted(shapes), path)
+    headers = {
+        key: (tuple(shapes[place]), np.dtype(types[place].as_numpy_dtype))
+        for key, place in places.items()
+        if place in shapes
+    }
+    return headers, lambda keys: {key: reader.get_tensor(places[key]) for key in keys}
+
+
+def places_in_tensorflow(network, names: list[str], path: Path) -> dict[str, str]:
     """Variables called conv2d_k/kernel, batch_normalization_k/gamma … and dense/kernel, as TensorFlow 1 numbers layers.
 
     The k-th convolution and batch norm of the checkpoint are the k-th of the network, in the order in which it is
@@ -105,15 +137,13 @@ def from_tensorflow(network, names: list[str], read: Callable[[str], np.ndarray]
             f"--pretrained_ckpt={path} holds {len(convs)} variables conv2d*/kernel and {len(layers)} "
             f"batch_normalization*/gamma; {network.name} has {len(kernels)} convolutions and {len(norms)} batch norms"
         )
-    parameters = {name: read(there) for name, there in zip(kernels, convs, strict=True)}
-    moving = {}
-    for name, there in zip(norms, (layer.rpartition("/")[0] for layer in layers), strict=True):
-        parameters |= {f"{name}/gamma": read(f"{there}/gamma"), f"{name}/beta": read(f"{there}/beta")}
-        moving[name] = (read(f"{there}/moving_mean"), read(f"{there}/moving_variance"))
-    dense = numbered(names, "dense", "kernel")
-    if dense:
-        parameters |= {"classifier/kernel": read(dense[0]), "classifier/bias": read(dense[0][:-6] + "bias")}
-    return Weights(parameters, moving)
+    places = {f"parameters:{name}": there for name, there in zip(kernels, convs, strict=True)}
+    for name, layer in zip(norms, (there.rpartition("/")[0] for there in layers), strict=True):
+        places |= {f"parameters:{name}/{part}": f"{layer}/{part}" for part in ("gamma", "beta")}
+        places |= {f"{part}:{name}": f"{layer}/{part}" for part in ("moving_mean", "moving_variance")}
+    for dense in numbered(names, "dense", "kernel")[:1]:
+        places |= {"parameters:classifier/kernel": dense, "parameters:classifier/bias": dense[:-6] + "bias"}
+    return places
 
 
 def numbered(names: list[str], layer: str, variable: str) -> list[str]:

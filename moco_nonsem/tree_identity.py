@@ -23,7 +23,7 @@ def describe(tree: ImageTree, folder: Path, part: str) -> dict[str, str]:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
     fingerprint = digest.hexdigest()
     named = folder / NAME
-    name = named.read_text(encoding="utf-8").strip() if named.is_file() else ""
+    name = named.read_text(encoding="utf-8", errors="replace").strip() if named.is_file() else ""
     return {
         "name": name or f"unverified-{fingerprint[:8]}",
         "version": f"{part}: {len(tree)} images of {len(tree.classes)} classes",

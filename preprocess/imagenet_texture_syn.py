@@ -79,7 +79,9 @@ def make_textures(flags: Flags) -> None:
         unreadable = _work_through(source, target, to_do, len(names), recipe, jobs)
         _count_check(target, names, unreadable, flags.skip_unreadable)
     if (source / "NAME").exists():
-        atomic_write(target / "NAME", (source / "NAME").read_text(encoding="utf-8").strip() + "_texture\n")
+        atomic_write(
+            target / "NAME", (source / "NAME").read_text(encoding="utf-8", errors="replace").strip() + "_texture\n"
+        )
 
 
 def find_tool(asked: str) -> str:
@@ -151,7 +153,7 @@ def _same_settings(target: Path, seed: int, tool: str) -> None:
     """A tree is made with one seed and one tool. Raises: UsageError naming those that it was begun with."""
     path, settings = target / SETTINGS, {"seed": seed, "tool": tool}
     if path.exists():
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = program.settings_in(path)
         if there != settings:
             raise UsageError(
                 f"{target} was begun with {_shown(there)}, not {_shown(settings)}; give the same, or choose another "

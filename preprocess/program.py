@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from data.errors import DataError
 from preprocess.errors import Interrupted, UsageError, WorkFailed
@@ -46,6 +48,19 @@ def refuse_absent(**paths: str) -> None:
     for name, value in paths.items():
         if not value:
             raise UsageError(f"--{name} is not given; say where that folder is, e.g. --{name} /data/{name}")
+
+
+def settings_in(path: Path) -> dict[str, Any]:
+    """What a tree says that it was made with. Raises: UsageError naming the file where it is damaged."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError("it holds no settings by their names")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is damaged ({error}): bring back a copy, or make the tree anew in another folder"
+        ) from error
+    return settings
 
 
 def jobs_of(asked: int) -> int:

@@ -221,7 +221,7 @@ def _same_settings(folder: Path, flags: Flags) -> None:
         atomic_write(folder / "NAME", NAME + "\n")  # what a run on these images says that it was trained on
         atomic_write(path, json.dumps(settings, indent=2, sort_keys=True) + "\n")
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    there = program.settings_in(path)
     differ = [name for name, value in settings.items() if there.get(name) != value]
     if differ:
         was = " ".join(f"--{name} {there.get(name)}" for name in differ)

@@ -78,9 +78,14 @@ def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:
 def _filled(table: Table, path: Path, place: Any) -> tuple[Table, list[Run]]:
     own: dict[str, Any] = {"table": f"{table.name}-{FOLDER}", "gpus": 0, "shared_run": None}  # nothing is to be run
     cells = [dataclasses.replace(cell, id=f"{cell.id}-{FOLDER}", **own) for cell in table.cells]
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = {place(line["row"], line["column"]): line for line in csv.DictReader(file)}
-    runs = [run for cell in cells for run in _runs(cell, lines.get((cell.row, cell.column)), path.parent)]
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            lines = {place(line["row"], line["column"]): line for line in csv.DictReader(file)}
+        runs = [run for cell in cells for run in _runs(cell, lines.get((cell.row, cell.column)), path.parent)]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, csv.Error) as error:
+        raise ReproduceError(
+            f"{path} is damaged ({type(error).__name__}: {error}); move {path.parent} away, or import the logs again"
+        ) from error
     title, taken = f"{table.title}, from published logs", f"{table.taken} of the published logs, no runs of ours"
     name = f"{table.name}-{FOLDER}"
     return dataclasses.replace(table, name=name, title=title, taken=taken, cells=tuple(cells)), runs

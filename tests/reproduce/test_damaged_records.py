@@ -12,6 +12,7 @@ import pytest
 
 from reproduce.cells import load_tables
 from reproduce.cli import main
+from reproduce.imported import RE_SLN
 from reproduce.record import RecordError, finished_result, read_config, read_metrics, read_result
 from reproduce.report_data import thinned_lines
 from reproduce.runs import runs_of
@@ -200,3 +201,28 @@ def test_a_byte_order_mark_is_no_damage(record: Path, name: str, read: Callable[
     whole = read(record)
     (record / name).write_bytes(b"\xef\xbb\xbf" + (record / name).read_bytes())
     assert read(record) == whole
+
+
+LINE = "table,row,column,n,values,runs\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe",
+        b"a,b\n1,2\n",
+        LINE.encode() + b"cifar10,CE,asym,1,high,exp_a\n",
+        LINE.encode() + b"cifar10,CE,asym,2,1 2,exp_a\n",
+        LINE.encode() + b"cifar10,CE,asym\n",
+        LINE.encode() + b"cifar10,CE,asym,1," + b"1" * 200_000 + b",exp_a\n",
+    ],
+    ids=["not UTF-8", "other columns", "a word", "a run too few", "cut", "a field without an end"],
+)
+def test_imported_numbers_that_are_damaged(tmp_path: Path, text: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "imported" / "re_sln"
+    folder.mkdir(parents=True)
+    for stem, _ in RE_SLN.values():
+        (folder / f"{stem}.csv").write_bytes(text)
+    (folder / "logs.txt").write_text("/published\n")
+    assert main(["tables", "--table", "sln-cifar10-imported", "--runs_dir", str(tmp_path)]) == 2
+    assert "cifar10.csv is damaged" in capsys.readouterr().err
