@@ -25,9 +25,19 @@ from moco_nonsem.run_place import new_folder
 from moco_nonsem.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.record import atomic_write, format_config, stop_signals
+from reproduce.record import (
+    CONFIG,
+    METRICS,
+    RESULT,
+    atomic_write,
+    check_places,
+    finished_result,
+    format_config,
+    stop_signals,
+)
 from reproduce.tables import csv_text, markdown_table
 
+OUTPUTS = ("robustness.md", "corruptions.csv")
 COUNTS = {"trained": "over the trained classes", "all_logits": "over all 1,000", "present": "over the classes present"}
 
 
@@ -121,6 +131,7 @@ def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
         if group.leads:
             print(format_config(config), end="")
         return 0
+    group.leader_does(lambda: _check_place(flags, config))
     with stop_signals() as stopped:
         columns, corrupted, cues = evaluation.columns(), evaluation.corruptions(), evaluation.cues()
     if stopped:
@@ -128,6 +139,14 @@ def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
     if group.leads:
         _write(flags, evaluation, config, columns, corrupted, cues, command)
     return 0
+
+
+def _check_place(flags: RobustnessFlags, config: dict[str, Any]) -> None:
+    """Before anything is scored. Raises: RecordError where --run_dir holds another run, or folders for files."""
+    if flags.run_dir:
+        folder = user_path(flags.run_dir).absolute()
+        check_places(folder, (CONFIG, METRICS, RESULT, *OUTPUTS))
+        finished_result(folder, config)
 
 
 def metrics_of(

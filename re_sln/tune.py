@@ -20,6 +20,8 @@ from re_sln.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, r
 from reproduce.record import RunRecord, atomic_write, format_config, parse_config, read_config, stop_signals
 from reproduce.tables import csv_text, markdown_table
 
+OUTPUTS = ("sigma_search.csv", "sigma_search.md")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 a trial failed, 2 a mistake in flags or data, 130 stopped by the user."""
@@ -78,7 +80,7 @@ def try_missing(search: Search, command: list[str]) -> int:
         progress.say(sentence)
 
     with closing(Progress(search, record)) as progress, stop_signals() as stopped:
-        record.begin(progress.step)
+        record.begin(progress.step, outputs=OUTPUTS)
         try:
             missing = [sigma for sigma in search.trials if search.result(sigma) is None]
             logging.info("%d trials, %d to do, in %s", len(search.trials), len(missing), search.folder)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from moco_nonsem import checkpoint, main_lincls, pretrain, pretrain_program, similarity_curves
+from moco_nonsem import checkpoint, eval_robustness, main_lincls, pretrain, pretrain_program, similarity_curves
 from moco_nonsem.distributed import Group
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import LinearFlags, PretrainFlags
@@ -344,3 +344,15 @@ def test_whether_a_state_is_saved_is_known_for_its_own_only():
     assert [pretrain.is_saved(start({}, "", False)), pretrain.is_saved(start(None, "", False))] == [False, False]
     assert pretrain.is_saved(start({"epoch": 1}, "x", True)) is True
     assert pretrain.is_saved(start({"epoch": 1}, "x", False)) is None
+
+
+def test_scores_have_a_place_before_they_are_made(classifiers, tree, tmp_path, capfd, monkeypatch):
+    """What is in the way is found before hours of scoring."""
+    monkeypatch.setattr("moco_nonsem.robustness.Evaluation.columns", lambda self: pytest.fail("it was scored"))
+    given = str(classifiers[0] / "checkpoint_robust_0000.pth.tar")
+    flags = ["--arch=resnet10-small", "--image-size=16", "--workers=0", f"--val={tree / 'val'}"]
+    (tmp_path / "run" / "robustness.md").mkdir(parents=True)
+    assert eval_robustness.main([given, *flags, f"--run_dir={tmp_path / 'run'}"]) == 2
+    assert "robustness.md is a folder where the run writes a file" in capfd.readouterr().err
+    assert eval_robustness.main([given, *flags, f"--run_dir={classifiers[0]}"]) == 2
+    assert "another configuration" in capfd.readouterr().err

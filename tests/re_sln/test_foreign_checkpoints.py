@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from re_sln import checkpoint, experiment, train_cifar
+from re_sln import checkpoint, experiment, train_cifar, tune
 from re_sln.distributed import Group
 from re_sln.errors import UsageError
 from re_sln.search import parse_search, resolve_search
@@ -251,3 +251,10 @@ def test_a_trials_result_that_is_another_runs_is_refused(runs, tmp_path):
     (folder / "result.json").write_text(json.dumps({}))
     with pytest.raises(RecordError, match=r"result\.json"):
         search.result("0.5")
+
+
+def test_a_search_has_a_place_for_its_table(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("re_sln.ray_trials.ray_started", lambda *_: pytest.fail("trials were started"))
+    (tmp_path / "search" / "sigma_search.csv").mkdir(parents=True)
+    assert tune.main([*DIGITS, "--n_epochs=1", "--sigmas=0.5", f"--run_dir={tmp_path / 'search'}"]) == 2
+    assert "sigma_search.csv is a folder where the run writes a file" in capfd.readouterr().err
