@@ -1,15 +1,36 @@
 """The embedded data set: 1,797 real handwritten digits, which scikit-learn carries."""
 
+import gzip
 import hashlib
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 
 from data.dataset import ImageDataset
-from data.errors import UsageError
+from data.errors import DataError, UsageError
 
 _TEST_SIZE = 360
 _SPLIT_SEED = 20190701
 _LARGEST_VALUE = 16.0
+_FILE = Path("datasets", "data", "digits.csv.gz")
+
+
+def _raw_digits() -> np.ndarray:
+    """float64 [1797, 65]: of every digit the 8×8 pixels, 0…16, row by row, and its label.
+
+    Raises DataError where scikit-learn or its file is missing.
+    """
+    # The file alone: importing scikit-learn takes seconds of every program's start.
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise DataError("the digits come with scikit-learn, which is missing: `make env-tensorflow` installs it.")
+    path = Path(package.origin).parent / _FILE
+    try:
+        with gzip.open(path) as file:
+            return np.loadtxt(file, delimiter=",")
+    except OSError as error:
+        raise DataError(f"{path}, the digits of scikit-learn, cannot be read ({error}): install it again.") from error
 
 
 def _interpolation(size: int, new_size: int) -> np.ndarray:
@@ -48,14 +69,12 @@ def _test_indices(labels: np.ndarray) -> np.ndarray:
 def load_digits(image_size: int = 32) -> ImageDataset:
     """1,437 training and 360 test images, uint8 [N, image_size, image_size, 3]; labels int64 [N], ten classes.
 
-    Raises UsageError for an image_size below 8.
+    Raises UsageError for an image_size below 8, DataError where scikit-learn is missing.
     """
     if image_size < 8:
         raise UsageError(f"image_size {image_size} is too small, digits are 8×8: choose 8 or more.")
-    import sklearn.datasets  # the only user of scikit-learn here, and slow to import
-
-    raw = sklearn.datasets.load_digits()
-    images, labels = _enlarge(raw.images, image_size), raw.target.astype(np.int64)
+    raw = _raw_digits()
+    images, labels = _enlarge(raw[:, :-1].reshape(-1, 8, 8), image_size), raw[:, -1].astype(np.int64)
     test = _test_indices(labels)
     train = np.setdiff1d(np.arange(len(labels)), test)
     digest = hashlib.sha256()

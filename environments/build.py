@@ -20,13 +20,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "lock.sha256"  # reproduce/provenance.py reads it: every result names the lock it was made with
 GIGABYTE = 1e9
 DISK_NEEDED = {"tensorflow-cpu": 3.5, "tensorflow-gpu": 9.0, "pytorch": 9.0}  # gigabytes, wheels in passing included
-PIP = ["-m", "pip", "install", "--require-hashes", "--no-deps", "--no-compile", "--progress-bar=off", "--no-input"]
+# pip compiles what it installs: TensorFlow's import takes three times as long where that was left out and
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, or where the environment cannot be written to.
+PIP = ["-m", "pip", "install", "--require-hashes", "--no-deps", "--progress-bar=off", "--no-input"]
+SECONDS_BETWEEN_LINES = 10.0  # of progress, where the output is a file or a log of CI; a terminal's line is renewed
+SECONDS_ON_A_TERMINAL = 1.0
+CLEAR_TO_END = "\x1b[K"
+BYTES = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}  # as pip writes sizes
 CAUSES = (  # what pip's log says, and what that means for the user
     (
         r"No space left on device",
@@ -121,13 +127,20 @@ def build(name: str, home: Path) -> None:
         check_disk(home, gigabytes)
         packages = len(re.findall(r"^[^\s#]+==", lock.read_text(), re.MULTILINE))
         print(f"building {folder} from {lock.name} ({packages} packages, some minutes); log: {log}", flush=True)
-        started = time.monotonic()
+        progress = Progress(name)
         try:
             with open(str(log), "w") as file:
-                run([sys.executable, "-m", "venv", str(folder)], file, 0)
                 python = str(folder / "bin" / "python")
-                run([python, *PIP, "-r", str(lock.parent / "bootstrap.txt")], file, 0)
-                run([python, *PIP, "--no-build-isolation", "-r", str(lock)], file, packages)
+                run([sys.executable, "-m", "venv", str(folder)], file, progress, lambda: "making an empty one")
+                bootstrap = [python, *PIP, "-r", str(lock.parent / "bootstrap.txt")]
+                run(bootstrap, file, progress, lambda: "fetching pip and setuptools")
+                before, start = count_installed(folder), log.stat().st_size
+                run(
+                    [python, *PIP, "--no-build-isolation", "-r", str(lock)],
+                    file,
+                    progress,
+                    lambda: doing(text_from(log, start), packages, count_installed(folder) - before),
+                )
             (folder / (STAMP + ".tmp")).write_text(digest + "\n")
             os.replace(str(folder / (STAMP + ".tmp")), str(folder / STAMP))
         except BaseException as error:
@@ -135,29 +148,79 @@ def build(name: str, home: Path) -> None:
             if isinstance(error, (subprocess.CalledProcessError, OSError)):
                 raise BuildError(explain(error, log, lock.name, gigabytes)) from error
             raise
-        print(f"built {folder} in {time.monotonic() - started:.0f} s", flush=True)
+        finally:
+            progress.end()
+        print(f"built {folder} in {progress.seconds():.0f} s", flush=True)
 
 
-def run(command: List[str], log: Any, packages: int) -> None:
-    """Run one step with its output in the log; on a terminal, count the packages as pip comes to them."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    assert process.stdout is not None
+class Progress:
+    """Says now and then what is being done: on a terminal in one line, elsewhere in a new line every ten seconds."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.started, self.on_terminal = name, time.monotonic(), sys.stdout.isatty()
+        self.period = SECONDS_ON_A_TERMINAL if self.on_terminal else SECONDS_BETWEEN_LINES
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.started
+
+    def say(self, what: str) -> None:
+        """Print the name, the seconds since the beginning and `what`."""
+        line = f"{self.name}, {self.seconds():.0f} s: {what}"
+        if self.on_terminal:
+            line = "\r" + line[: shutil.get_terminal_size().columns - 1] + CLEAR_TO_END
+        print(line, end="" if self.on_terminal else "\n", flush=True)
+
+    def end(self) -> None:
+        """Leave an empty line on a terminal for what is said next."""
+        if self.on_terminal:
+            print("\r" + CLEAR_TO_END, end="", flush=True)
+
+
+def run(command: List[str], log: Any, progress: Progress, what: Callable[[], str]) -> None:
+    """Run one step with its output in the log, and let `progress` say every now and then what it is at."""
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        seen = 0
-        for line in process.stdout:
-            log.write(line)
-            if packages and sys.stdout.isatty() and line.startswith(("Collecting", "Installing collected")):
-                seen += line.startswith("Collecting")
-                doing = f"{seen} of {packages} fetched" if line.startswith("Collecting") else "installing"
-                print(f"\r  {doing:<30}", end="\n" if doing == "installing" else "", flush=True)
-        code = process.wait()
+        while True:
+            try:
+                code = process.wait(timeout=progress.period)
+                break
+            except subprocess.TimeoutExpired:
+                progress.say(what())
     except BaseException:
         process.terminate()
         process.wait()
         raise
     if code != 0:
-        log.flush()
         raise subprocess.CalledProcessError(code, command)
+
+
+def doing(output: str, packages: int, installed: int) -> str:
+    """What pip is at, in words, out of its output so far."""
+    if re.search(r"^Installing collected packages", output, re.MULTILINE):
+        return f"installing, {max(0, min(installed, packages))} of {packages} packages"
+    begun = list(re.finditer(r"^(?:Collecting|Processing|Requirement already satisfied:) (\S+)", output, re.MULTILINE))
+    if not begun:
+        return f"0 of {packages} packages fetched"
+    last = begun[-1]
+    sizes = re.findall(r"^ +(?:Downloading|Using cached) \S+ \(([\d.]+) (\w+)\)", output[: last.start()], re.MULTILINE)
+    total = sum(float(number) * BYTES.get(unit, 0.0) for number, unit in sizes)
+    amount = f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.0f} MB"
+    now = re.search(r"Downloading \S+ (\(.*\))", output[last.start() :])
+    name = last.group(1).rpartition("/")[2] + (" " + now.group(1) if now else "")
+    return f"{len(begun) - 1} of {packages} packages fetched, {amount}; now {name}"
+
+
+def text_from(path: Path, start: int) -> str:
+    """What a file holds from its byte `start` on."""
+    with open(str(path), "rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace")
+
+
+def count_installed(folder: Path) -> int:
+    """Packages in an environment."""
+    return sum(1 for _ in folder.glob("lib/python*/site-packages/*.dist-info/RECORD"))
 
 
 def explain(error: BaseException, log: Path, lock: str, gigabytes: float) -> str:

@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -17,16 +18,20 @@ if __package__ in (None, ""):  # started as a script from inside the folder
 
 from data.errors import DataError
 from data.paths import repo_root, user_path
-from ieg.config import Config, resolve, without_effect
 from ieg.errors import NonFiniteLoss, UsageError
 from ieg.flags import Flags, parse_flags
 from reproduce.record import RecordError, config_hash, format_config
+
+if TYPE_CHECKING:
+    from ieg.config import Config
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
-    flags = parse_flags(arguments)
+    flags = parse_flags(arguments)  # answers --help, before even numpy is loaded
+    from ieg.config import resolve
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", force=True)
     try:
         resolve(flags, flags.num_devices or 1)  # refuses what it can before TensorFlow is loaded
@@ -49,6 +54,7 @@ def run(flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
     from ieg import datasets, experiment
+    from ieg.config import resolve, without_effect
     from ieg.distribution import make_strategy
 
     strategy = make_strategy(flags)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from re_sln.augmentation import Crops
-from re_sln.device_images import DeviceImages
 from re_sln.distributed import Group
-from re_sln.loader_images import LoaderImages
 
-Images = DeviceImages | LoaderImages
+
+class Images(Protocol):
+    """A set's images, on a device or read by worker processes."""
+
+    def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
+        """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image."""
 
 
 @contextlib.contextmanager

@@ -9,11 +9,11 @@ import platform
 import shlex
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 
 from data.paths import user_path
 from re_sln import checkpoint, datasets
@@ -24,7 +24,6 @@ from re_sln.errors import Interrupted, UsageError
 from re_sln.evaluation import Images
 from re_sln.examples import Data, Pictures
 from re_sln.flags import Flags, Program
-from re_sln.loader_images import LoaderImages
 from re_sln.mean_softmax import mean_softmax
 from re_sln.networks import Networks, check_weights
 from re_sln.run_folder import find_run, new_folder, runs_dir
@@ -198,6 +197,8 @@ def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Ima
         return DeviceImages(pictures, look, group.device)
     if flags.loader == "device":
         raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
+    from re_sln.loader_images import LoaderImages  # it needs torchvision, whose import takes longer than torch's
+
     return LoaderImages(pictures, look, group.device, flags.workers)
 
 
@@ -287,7 +288,7 @@ def make_record(
         dataset=data.described,
         device=device_name(group.device),
         world_size=group.world_size,
-        libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
+        libraries={"torch": torch.__version__, "torchvision": version("torchvision"), "numpy": np.__version__},
     )
 
 

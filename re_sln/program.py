@@ -8,10 +8,8 @@ import sys
 from collections.abc import Callable
 
 from data.errors import DataError
-from re_sln.config import resolve
 from re_sln.errors import Interrupted, NonFiniteLoss, UsageError
 from re_sln.flags import PROGRAMS, Flags, Program, parse_flags
-from re_sln.run_folder import find_run, settings_of
 from reproduce.record import RecordError
 
 
@@ -21,7 +19,9 @@ def main(name: str, argv: list[str] | None) -> int:
     program = PROGRAMS[name]
 
     def train() -> int:
-        flags = flags_of(program, arguments)
+        flags = flags_of(program, arguments)  # answers --help, before even numpy is loaded
+        from re_sln.config import resolve
+
         resolve(program, flags)  # refuses what it can before torch is loaded
         from re_sln import experiment
 
@@ -38,6 +38,8 @@ def flags_of(program: Program, arguments: list[str]) -> Flags:
     """The flags of a command line; with --resume those that the run was started with are the defaults."""
     flags = parse_flags(program, arguments)
     if flags.resume:
+        from re_sln.run_folder import find_run, settings_of
+
         flags = parse_flags(program, arguments, settings_of(find_run(flags.resume), program))
     return flags
 

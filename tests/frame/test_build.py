@@ -44,7 +44,7 @@ def run(build: ModuleType, home: Path, name: str = "tensorflow") -> int:
 def quick(monkeypatch: pytest.MonkeyPatch, build: ModuleType) -> None:
     """Environments that are a Python and nothing else."""
 
-    def only_a_python(command: list[str], log: object, packages: int) -> None:
+    def only_a_python(command: list[str], *_: object) -> None:
         if "venv" in command:
             python = Path(command[-1]) / "bin" / "python"
             python.parent.mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_a_full_disk_is_told_before_and_during(
     assert "not enough disk" in (error := capsys.readouterr().err)
     assert "1.0 GB free and the environment needs about 3.5 GB" in error
 
-    def full(command: list[str], log: object, packages: int) -> None:
+    def full(command: list[str], log: object, *_: object) -> None:
         (tmp_path / "tensorflow").mkdir()
         log.write("ERROR: Could not install packages: [Errno 28] No space left on device\n")  # type: ignore[attr-defined]
         log.flush()  # type: ignore[attr-defined]
@@ -162,6 +162,43 @@ def test_interrupted_leaves_nothing_half_built(build: ModuleType, tmp_path: Path
     assert process.returncode == 130
     assert "nothing half-built" in error
     assert not (tmp_path / "home" / "pytorch").exists()
+
+
+OUTPUT = """Collecting numpy==1.26.4
+  Downloading numpy-1.26.4-cp311.whl (18.2 MB)
+Processing /wheels/six-1.17.0.whl
+Collecting tensorflow-cpu==2.15.1
+  Downloading tensorflow_cpu-2.15.1-cp311.whl (207.2 MB)
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("", "0 of 94 packages fetched"),
+        (OUTPUT, "2 of 94 packages fetched, 18 MB; now tensorflow-cpu==2.15.1 (207.2 MB)"),
+        (
+            OUTPUT.replace("18.2 MB", "1.8 GB"),
+            "2 of 94 packages fetched, 1.8 GB; now tensorflow-cpu==2.15.1 (207.2 MB)",
+        ),
+        (OUTPUT + "Installing collected packages: numpy, six\n", "installing, 5 of 94 packages"),
+    ],
+)
+def test_what_pip_is_at_in_words(build: ModuleType, output: str, line: str) -> None:
+    assert build.doing(output, 94, 5) == line
+
+
+def test_a_log_gets_a_line_now_and_then(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "SECONDS_BETWEEN_LINES", 0.05)
+    with open(tmp_path / "log", "w") as log:
+        command = [sys.executable, "-c", "import time; print('pip', flush=True); time.sleep(0.5)"]
+        build.run(command, log, build.Progress("pytorch"), lambda: "23 of 89 packages fetched")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2
+    assert lines[0] == "pytorch, 0 s: 23 of 89 packages fetched"
+    assert (tmp_path / "log").read_text() == "pip\n"
 
 
 def test_an_unknown_environment_is_named(build: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
