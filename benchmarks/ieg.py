@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import described
+from ieg.start_tensorflow import prepare_tensorflow
+from reproduce.machine import has_bfloat16
 from reproduce.record import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,18 @@ ORIGINAL = {"supervised": 0.375, "fsr": 0.76, "fsr-reuse": 0.76, "l2r": 1.63, "i
 
 def worker(variant: str, network: str, batch_size: int, precision: str) -> None:
     """Takes one training step for every line on standard input and answers with its seconds and the peak memory."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    steps = endless(variant, network, batch_size, precision)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        next(steps)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak}), flush=True)
+
+
+def endless(variant: str, network: str, batch_size: int, precision: str) -> Iterator[None]:
+    """Training steps on one random batch, each over when its outputs are there."""
+    prepare_tensorflow()
     import numpy as np
     import tensorflow as tf
 
@@ -54,13 +67,10 @@ def worker(variant: str, network: str, batch_size: int, precision: str) -> None:
     state = TrainState(network_, 0, memory)
     step = TrainStep(strategy, network_, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
     batch = random_batch(generator, method, batch_size)
-    for _ in sys.stdin:
-        start = time.perf_counter()
+    while True:
         logs = step(distribute(strategy, batch), tf.constant(0.01), tf.constant(0.9))
         logs["weights"].numpy()
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak}), flush=True)
+        yield
 
 
 def full_memory(generator, batch_size: int):
@@ -200,7 +210,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.steps < 2 or options.warmup < 1:
         parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")
-    variants = [(name, precision) for precision in ("float32", "bfloat16") for name in VARIANTS]
+    prepare_tensorflow()  # here too: the report names the settings that the workers inherit
+    precisions = ("float32", "bfloat16") if has_bfloat16() else ("float32",)
+    if "bfloat16" not in precisions:
+        print("bfloat16 is left out: this processor has no instructions for it", file=sys.stderr)
+    variants = [(name, precision) for precision in precisions for name in VARIANTS]
     answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
     rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))
     report = {

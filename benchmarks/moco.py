@@ -19,13 +19,15 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from benchmarks.machine import described, processor
+from benchmarks.machine import described
+from reproduce.machine import processor
 from reproduce.record import atomic_write
 
 READERS = ("reference", "device")
 STEPS: dict[str, dict] = {
-    "reference loader, float32": {"loader": "reference"},
-    "float32": {},
+    "reference loader, float32": {"loader": "reference", "channels_last": False},
+    "float32": {"channels_last": False},
+    "float32, channels last": {"channels_last": True},
     "bf16, channels last": {"amp": "bf16", "channels_last": True},
     "bf16, channels last, compiled": {"amp": "bf16", "channels_last": True, "compile": True},
 }

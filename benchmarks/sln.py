@@ -15,17 +15,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import described, processor
+from benchmarks.machine import described
+from reproduce.machine import processor
 from reproduce.record import atomic_write
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
 ORIGINAL = 1.44
 VARIANTS: dict[str, dict] = {
-    "float32": {},
+    "float32": {"channels_last": False},
     "float32, channels last": {"channels_last": True},
-    "bf16": {"amp": "bf16"},
+    "bf16": {"amp": "bf16", "channels_last": False},
     "bf16, channels last": {"amp": "bf16", "channels_last": True},
-    "float32, compiled": {"compile": True},
+    "float32, compiled": {"compile": True, "channels_last": False},
     "bf16, compiled": {"amp": "bf16", "compile": True, "channels_last": True},
     "bf16, compiled, CUDA graphs": {"amp": "bf16", "compile": True, "channels_last": True, "cuda_graphs": True},
 }

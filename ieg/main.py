@@ -20,6 +20,7 @@ from data.errors import DataError
 from data.paths import repo_root, user_path
 from ieg.errors import NonFiniteLoss, UsageError
 from ieg.flags import Flags, parse_flags
+from ieg.start_tensorflow import prepare_tensorflow
 from reproduce.record import RecordError, config_hash, format_config
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
+    prepare_tensorflow()
     from ieg import datasets, experiment
     from ieg.config import resolve, without_effect
     from ieg.distribution import make_strategy

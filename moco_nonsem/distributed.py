@@ -14,6 +14,7 @@ import torch.distributed as dist
 from data.errors import DataError
 from moco_nonsem.errors import UsageError
 from moco_nonsem.launch import Place
+from reproduce.allocator import keep_freed_memory
 from reproduce.record import RecordError
 
 # The others wait while the first process looks at every image of the training set.
@@ -33,6 +34,10 @@ class Group:
     def leads(self) -> bool:
         """Whether this process writes and prints."""
         return self.rank == 0
+
+    def channels_last(self, asked: bool | None) -> bool:
+        """Whether images and kernels are kept channels last: as asked, else on a CPU, where it is faster."""
+        return self.device.type == "cpu" if asked is None else asked
 
     def add(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place."""
@@ -82,6 +87,8 @@ def in_group(place: Place, work: Callable[[Group], int]) -> int:
     device = torch.device("cpu") if place.gpu is None else torch.device("cuda", place.gpu)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    else:
+        keep_freed_memory()
     if place.world_size == 1:
         return work(Group(0, 1, device))
     dist.init_process_group(

@@ -40,7 +40,9 @@ class Machine:
     save_minutes: float = option(10.0, "a state to go on from at least this often", group="ours")
     image_size: int = option(224, "side of the images that a network sees; the papers' is 224", group="ours")
     amp: str = option("off", "bf16: bfloat16 where it is safe", choices=("off", "bf16"), group="ours")
-    channels_last: bool = option(False, "keep images and kernels channels last", group="ours")
+    channels_last: bool | None = option(
+        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group="ours"
+    )
     compile: bool = option(False, "torch.compile the encoders", group="ours")
     skip_unreadable: bool = option(False, "leave out images that cannot be read, and count them", group="ours")
 

@@ -42,7 +42,8 @@ class LinearTrainer:
         self.classifier: nn.Module = network.classifier
         if group.world_size > 1:
             self.classifier = DistributedDataParallel(network.classifier)
-        if flags.channels_last:
+        self.channels_last = group.channels_last(flags.channels_last)
+        if self.channels_last:
             network.backbone.to(memory_format=torch.channels_last)
         backbone = torch.compile(network.backbone, dynamic=False) if flags.compile else network.backbone
         self.features = backbone
@@ -132,7 +133,7 @@ class LinearTrainer:
 
     def _embed(self, images: Tensor) -> Tensor:
         """Frozen features [b, D]."""
-        if self.flags.channels_last:
+        if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         amp = self.flags.amp == "bf16"
         with torch.no_grad(), torch.autocast(self.group.device.type, torch.bfloat16, enabled=amp):

@@ -37,12 +37,13 @@ class Trainer:
     def __init__(self, config: PretrainConfig, views: ViewSource, group: Group) -> None:
         self.config, self.views, self.group = config, views, group
         flags = config.flags
-        memory = torch.channels_last if flags.channels_last else torch.contiguous_format
+        channels_last = group.channels_last(flags.channels_last)
+        memory = torch.channels_last if channels_last else torch.contiguous_format
         self.model = MoCo(
             flags.arch, flags.moco_dim, flags.moco_k, flags.mlp, flags.seed, config.bn_parts // group.world_size
         ).to(group.device, memory_format=memory)
         self.model.train()
-        self.encoders = make_encoders(self.model, flags.channels_last, flags.compile, group)
+        self.encoders = make_encoders(self.model, channels_last, flags.compile, group)
         # Both encoders', as in the authors' files; those of the key encoder never have a gradient.
         self.optimiser = torch.optim.SGD(
             [*self.model.encoder_q.parameters(), *self.model.encoder_k.parameters()],

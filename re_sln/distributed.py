@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from re_sln.errors import UsageError
+from reproduce.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Group:
     def leads(self) -> bool:
         """Whether this process writes and prints."""
         return self.rank == 0
+
+    def channels_last(self, asked: bool | None) -> bool:
+        """Whether images and kernels are kept channels last: as asked, else on a CPU, where it is faster."""
+        return self.device.type == "cpu" if asked is None else asked
 
     def add(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place."""
@@ -59,6 +64,8 @@ def in_group(device: str, work: Callable[[Group], int]) -> int:
     """
     world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
     chosen = pick_device(device, local_rank)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     if world_size == 1:
         return work(Group(0, 1, chosen))
     if chosen.type == "cuda":

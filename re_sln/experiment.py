@@ -179,7 +179,7 @@ def build(config: Config, data: Data, group: Group) -> Trainer:
     """A trainer before its first step."""
     flags, task = config.flags, config.task
     padding = min(task.padding, config.image_size // 8)
-    look = Look(config.image_size, padding, task.resize, data.mean, data.std, flags.channels_last)
+    look = Look(config.image_size, padding, task.resize, data.mean, data.std, group.channels_last(flags.channels_last))
     networks = Networks(config, data.num_classes, group)
     train_images = images_of(data.train, look, flags, group)
     tests = {

@@ -17,6 +17,7 @@ NOT_IDENTITY = {
     "device",
     "loader",
     "workers",
+    "channels_last",
     "save_minutes",
     "deterministic",
     "check",
@@ -114,7 +115,9 @@ class Flags:
     )
     workers: int = flag(2, "processes of --loader=dataloader", group="machine")
     amp: str = flag("off", "bf16: bfloat16 where it is safe; not the published arithmetic", ("off", "bf16"), "machine")
-    channels_last: bool = flag(False, "keep images and kernels channels last", group="machine")
+    channels_last: bool | None = flag(
+        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group="machine"
+    )
     compile: bool = flag(False, "torch.compile the network", group="machine")
     cuda_graphs: bool = flag(False, "with --compile on a GPU: replay the steps as CUDA graphs", group="machine")
     sync_bn: bool = flag(False, "several processes: batch norm over all of them", group="machine")

@@ -29,7 +29,7 @@ class Networks:
 
     def __init__(self, config: Config, num_classes: int, group: Group) -> None:
         flags = config.flags
-        memory = torch.channels_last if flags.channels_last else torch.contiguous_format
+        memory = torch.channels_last if group.channels_last(flags.channels_last) else torch.contiguous_format
         made = make_networks(config, num_classes)
         self.model = made[0].to(group.device, memory_format=memory)
         self.average: nn.Module | None = None

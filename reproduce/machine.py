@@ -1,14 +1,52 @@
-"""What this machine has: cores and NVIDIA GPUs."""
+"""What this machine has: cores, vector instructions and NVIDIA GPUs, and the settings that choose kernels."""
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
+from pathlib import Path
+
+# What TensorFlow, oneDNN and PyTorch choose their kernels by, in the kernel's words and in the order they came.
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
+SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 
 
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_info(field: str) -> str:
+    """What the kernel says of the first core; empty where it says nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
+
+
+def processor() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    return cpu_info("model name") or platform.machine()
+
+
+def vector_instructions(flags: str | None = None) -> list[str]:
+    """The vector instructions that matter for speed. flags: those of /proc/cpuinfo; left out: this processor's."""
+    found = set((cpu_info("flags") if flags is None else flags).split())
+    return [name for name in INSTRUCTIONS if name in found]
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; where it does not, a step in it takes many times as long."""
+    return bool(BFLOAT16.intersection(vector_instructions()))
+
+
+def machine() -> dict[str, str]:
+    """What the time of a run on a CPU depends on, for its record: processor, instructions, settings that were given."""
+    described = {"processor": processor(), "instructions": " ".join(vector_instructions()) or "unknown"}
+    return described | {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
 
 
 def gpus() -> list[str]:

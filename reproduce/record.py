@@ -20,6 +20,7 @@ from reproduce.command_line import flag, make_parser, underscored
 from reproduce.config_text import config_hash, format_config, parse_config, run_id
 from reproduce.errors import RecordError
 from reproduce.files import atomic_path, atomic_write, check_places
+from reproduce.machine import machine
 from reproduce.provenance import LOCK, environment_lock, git_state, is_running, peak_memory, take_lock
 from reproduce.record_files import (
     CONFIG,
@@ -114,6 +115,7 @@ class RunRecord:
             "libraries": dict(libraries),
             "python": platform.python_version(),
             "device": device,
+            "machine": machine(),
             "world_size": world_size,
             "wall_seconds": 0.0,
             "peak_memory_bytes": 0,

@@ -75,8 +75,11 @@ RULES: dict[str, Rule] = {
     "notes": (lambda v: _mapping(v, lambda _: True), "a mapping"),
 }
 
-# Only a record that is older than the seal has none.
-OPTIONAL: dict[str, Rule] = {"seal": (lambda v: _hex(v, 64), "64 hexadecimal digits")}
+# Only records that are older than these fields have none.
+OPTIONAL: dict[str, Rule] = {
+    "seal": (lambda v: _hex(v, 64), "64 hexadecimal digits"),
+    "machine": (lambda v: _mapping(v, _text), "names with texts"),
+}
 KNOWN = {*RULES, *OPTIONAL}
 
 

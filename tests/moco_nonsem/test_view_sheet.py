@@ -1,15 +1,13 @@
 """The picture of the views: through its command line, from its folder and as a module."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from moco_nonsem.view_sheet import CAPTION, MARGIN, main
 from tests.moco_nonsem.photographs import write_tree
-from tests.moco_nonsem.small_runs import ROOT
+from tests.moco_nonsem.small_runs import ROOT, start
+from tests.programs import run_as_main
 
 SMALL = ["--image-size=24", "--patch-ratio", "4", "12", "--images=3"]
 
@@ -67,5 +65,8 @@ def test_mistakes_are_one_sentence(data, tmp_path, capsys, wrong, message):
 )
 def test_from_its_folder_and_as_a_module(data, tmp_path, program, cwd):
     out = tmp_path / "views.png"
-    done = subprocess.run([sys.executable, *program, data / "small", *SMALL, f"--out={out}"], cwd=cwd, check=False)
-    assert done.returncode == 0 and out.exists()
+    process = start(program, "--help", cwd=cwd)
+    said, error = process.communicate()
+    assert process.returncode == 0 and "--patch-ratio" in said, error
+    assert run_as_main(program, str(data / "small"), *SMALL, f"--out={out}", cwd=cwd) == 0
+    assert out.exists()

@@ -14,6 +14,7 @@ from re_sln.dissection import KINDS, dissect
 from re_sln.probability_histogram import EDGES, count_probabilities, largest_probabilities
 from re_sln.wide_resnet import build_network
 from reproduce.record import atomic_write, format_config, read_config
+from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, ROOT, config_of, start
 from tests.re_sln.stand_ins import write_animal10n
 
@@ -220,13 +221,18 @@ def test_the_map_is_of_the_last_features_of_the_test_images(runs, assets, drawn,
     assert np.array_equal(places, drawn[1][2])
 
 
-@pytest.mark.parametrize("program, cwd", [(["-m", "re_sln.plot"], ROOT), (["plot.py"], ROOT / "re_sln")])
-def test_as_a_program_from_a_path_to_a_file(program, cwd, runs, tmp_path):
-    arguments = ["--exp_id", str(runs / "re_sln" / "exp_ce"), "--plot_type", "pred_probs", "--out"]
+@pytest.mark.parametrize("started", [True, False])
+def test_as_a_program_from_a_path_to_a_file(started, runs, tmp_path, capsys):
+    """From inside its folder without a screen; as a module."""
     out = tmp_path / "new" / "picture.png"
-    process = start(program, *arguments, str(out), cwd=cwd, DISPLAY="", MPLBACKEND="TkAgg")
-    said, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
+    arguments = ["--exp_id", str(runs / "re_sln" / "exp_ce"), "--plot_type", "pred_probs", "--out", str(out)]
+    if started:
+        process = start(["plot.py"], *arguments, cwd=ROOT / "re_sln", DISPLAY="", MPLBACKEND="TkAgg")
+        said, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+    else:
+        assert run_as_main(["-m", "re_sln.plot"], *arguments) == 0
+        said = capsys.readouterr().out
     assert said == f"{out}\n" and [path.name for path in out.parent.iterdir()] == ["picture.png"]
 
 

@@ -13,6 +13,7 @@ from data.digits import load_digits
 from re_sln import datasets, train_cifar, training
 from re_sln.wide_resnet import build_network
 from tests.data.standin import write_cifar
+from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, config_of, left_by, metrics_of, result_of, start
 
 SHORT = ["--network=wrn-10-1", "--n_epochs=1", "--limit_train_examples=100", "--batch_size=64", "--allow_unverified"]
@@ -244,12 +245,10 @@ def test_check_prints_the_resolved_configuration_and_leaves_nothing(arguments, t
     assert not (tmp_path / "runs").exists()
 
 
-def test_runs_as_a_module_and_spells_flags_with_hyphens(tmp_path):
+def test_runs_as_a_module_and_spells_flags_with_hyphens(capfd):
     arguments = ["--dataset-name", "digits", "--image-size", "16", "--check", "--n-epochs=7"]
-    process = start(["-m", "re_sln.train_cifar"], *arguments)
-    out, err = process.communicate()
-    assert process.returncode == 0, err[-3000:]
-    config = yaml.safe_load(out)
+    assert run_as_main(["-m", "re_sln.train_cifar"], *arguments) == 0
+    config = yaml.safe_load(capfd.readouterr().out)
     assert (config["image_size"], config["n_epochs"]) == (16, 7)
 
 

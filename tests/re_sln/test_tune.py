@@ -23,6 +23,7 @@ from re_sln.trial import STOP, StopFile, run_trial
 from re_sln.validation_split import hold_out, validation_split
 from re_sln.wide_resnet import build_network
 from reproduce.record import read_config
+from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, ROOT, metrics_of, result_of, small_data, start
 
 LC = ["--mo", "--lc_n_epoch=2", "--n_epochs=4"]
@@ -340,10 +341,9 @@ def test_after_a_failure_the_others_go_on_and_the_same_command_tries_it_again(
 
 
 @pytest.mark.parametrize("program, cwd", [(["-m", "re_sln.tune"], ROOT), (["tune.py"], ROOT / "re_sln")])
-def test_check_prints_the_configuration_and_does_nothing(program, cwd, tmp_path):
-    process = start(program, *DIGITS, "--mo", "--check", cwd=cwd)
-    out, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
+def test_check_prints_the_configuration_and_does_nothing(program, cwd, tmp_path, capfd):
+    assert run_as_main(program, *DIGITS, "--mo", "--check", cwd=cwd) == 0
+    out = capfd.readouterr().out
     assert 'sigmas: "0.1,0.2,0.5,1.0"' in out and "val_size: 0.1" in out and 'data_name: "digits"' in out
     assert not (tmp_path / "runs").exists() and not (tmp_path / "data").exists()
 
