@@ -1,7 +1,7 @@
 # The one interface: `make` alone prints what there is.
 
 # Variables:
-#   SEEDS=0,1,2  RUNS_DIR=…  DATA_DIR=…  ENGINE=local|ray  ADDRESS=auto  WORKER_DIR=…  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
+#   SEEDS=0,1,2  WORKERS=2 (of pytest)  RUNS_DIR=…  DATA_DIR=…  ENGINE=local|ray  ADDRESS=auto  WORKER_DIR=…  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -29,8 +29,15 @@ export RUNS_DIR
 endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
-ONLY_PYTORCH := tests/re_sln tests/preprocess tests/moco_nonsem tests/benchmarks/test_moco.py
-WITH_PYTORCH := tests/data tests/reproduce $(ONLY_PYTORCH)
+ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/benchmarks/test_moco.py \
+                $(addprefix tests/reproduce/,test_grid.py test_moco_cells.py test_ray_engine.py)
+# Tests of TensorFlow's arithmetic, which is another with oneDNN than without: they run with both.
+ARITHMETIC := $(addprefix tests/ieg/,test_replicas.py test_lookahead.py test_kill_and_resume.py test_methods.py test_parts.py test_networks.py test_fsr.py)
+OTHER_ONEDNN := $(if $(filter 0,$(TF_ENABLE_ONEDNN_OPTS)),1,0)
+# MINUTES are shared by the two environments.
+SLOW_FLAGS = $(if $(BEGIN),--begin $(BEGIN)) $(if $(MINUTES),--minutes $(shell expr $(MINUTES) / 2))
+# A worker of pytest for every core; tests of one file share what they prepare.
+PYTEST := -m pytest -n $(or $(WORKERS),auto) --maxprocesses 8 --dist loadfile --no-loadscope-reorder -q
 
 on = $(filter-out 0,$(1))
 RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
@@ -63,12 +70,17 @@ demo-moco: env-pytorch ## MoCo v2 with and without patch negatives: shape or tex
 	@$(PYTORCH) -m reproduce demo --table demo-moco $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
 
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
-	@$(PYTORCH) -m pytest $(WITH_PYTORCH) -m "not slow"
-	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow"
+	@status=0; \
+	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) -m "not slow" || status=1; \
+	TF_ENABLE_ONEDNN_OPTS=$(OTHER_ONEDNN) $(TENSORFLOW) $(PYTEST) $(ARITHMETIC) -m "not slow" || status=1; \
+	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow" || status=1; \
+	exit $$status
 
-test-slow: env-tensorflow env-pytorch ## the slow tests
-	@$(PYTORCH) -m pytest $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m slow
-	@$(TENSORFLOW) -m pytest tests $(ONLY_PYTORCH:%=--ignore=%) -m slow
+test-slow: env-tensorflow env-pytorch ## the slow tests, within the hour (MINUTES=30: as many as fit, beginning at the place BEGIN=<hexadecimal number>)
+	@status=0; \
+	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m slow $(SLOW_FLAGS) || status=1; \
+	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m slow $(SLOW_FLAGS) || status=1; \
+	exit $$status
 
 env-tensorflow: python ## the environment of ieg/, built when its lock changed
 	@"$(PYTHON)" environments/build.py tensorflow

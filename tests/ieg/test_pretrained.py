@@ -12,7 +12,7 @@ from ieg.experiment import start_from_pretrained
 from ieg.flags import parse_flags
 from ieg.networks import build_network
 from ieg.state import TrainState
-from tests.ieg.test_main import folder_of, last_checkpoint, run
+from tests.ieg.small_runs import folder_of, last_checkpoint, run
 
 
 def network(classes=10, name="resnet18"):

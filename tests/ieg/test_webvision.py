@@ -15,7 +15,7 @@ from ieg.flags import parse_flags
 from ieg.image_files import read_records
 from preprocess.webvision_mini import main as prepare
 from tests.ieg.photographs import image_tree, webvision_tree
-from tests.ieg.test_main import folder_of, last_checkpoint, metrics_of, run
+from tests.ieg.small_runs import folder_of, last_checkpoint, metrics_of, run
 
 SMALL = [
     "--dataset=webvisionmini_2", "--network_name=resnet18", "--image_size=32", "--batch_size=25", "--max_iteration=3",

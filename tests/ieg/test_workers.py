@@ -16,7 +16,7 @@ import tensorflow as tf
 from ieg.distribution import check_tf_config, make_strategy
 from ieg.errors import UsageError
 from ieg.flags import parse_flags
-from tests.ieg.test_main import SMALL, folder_of, metrics_of, run
+from tests.ieg.small_runs import SMALL, folder_of, metrics_of, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
