@@ -314,7 +314,13 @@ def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
     foreign = [run for run in runs if run.state == FOREIGN]
     for run in foreign:
         print(f"not started: {run.name}: {run.why}; move it away to run this one", file=sys.stderr)
-    waiting = sorted(plan.to_do(runs), key=lambda run: (run.state != INTERRUPTED, seeds(run).index(run.seed)))
+
+    def place(
+        run: Run,
+    ) -> tuple[bool, int, float]:  # of one seed the longest first: no core waits long for the last run
+        return run.state != INTERRUPTED, seeds(run).index(run.seed), -run.cell.steps * run.cell.cost.cpu_step_seconds
+
+    waiting = sorted(plan.to_do(runs), key=place)
     if waiting:
         done = len(runs) - len(waiting)
         at_a_time = f"{min(engine.jobs, len(waiting))} at a time" if engine.jobs else "as the cluster allows"

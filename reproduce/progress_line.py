@@ -1,34 +1,37 @@
-"""What several runs are doing, as one line that is written over; where nobody watches, a line now and then."""
+"""What several runs are doing, as one line that is written over; in a file or a CI log, a new line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from reproduce.runs import Run, progress
 
-SHOW_SECONDS, LOG_SECONDS = 2.0, 300.0
+SHOW_SECONDS, LOG_SECONDS = 2.0, 20.0
 WIDTH = 118
 
 
 class ProgressLine:
-    """Of all runs that are to be done: how many are, how far the others, how long it took and will take."""
+    """Of all runs that are to be done: how many are, how far the others, how long it took and will take.
 
-    def __init__(self, runs: list[Run]) -> None:
+    now: seconds of a clock that never goes back.
+    """
+
+    def __init__(self, runs: list[Run], now: Callable[[], float] = time.monotonic) -> None:
         self._weights = {run.name: max(1, run.cell.steps) * run.cell.cost.cpu_step_seconds for run in runs}
         self._before = {run.name: share_of(run, progress(run)) for run in runs}
-        self._started = time.monotonic()
-        self._next_look = self._started + (0 if sys.stderr.isatty() else LOG_SECONDS)
+        self._now = now
+        self._started = self._next_look = now()
         self._shown = ""
 
     def due(self) -> bool:
         """Whether it is time to show something again."""
-        return time.monotonic() >= self._next_look
+        return self._now() >= self._next_look
 
     def show(self, ended: Collection[str], running: Mapping[str, float]) -> None:
         """`ended`: names of the runs that are over; `running`: the share of each that is done."""
-        now, watched = time.monotonic(), sys.stderr.isatty()
+        now, watched = self._now(), sys.stderr.isatty()
         self._next_look = now + (SHOW_SECONDS if watched else LOG_SECONDS)
         shares = dict.fromkeys(ended, 1.0) | dict(running)
         all_work = sum(weight * (1 - self._before[name]) for name, weight in self._weights.items())

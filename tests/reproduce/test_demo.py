@@ -17,6 +17,8 @@ def cells(tmp_path: Path) -> Path:
     content = yaml.safe_load(DEMO.read_text())
     content["programs"]["ieg"]["command"][-1] = "tests.reproduce.fake_program"
     content["tables"]["demo"]["flags"] = {"dataset": "digits_uniform_0.8", "max_iteration": 6}
+    for row in content["tables"]["demo"]["rows"].values():
+        row["flags"] = {"method": row["flags"]["method"]}
     path = tmp_path / "demo.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
@@ -33,6 +35,7 @@ def test_table_and_pictures(cells: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run(cells) == 0
     printed = capsys.readouterr()
     assert "9 runs to do" in printed.err
+    assert "\n0/9 runs, 0:00 so far, " in printed.err  # at once, though this is no terminal
     values = [100 * accuracy("ieg", seed, 6) for seed in (0, 1, 2)]
     assert ", ".join(f"{value:.1f}" for value in values) in printed.out
     assert f"{sum(values) / 3:.1f} ±" in printed.out
@@ -45,6 +48,14 @@ def test_table_and_pictures(cells: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert again.out == printed.out
     assert "runs to do" not in again.err
     assert (cells.parent / "out" / "learning_curves.png").read_bytes() == curves
+
+
+def test_of_one_seed_the_longest_run_begins_first(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cells, "--seeds", "0,1", "--jobs", "1") == 0
+    done = [line for line in capsys.readouterr().err.splitlines() if " done: " in line]
+    names = [line.partition("done: ")[2] for line in done]
+    assert [name.split("-")[1] for name in names] == ["ieg", "l2r", "supervised"] * 2
+    assert [name[-1] for name in names] == ["0"] * 3 + ["1"] * 3
 
 
 def test_other_settings_are_other_runs(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,3 +78,4 @@ def test_the_demo_as_it_is_shipped() -> None:
     assert [cell.flags["method"] for cell in cells] == ["supervised", "l2r", "ieg"]
     assert all(cell.seeds == (0, 1, 2) and cell.flags["dataset"] == "digits_uniform_0.8" for cell in cells)
     assert len({cell.id for cell in cells}) == 3
+    assert {cell.flags["image_size"] for cell in cells} == {8}  # 16×16 take five times as long
