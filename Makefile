@@ -5,13 +5,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco tables report plan lint format lock clean \
-        reproduce-ieg-cifar10 reproduce-ieg-cifar100 reproduce-ieg-ablation reproduce-ieg-asymmetric reproduce-ieg-uniform95 reproduce-ieg-webvision \
-        reproduce-fsr-cifar10 reproduce-fsr-cifar100 reproduce-fsr-asymmetric reproduce-fsr-longtail reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 reproduce-fsr-longtail-noise reproduce-fsr-webvision \
-        reproduce-sln-cifar10 reproduce-sln-cifar100 reproduce-sln-sigma reproduce-sln-sigma-ablation \
-        reproduce-sln-animal10n reproduce-sln-clothing1m reproduce-moco-imagenet100 reproduce-moco-imagenet100-ifm
+.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco \
+        tables report plan lint format lock clean
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+PYTHON ?= $(shell command -v python3.11 || uv python find 3.11 2> /dev/null || command -v python3 || echo python3.11)
 TENSORFLOW := .venv/tensorflow/bin/python
 PYTORCH := .venv/pytorch/bin/python
 
@@ -47,6 +44,10 @@ RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)
 RAY := $(filter ray,$(ENGINE))
 RUNNER := $(if $(RAY),$(PYTORCH),$(TENSORFLOW))
 
+# One target for each table of the papers.
+REPRODUCE := $(shell awk '/^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {print "reproduce-" substr($$1, 1, index($$1, ":") - 1)}' reproduce/cells.yaml)
+.PHONY: reproduce-fsr-longtail $(REPRODUCE)
+
 # What is fetched along with a data set: files of noisy labels, some MB.
 WITH_cifar10 := sln-noise
 WITH_cifar100 := sln-noise
@@ -56,6 +57,10 @@ help: ## print this list
 	@echo
 	@sed -nE 's/^([a-zA-Z0-9_%-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | sed -E 's/^([^\t]*)%/\1<name>/' | \
 	    while IFS=$$'\t' read -r target line; do printf '  %-31s %s\n' "$$target" "$$line"; done
+	@echo
+	@echo "Tables of the papers (DRY_RUN=1 prints the commands and stops):"
+	@awk '/^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {name = substr($$1, 1, index($$1, ":") - 1)} \
+	    t && /^    title:/ {sub(/^ *title: */, ""); gsub(/"/, ""); printf "  %-31s %s\n", "reproduce-" name, $$0}' reproduce/cells.yaml
 
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
@@ -71,14 +76,14 @@ demo-moco: env-pytorch ## MoCo v2 with and without patch negatives: shape or tex
 
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
 	@status=0; \
-	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) -m "not slow" || status=1; \
+	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m "not slow" || status=1; \
 	TF_ENABLE_ONEDNN_OPTS=$(OTHER_ONEDNN) $(TENSORFLOW) $(PYTEST) $(ARITHMETIC) -m "not slow" || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow" || status=1; \
 	exit $$status
 
-test-slow: env-tensorflow env-pytorch ## the slow tests, within the hour (MINUTES=30: as many as fit, beginning at the place BEGIN=<hexadecimal number>)
+test-slow: env-tensorflow env-pytorch ## the slow tests, within the hour; MINUTES=30: as many as fit, from place BEGIN=<hexadecimal number> on
 	@status=0; \
-	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m slow $(SLOW_FLAGS) || status=1; \
+	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) -m slow $(SLOW_FLAGS) || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m slow $(SLOW_FLAGS) || status=1; \
 	exit $$status
 
@@ -91,72 +96,14 @@ env-pytorch: python ## the environment of moco_nonsem/ and re_sln/, built when i
 data-%: env-$(ANY) ## fetch a data set and verify it, e.g. data-cifar10 (python -m data list names them all)
 	@$(ANY_PYTHON) -m data fetch "$*" $(WITH_$*)
 
-reproduce-ieg-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-cifar10 $(RUN_FLAGS)
+$(filter reproduce-ieg-% reproduce-fsr-%,$(REPRODUCE)): reproduce-%: env-tensorflow $(if $(RAY),env-pytorch)
+	@$(RUNNER) -m reproduce run --table $* $(RUN_FLAGS)
 
-reproduce-ieg-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-cifar100 $(RUN_FLAGS)
+$(filter reproduce-sln-% reproduce-moco-%,$(REPRODUCE)): reproduce-%: env-pytorch
+	@$(PYTORCH) -m reproduce run --table $* $(RUN_FLAGS)
 
-reproduce-ieg-ablation: env-tensorflow $(if $(RAY),env-pytorch) ## IEG's ablation on CIFAR-100 (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-ablation $(RUN_FLAGS)
-
-reproduce-ieg-asymmetric: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on CIFAR-10 with asymmetric noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-asymmetric $(RUN_FLAGS)
-
-reproduce-ieg-uniform95: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on CIFAR-10 and CIFAR-100 with 95 % uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-uniform95 $(RUN_FLAGS)
-
-reproduce-ieg-webvision: env-tensorflow $(if $(RAY),env-pytorch) ## IEG on WebVision mini (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table ieg-webvision $(RUN_FLAGS)
-
-reproduce-fsr-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-cifar10 $(RUN_FLAGS)
-
-reproduce-fsr-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's table on CIFAR-100 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-cifar100 $(RUN_FLAGS)
-
-reproduce-fsr-asymmetric: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on CIFAR-10 with asymmetric noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-asymmetric $(RUN_FLAGS)
-
-reproduce-fsr-longtail: env-tensorflow $(if $(RAY),env-pytorch) ## FSR's tables on long-tailed CIFAR-10 and CIFAR-100 (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
-	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
-
-reproduce-fsr-longtail-cifar10: env-tensorflow $(if $(RAY),env-pytorch) ## the first of these two alone
-	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar10 $(RUN_FLAGS)
-
-reproduce-fsr-longtail-cifar100: env-tensorflow $(if $(RAY),env-pytorch) ## the second
-	@$(RUNNER) -m reproduce run --table fsr-longtail-cifar100 $(RUN_FLAGS)
-
-reproduce-fsr-longtail-noise: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on long-tailed CIFAR-10 with uniform noise (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-longtail-noise $(RUN_FLAGS)
-
-reproduce-fsr-webvision: env-tensorflow $(if $(RAY),env-pytorch) ## FSR on WebVision mini (DRY_RUN=1 prints the commands)
-	@$(RUNNER) -m reproduce run --table fsr-webvision $(RUN_FLAGS)
-
-reproduce-sln-cifar10: env-pytorch ## SLN's table on CIFAR-10, four kinds of noise (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-cifar10 $(RUN_FLAGS)
-
-reproduce-sln-cifar100: env-pytorch ## SLN's table on CIFAR-100, three kinds of noise (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-cifar100 $(RUN_FLAGS)
-
-reproduce-sln-sigma: env-pytorch ## SLN's search for σ (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-sigma $(RUN_FLAGS)
-
-reproduce-sln-sigma-ablation: env-pytorch ## SLN's accuracy against σ (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-sigma-ablation $(RUN_FLAGS)
-
-reproduce-sln-animal10n: env-pytorch ## SLN's table on Animal-10N (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-animal10n $(RUN_FLAGS)
-
-reproduce-sln-clothing1m: env-pytorch ## SLN's table on Clothing1M (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table sln-clothing1m $(RUN_FLAGS)
-
-reproduce-moco-imagenet100: env-pytorch ## MoCo with non-semantic negatives on ImageNet-100 (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table moco-imagenet100 $(RUN_FLAGS)
-
-reproduce-moco-imagenet100-ifm: env-pytorch ## the same with the settings of IFM (DRY_RUN=1 prints the commands)
-	@$(PYTORCH) -m reproduce run --table moco-imagenet100-ifm $(RUN_FLAGS)
+.NOTPARALLEL: reproduce-fsr-longtail
+reproduce-fsr-longtail: reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 ## the tables of long-tailed CIFAR-10 and CIFAR-100, one after the other
 
 plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")
@@ -183,18 +130,19 @@ lint: env-tensorflow ## ruff and mypy
 	@$(TENSORFLOW) -m ruff format --check .
 	@$(TENSORFLOW) -m mypy
 
-format: env-tensorflow ## put the code into its one form
+format: env-tensorflow ## format the code (ruff)
 	@$(TENSORFLOW) -m ruff check --fix-only .
 	@$(TENSORFLOW) -m ruff format .
 
 lock: python ## write the environments' locks anew from environments/*.in (UPGRADE=1: newest versions)
 	@"$(PYTHON)" environments/lock.py $(if $(call on,$(UPGRADE)),--upgrade)
 
-clean: ## remove environments, the demo and caches; data and runs stay
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove environments, what the demos wrote and caches; data and runs stay
+	rm -rf .venv demo demo-fsr demo-sln demo-moco .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
 	@command -v "$(PYTHON)" > /dev/null || { echo "error: there is no $(PYTHON); TensorFlow 2.15 and the locks need Python 3.11." \
-	    "Install it, or say where it is: make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	    "'uv python install 3.11' or 'conda create -n py311 python=3.11' brings it; make finds uv's by itself, any other by" \
+	    "make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
 	@"$(PYTHON)" environments/build.py

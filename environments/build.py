@@ -62,7 +62,8 @@ def check_python(version: Any = None) -> None:
     if tuple(version[:2]) != (3, 11):
         raise BuildError(
             f"this is Python {version[0]}.{version[1]} ({sys.executable}); TensorFlow 2.15 and the locks need Python"
-            " 3.11. Install it and run make again, or say where it is: make PYTHON=/path/to/python3.11 …"
+            " 3.11. 'uv python install 3.11' or 'conda create -n py311 python=3.11' brings it; make finds uv's by"
+            " itself, any other by make PYTHON=/path/to/python3.11 …"
         )
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = [
@@ -43,6 +44,8 @@ def place(tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / "environments", folder / "environments")
+    (folder / "reproduce").mkdir()
+    shutil.copy(ROOT / "reproduce" / "cells.yaml", folder / "reproduce")
     return folder
 
 
@@ -85,6 +88,9 @@ def test_make_alone_lists_every_target_with_a_line(place: Path) -> None:
     assert done.returncode == 0
     listed = dict(re.findall(r"^  (\S+) +(\S.*)$", done.stdout, re.MULTILINE))
     targets = set(re.findall(r"^([a-z][a-z0-9%-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets |= {
+        f"reproduce-{name}" for name in yaml.safe_load((ROOT / "reproduce" / "cells.yaml").read_text())["tables"]
+    }
     assert {name.replace("<name>", "%") for name in listed} == targets - {"python"}
     assert set(NAMED) <= set(listed)
     assert "80 % wrong labels" in listed["demo"]
@@ -105,6 +111,18 @@ def test_no_python_at_all_is_told(place: Path) -> None:
     assert done.returncode == 2
     assert "there is no /no/such/python" in done.stderr
     assert "PYTHON=/path/to/python3.11" in done.stderr
+    assert "uv python install 3.11" in done.stderr and "conda create -n py311 python=3.11" in done.stderr
+
+
+def test_the_python_of_uv_is_found_where_the_system_has_none(place: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "sh", "awk", "make", "env"):
+        (tools / name).symlink_to(shutil.which(name))  # type: ignore[arg-type]
+    (tools / "uv").write_text('#!/bin/sh\n[ "$*" = "python find 3.11" ] && echo /found/by/uv\n')
+    (tools / "uv").chmod(0o755)
+    assert '"/found/by/uv" environments/build.py' in make(place, "-n", "env-pytorch", PATH=str(tools)).stdout
+    assert '"/mine" environments/build.py' in make(place, "-n", "env-pytorch", "PYTHON=/mine", PATH=str(tools)).stdout
 
 
 @pytest.mark.parametrize("module", ["venv", "ensurepip"])
@@ -136,6 +154,9 @@ def test_variables_become_flags(place: Path) -> None:
     )
     line = make(place, "-n", "reproduce-ieg-cifar10", "DRY_RUN=0").stdout.splitlines()[-1]
     assert line.split(" -m ")[1].split() == ["reproduce", "run", "--table", "ieg-cifar10"]
+    lines = make(place, "-n", "reproduce-fsr-longtail", "SEEDS=1").stdout.splitlines()
+    tables = [line.split("--table ")[1].split()[0] for line in lines if "--table" in line]
+    assert tables == ["fsr-longtail-cifar10", "fsr-longtail-cifar100"]
     line = make(place, "-n", "reproduce-sln-sigma", "SEEDS=123").stdout.splitlines()[-1]
     assert line.rstrip() == '.venv/pytorch/bin/python -m reproduce run --table sln-sigma --seeds "123"'
 

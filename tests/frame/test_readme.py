@@ -11,6 +11,7 @@ import pytest
 
 from ieg.flags import Flags
 from re_sln.flags import Flags as SlnFlags
+from reproduce.cells import load_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = ("ieg", "re_sln", "moco_nonsem")
@@ -76,6 +77,7 @@ def test_relative_links_lead_somewhere(page: str) -> None:
 def test_the_readmes_name_targets_that_the_makefile_has() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][\w%-]*):(?!=)", makefile, re.MULTILINE))
+    targets |= {f"reproduce-{table}" for table in load_tables()}
     text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES if (ROOT / page).exists())
     spans = re.findall(r"`make ([^`]+)`", text) + re.findall(r"^make ([^#\n]+)", text, re.MULTILINE)
     named = {word for span in spans for word in span.split() if re.fullmatch(r"[a-z][\w-]*", word)}

@@ -15,7 +15,6 @@ import yaml
 from reproduce.cells import load_tables
 from tests.data.standin import write_cifar
 
-pytestmark = pytest.mark.slow
 NEEDS = {"ieg": "tensorflow", "re_sln": "torch", "moco_nonsem": "torch"}
 EVERY = [cell for table in load_tables().values() for cell in table.cells]
 
