@@ -33,8 +33,13 @@ def test_bf16_on_a_processor(instructions, amp, warns, tree, tmp_path, monkeypat
 )
 def test_variants_that_are_measured(instructions, named, left_out, monkeypatch, tmp_path, capsys):
     asked = []
+
+    def steps(paths, options, device):
+        asked.extend(options.variants)
+        return [], {}
+
     monkeypatch.setattr(machine, "cpu_info", lambda field: instructions)
-    monkeypatch.setattr(moco, "steps", lambda paths, options, device: asked.extend(options.variants) or ([], {}))
+    monkeypatch.setattr(moco, "steps", steps)
     variants = [f"--variants={';'.join(named)}"] if named else []
     assert moco.main(["--device=cpu", f"--out={tmp_path / 'out.json'}", *variants, "--cores"]) == 0
     assert asked == [name for name in named or moco.STEPS if name not in left_out]
