@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import described
+from benchmarks.machine import described, measures_bfloat16
 from ieg.start_tensorflow import prepare_tensorflow
-from reproduce.machine import has_bfloat16
+from reproduce.machine import gpus
 from reproduce.record import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -211,9 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.steps < 2 or options.warmup < 1:
         parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")
     prepare_tensorflow()  # here too: the report names the settings that the workers inherit
-    precisions = ("float32", "bfloat16") if has_bfloat16() else ("float32",)
-    if "bfloat16" not in precisions:
-        print("bfloat16 is left out: this processor has no instructions for it", file=sys.stderr)
+    precisions = ("float32", "bfloat16") if measures_bfloat16(on_cpu=not gpus()) else ("float32",)
     variants = [(name, precision) for precision in precisions for name in VARIANTS]
     answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
     rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
+from collections.abc import Mapping
 
-from reproduce.machine import machine, processor
+from reproduce.machine import NO_BFLOAT16, has_bfloat16, machine, processor
 
 
 def described(module: str, arguments: list[str]) -> dict:
@@ -16,3 +18,17 @@ def described(module: str, arguments: list[str]) -> dict:
         "hardware": f"{os.cpu_count()} cores, {processor()}",
         "machine": machine(),
     }
+
+
+def measures_bfloat16(on_cpu: bool) -> bool:
+    """Whether bfloat16 is measured: not on a CPU without instructions for it, which is said on standard error."""
+    if not on_cpu or has_bfloat16():
+        return True
+    print(f"bfloat16 is left out: {NO_BFLOAT16}", file=sys.stderr)
+    return False
+
+
+def left_out(variants: Mapping[str, Mapping], on_cpu: bool) -> dict[str, str]:
+    """{variant: why it is not measured}; variants: {name: its options}, of which `amp` may be bf16."""
+    in_bfloat16 = [name for name, options in variants.items() if options.get("amp") == "bf16"]
+    return {} if not in_bfloat16 or measures_bfloat16(on_cpu) else dict.fromkeys(in_bfloat16, NO_BFLOAT16)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from benchmarks.machine import described
+from benchmarks.machine import described, left_out
 from reproduce.machine import processor
 from reproduce.record import atomic_write
 
@@ -232,7 +232,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             parser.error(f"--{name}={getattr(options, name)}: at least {least}")
     if too_many := [cores for cores in options.cores if not 1 <= cores <= len(os.sched_getaffinity(0))]:
         parser.error(f"--cores={too_many[0]}: 1 to {len(os.sched_getaffinity(0))}, the cores of this process")
-    options.variants = options.variants.split(";") if options.variants else list(STEPS)
+    options.variants = options.variants.split(";") if options.variants else []
     if unknown := [name for name in options.variants if name not in STEPS]:
         parser.error(f"--variants: {unknown[0]!r} is none of {'; '.join(STEPS)}")
     return options
@@ -253,6 +253,8 @@ def main(argv: list[str] | None = None) -> int:
             return 2
         read_rows = input_path(paths, options, device) if options.cores else []
         options.size = given or (64 if on_cpu else 224)
+        skipped = left_out(STEPS, on_cpu) if options.steps and not options.variants else {}
+        options.variants = options.variants or [name for name in STEPS if name not in skipped]
         step_rows, failed = steps(paths, options, device) if options.steps else ([], {})
     report = {
         **described("benchmarks.moco", sys.argv[1:] if argv is None else argv),
@@ -266,11 +268,11 @@ def main(argv: list[str] | None = None) -> int:
         "step_size": options.size,
         "workers": options.workers,
         "steps": step_rows,
-        "not_run": failed,
+        "not_run": skipped | failed,
     }
     for row in [*read_rows, *step_rows]:
         print(json.dumps(row))
-    print(json.dumps({"not_run": failed}))
+    print(json.dumps({"not_run": report["not_run"]}))
     if options.out:
         atomic_write(options.out, json.dumps(report, indent=2) + "\n")
     return 0

@@ -38,6 +38,11 @@ def make_strategy(flags: Flags):
     return mirrored(flags.num_devices or max(1, len(gpus)), gpus)
 
 
+def on_cpu(flags: Flags) -> bool:
+    """Whether a run with these flags computes on a CPU."""
+    return flags.distribution_strategy != "tpu" and not tf.config.list_physical_devices("GPU")
+
+
 def mirrored(count: int, gpus: list):
     """MirroredStrategy over `count` devices; one device needs none and gets TensorFlow's default strategy."""
     if count == 1:

@@ -21,6 +21,7 @@ from data.paths import repo_root, user_path
 from ieg.errors import NonFiniteLoss, UsageError
 from ieg.flags import Flags, parse_flags
 from ieg.start_tensorflow import prepare_tensorflow
+from reproduce.machine import warn_of_slow_bfloat16
 from reproduce.record import RecordError, config_hash, format_config
 
 if TYPE_CHECKING:
@@ -54,15 +55,17 @@ def main(argv: list[str] | None = None) -> int:
 def run(flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
     prepare_tensorflow()
-    from ieg import datasets, experiment
+    from ieg import datasets
     from ieg.config import resolve, without_effect
-    from ieg.distribution import make_strategy
+    from ieg.distribution import make_strategy, on_cpu
 
     strategy = make_strategy(flags)
     described = datasets.describe(flags)
     config = resolve(flags, strategy.num_replicas_in_sync, described.num_images)
     for name in without_effect(flags):
         logging.warning("--%s has no effect on --method=%s", name, flags.method)
+    if flags.precision == "bfloat16" and on_cpu(flags):
+        warn_of_slow_bfloat16("--precision=bfloat16")
     if flags.check:
         print(
             format_config(
@@ -76,6 +79,8 @@ def run(flags: Flags, command: list[str]) -> int:
             end="",
         )
         return 0
+    from ieg import experiment  # its kernels need Numba, --check does not
+
     logging.info("%s", shlex.join(command))
     if flags.mode == "evaluation":
         return experiment.evaluate(config, strategy, run_folder(config))

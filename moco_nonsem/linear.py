@@ -18,7 +18,16 @@ from moco_nonsem.launch import Place
 from moco_nonsem.linear_config import check, mark, record
 from moco_nonsem.linear_network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_training import LinearTrainer, load_for_scoring
-from moco_nonsem.pretrain import STATES, SUB_PROJECT, cores, is_finished, is_saved, make_record, workers
+from moco_nonsem.pretrain import (
+    STATES,
+    SUB_PROJECT,
+    cores,
+    is_finished,
+    is_saved,
+    make_record,
+    warn_of_precision,
+    workers,
+)
 from moco_nonsem.program import guarded
 from moco_nonsem.progress import Progress
 from moco_nonsem.run_place import checkpoint_folder, run_folder, start_of
@@ -36,6 +45,7 @@ def work(flags: LinearFlags, place: Place, command: list[str]) -> int:
 
 def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     check(flags, group.world_size)
+    warn_of_precision(flags, group)
     network = LinearNetwork(flags.arch, flags.seed)
     if flags.evaluate:
         return _score_only(flags, network, group)

@@ -33,6 +33,7 @@ from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.training import Trainer
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
+from reproduce.machine import warn_of_slow_bfloat16
 from reproduce.record import MARK, Owner, RunRecord, check_places, finished_result, format_config, stop_signals
 
 SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
@@ -80,9 +81,16 @@ def is_saved(start: Start) -> bool | None:
     return start.own if start.own or not start.content else None
 
 
+def warn_of_precision(flags: Machine, group: Group) -> None:
+    """Says that bfloat16 is slow, where it is."""
+    if flags.amp == "bf16" and group.device.type == "cpu":
+        warn_of_slow_bfloat16("--amp=bf16")
+
+
 def warn(config: PretrainConfig, group: Group) -> None:
     """Says what a user may not expect."""
     flags = config.flags
+    warn_of_precision(flags, group)
     if config.leaks:
         logging.warning(
             "one process without --bn-splits: batch norm sees all keys of a batch at once, in which the key of a query "

@@ -29,6 +29,7 @@ from re_sln.networks import Networks, check_weights
 from re_sln.run_folder import find_run, new_folder, runs_dir
 from re_sln.scalars import Scalars
 from re_sln.training import Trainer
+from reproduce.machine import warn_of_slow_bfloat16
 from reproduce.record import (
     MARK,
     Owner,
@@ -54,6 +55,7 @@ def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> in
         check_weights(flags.weights)
     if flags.cuda_graphs and group.device.type == "cpu":
         raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
+    warn_of_precision(flags, group)
     if flags.check:
         name, mark = datasets.describe(config)
         if group.leads:
@@ -62,6 +64,12 @@ def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> in
     if flags.evaluate:
         return rescore(flags)
     return train(config, group, group.from_leader(folder_of(flags)), command)
+
+
+def warn_of_precision(flags: Flags, group: Group) -> None:
+    """Says that bfloat16 is slow, where it is."""
+    if flags.amp == "bf16" and group.device.type == "cpu":
+        warn_of_slow_bfloat16("--amp=bf16")
 
 
 def rescore(flags: Flags) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 # What TensorFlow, oneDNN and PyTorch choose their kernels by, in the kernel's words and in the order they came.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
+NO_BFLOAT16 = "this processor has no instructions for bfloat16"
 SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 
 
@@ -41,6 +43,12 @@ def vector_instructions(flags: str | None = None) -> list[str]:
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 itself; where it does not, a step in it takes many times as long."""
     return bool(BFLOAT16.intersection(vector_instructions()))
+
+
+def warn_of_slow_bfloat16(flag: str) -> None:
+    """Log one line where bfloat16, which `flag` asked for on a CPU, is slower than float32."""
+    if not has_bfloat16():
+        logging.warning("%s: %s: a step takes many times as long as in float32; leave the flag out", flag, NO_BFLOAT16)
 
 
 def machine() -> dict[str, str]:

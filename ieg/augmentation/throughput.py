@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-
-from ieg.augmentation.strong import draw_strong, make_strong_copy
-from ieg.augmentation.weak import draw_weak, weak_augment
 
 KINDS = ("weak", "autoaug", "randaug")  # the last two: weak augmentation and the strong copy made from it
 WARM_UP = 20  # batches
@@ -19,6 +16,11 @@ WARM_UP = 20  # batches
 
 def _step(kind: str, seed: int, batch: int, size: int) -> Callable[[], None]:
     """A function that augments one batch, draws included."""
+    import numpy as np  # here and below: what --help need not wait for
+
+    from ieg.augmentation.strong import draw_strong, make_strong_copy
+    from ieg.augmentation.weak import draw_weak, weak_augment
+
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (batch, size, size, 3), np.uint8)
 
@@ -36,7 +38,7 @@ def _batch_times(step: Callable[[], None], seconds: float) -> list[float]:
     while times[-1] < times[0] + seconds:
         step()
         times.append(time.perf_counter())
-    return np.diff(times).tolist()
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def images_per_second(kind: str, seconds: float, threads: int = 1, batch: int = 100, size: int = 32) -> float:
@@ -50,7 +52,7 @@ def images_per_second(kind: str, seconds: float, threads: int = 1, batch: int = 
         steps[0]()
     with ThreadPoolExecutor(threads) as pool:
         times = list(pool.map(lambda step: _batch_times(step, seconds), steps))
-    return batch / float(np.median(np.concatenate(times)))
+    return batch / statistics.median(itertools.chain.from_iterable(times))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
