@@ -83,7 +83,7 @@ def test_a_run_goes_on_where_it_was_and_refuses_other_images(folder, tmp_path):
     train, _ = list_webvision(tmp_path / "data")
     (train.root / train.paths[2]).rename(train.root / train.paths[2].replace("_0", "_7"))
     _, err = run(*arguments, f"--checkpoint_path={tmp_path / 'twice'}", code=2)
-    assert "another --checkpoint_path" in err
+    assert "belongs to a run" in err and "on other data" in err and "bring the old data back" in err
 
 
 def test_what_is_missing_is_said_before_training(folder, tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ieg.distribution import agree, make_strategy, this_worker
 from ieg.flags import parse_flags
-from tests.ieg.replicas_program import SIZE, make_batch, steps
+from tests.ieg.replicas_program import SEEDS, SIZE, make_batch, steps
 
 METHODS = ("supervised", "fsr")
 
@@ -24,7 +24,10 @@ def main(way, path):
         results["agreed"] = np.array(agree(strategy, worker.first + 40))
     for method in METHODS:
         stack = SIZE if method == "fsr" else 3 * SIZE
-        batches = [make_batch(seed, stack) | {"stop": np.full(SIZE, seed == 2, np.float32)} for seed in (1, 2)]
+        batches = [
+            make_batch(seed, stack, place) | {"stop": np.full(SIZE, place == 2, np.float32)}
+            for place, seed in enumerate((SEEDS[method], 2), 1)
+        ]
         results |= {f"{method}|{name}": value for name, value in steps(strategy, method, batches).items()}
     np.savez(path, **results)
 
