@@ -15,9 +15,10 @@ from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cli import main
 from reproduce.local_engine import python_of
+from reproduce.programs import Program, known_programs, program_of
 from reproduce.record import RunRecord, read_result
 from reproduce.result_schema import seal
-from reproduce.verify import contradictions, program_of, verify
+from reproduce.verify import contradictions, verify
 
 HERE = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
 Edit = Callable[[dict[str, Any]], Any]
@@ -25,8 +26,9 @@ Edit = Callable[[dict[str, Any]], Any]
 
 @pytest.fixture(autouse=True)
 def scorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    ways = {"tests.reproduce.fake_scorer": ("tensorflow", ["--folder={folder}"])}
-    monkeypatch.setattr(module, "PRINTED", module.PRINTED | ways)
+    scored = {"tests.reproduce.fake_scorer": Program("tensorflow", prints=("--folder={folder}",))}
+    programs = {**known_programs(), **scored}
+    monkeypatch.setattr(module, "known_programs", lambda: programs)
 
 
 @pytest.fixture
