@@ -11,8 +11,8 @@ DIST_URL = "tcp://224.66.41.62:23456"
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What decides where and how fast a run computes, and where its files lie."""
+class Distributed:
+    """The processes of a program, and the devices they compute on."""
 
     workers: int = option(32, "processes that read images, of all processes on this machine together", "-j")
     world_size: int = option(-1, "machines, with --multiprocessing-distributed; otherwise processes", group="several")
@@ -31,24 +31,36 @@ class Machine:
         None, "started on this machine by --multiprocessing-distributed; left out: one for every GPU", group="ours"
     )
     device: str = option("auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"), group="ours")
+
+
+@dataclass(frozen=True)
+class Common(Distributed):
+    """What every program reads: seed, images, where files lie."""
+
     # DEVIATION: the authors' reaches no process that trains: their runs are unseeded.
     seed: int = option(0, "of the weights, the queue and every draw in every process", group="ours")
     run_dir: str | None = option(
         None, "the run's record and its states; an unfinished run there goes on [a new one in $RUNS_DIR]", group="ours"
     )
     check: bool = option(False, "resolve everything, look at the data, print config.yml and stop", group="ours")
-    save_minutes: float = option(10.0, "a state to go on from at least this often", group="ours")
     image_size: int = option(224, "side of the images that a network sees; the papers' is 224", group="ours")
+    skip_unreadable: bool = option(False, "leave out images that cannot be read, and count them", group="ours")
+
+
+@dataclass(frozen=True)
+class Training(Common):
+    """What the programs that train read besides: how fast a step is, how often it is saved."""
+
+    save_minutes: float = option(10.0, "a state to go on from at least this often", group="ours")
     amp: str = option("off", "bf16: bfloat16 where it is safe", choices=("off", "bf16"), group="ours")
     channels_last: bool | None = option(
         None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group="ours"
     )
     compile: bool = option(False, "torch.compile the encoders", group="ours")
-    skip_unreadable: bool = option(False, "leave out images that cannot be read, and count them", group="ours")
 
 
 @dataclass(frozen=True)
-class PretrainFlags(Machine):
+class PretrainFlags(Training):
     """Of moco-non-sem-neg.py, as given on the command line; `pretrain_config.resolve` turns them into a run."""
 
     data: str = positional("folder with train/; for --robust texture the texture tree, NAME-texture")
@@ -101,7 +113,7 @@ class PretrainFlags(Machine):
 
 
 @dataclass(frozen=True)
-class LinearFlags(Machine):
+class LinearFlags(Training):
     """Of main_lincls.py."""
 
     data: str = positional("folder with train/ and val/")
@@ -124,7 +136,7 @@ class LinearFlags(Machine):
 
 
 @dataclass(frozen=True)
-class RobustnessFlags(Machine):
+class RobustnessFlags(Common):
     """Of eval_robustness.py; the authors ship no such program."""
 
     checkpoint: str = positional("checkpoint of main_lincls.py, ours or the authors'")

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from moco_nonsem.errors import UsageError
-from moco_nonsem.flags import DIST_URL, Machine
+from moco_nonsem.flags import DIST_URL, Distributed
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Place:
     url: str = "env://"
 
 
-def places(flags: Machine, gpus: int) -> list[Place]:
+def places(flags: Distributed, gpus: int) -> list[Place]:
     """The processes that this command line stands for on this machine; more than one have to be started.
 
     gpus: how many torch finds here. Raises: UsageError.
@@ -53,7 +53,7 @@ def places(flags: Machine, gpus: int) -> list[Place]:
     return [place]
 
 
-def _of_this_machine(flags: Machine, gpus: int) -> list[Place]:
+def _of_this_machine(flags: Distributed, gpus: int) -> list[Place]:
     machines = max(1, flags.world_size)
     if machines > 1 and not 0 <= flags.rank < machines:
         raise UsageError(f"--rank={flags.rank}: with --world-size={machines} machines it is 0 … {machines - 1}")
@@ -68,7 +68,7 @@ def _of_this_machine(flags: Machine, gpus: int) -> list[Place]:
     return found
 
 
-def _meeting_place(flags: Machine, machines: int) -> str:
+def _meeting_place(flags: Distributed, machines: int) -> str:
     """The URL that all processes know. Raises: UsageError where several machines were told of none."""
     # DEVIATION: the authors' default is a multicast address, which torch no longer knows: it would try for hours.
     if flags.dist_url != DIST_URL:
@@ -83,7 +83,7 @@ def _meeting_place(flags: Machine, machines: int) -> str:
         return f"tcp://localhost:{free.getsockname()[1]}"
 
 
-def _gpu(flags: Machine, local: int, gpus: int) -> int | None:
+def _gpu(flags: Distributed, local: int, gpus: int) -> int | None:
     """The GPU of the process `local` of this machine."""
     if flags.device == "cpu" or (flags.device == "auto" and gpus == 0 and flags.gpu is None):
         return None
@@ -96,7 +96,7 @@ def _gpu(flags: Machine, local: int, gpus: int) -> int | None:
     return wanted
 
 
-def _check_backend(flags: Machine, place: Place) -> None:
+def _check_backend(flags: Distributed, place: Place) -> None:
     if flags.dist_backend not in ("nccl", "gloo"):
         raise UsageError(f"--dist-backend={flags.dist_backend}: there is nccl (GPUs) and gloo (CPU)")
     if flags.dist_backend == "nccl" and place.gpu is None:

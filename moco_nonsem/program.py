@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from data.errors import DataError
 from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
-from moco_nonsem.flags import Machine
+from moco_nonsem.flags import Common
 from moco_nonsem.launch import Place, places, start_all
 from reproduce.record import RecordError
 
-F = TypeVar("F", bound=Machine)
+F = TypeVar("F", bound=Common)
 
 
 Work = Callable[[F, Place, list[str]], int]

@@ -234,6 +234,13 @@ def test_mistakes_are_one_sentence(classifier, sets, tmp_path, capfd):
     assert "no.pth.tar" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--amp=bf16", "--compile", "--channels-last", "--save-minutes=1"])
+def test_a_flag_of_training_is_refused_instead_of_ignored(flag, classifier, capsys):
+    with pytest.raises(SystemExit) as stop:
+        eval_robustness.main([str(classifier), *SMALL, "--val=x", flag])
+    assert stop.value.code == 2 and f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
 def test_textures_are_read_from_names_with_underscores():
     """They are named as a class, or by what is in the names of images that agree."""
     classes = ("a_b", "c_d")
