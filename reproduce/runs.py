@@ -78,7 +78,7 @@ def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
         return replace(stages[-1], stages_done=done)
     for run, stage in zip(stages[done + 1 :], cell.stages[done + 1 :], strict=True):
         if run.state != MISSING:
-            why = f"{folder}: {stage.name} is there, but {cell.stages[done].name}, which it goes on from, is not done"
+            why = f"{folder}: {stage.name} is there, but {cell.stages[done].name}, which it starts from, is not done"
             return Run(cell, seed, sample, folder, FOREIGN, why=why)
     state = INTERRUPTED if done else stages[0].state
     return replace(stages[done], state=state, stages_done=done)

@@ -1,4 +1,4 @@
-"""Whether a finished run stands: its record in itself, and its result computed again by the program that made it.
+"""Whether a finished run can be trusted: its record is consistent, and its program computes the result again.
 
 The seal tells that a record was changed by hand. Value and data do not rest on it: they are computed anew, from the
 run's checkpoint and from the data that are here.
@@ -24,12 +24,13 @@ from reproduce.programs import known_programs, program_of
 from reproduce.record import CONFIG, METRICS, read_config, read_metrics, read_result
 from reproduce.result_schema import seal
 
+VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"
 TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise
 
 
 @dataclass
 class Finding:
-    """What was found about one record: `problems` say why it does not stand, `remarks` what could not be checked."""
+    """What was found about one record: `problems` say what does not match, `remarks` what could not be checked."""
 
     folder: Path
     problems: list[str] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Finding:
     scored: bool = False
 
     def __str__(self) -> str:
-        state = "DOES NOT STAND" if self.problems else "stands" if self.scored else "its record stands"
+        state = MISMATCH if self.problems else VERIFIED if self.scored else CONSISTENT
         lines = [f"{state}: {self.folder}", *(f"    {text}" for text in [*self.problems, *self.remarks])]
         return "\n".join(lines)
 
@@ -93,7 +94,7 @@ def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], fou
     logged = set(at_step[-1].values()) | set(lines[-1].values())
     for name, value in result["metrics"].items():
         if value not in logged:
-            found.problems.append(f"{name} = {value} stands nowhere in {METRICS} at step {result['metrics_step']}")
+            found.problems.append(f"{name} = {value} is not in {METRICS} at step {result['metrics_step']}")
 
 
 def _score_again(

@@ -157,7 +157,7 @@ def test_a_stage_whose_beginning_is_gone_never_counts(tmp_path: Path, gone: str,
     shutil.rmtree(cell.folder(0, tmp_path / "runs") / gone)
     run = state_of(cell, 0, tmp_path / "runs")
     assert run.state == FOREIGN
-    assert f"{later} is there, but {gone}, which it goes on from, is not done" in run.why
+    assert f"{later} is there, but {gone}, which it starts from, is not done" in run.why
 
 
 def test_a_chain_that_began_with_other_settings_never_counts(tmp_path: Path) -> None:

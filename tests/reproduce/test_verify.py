@@ -67,13 +67,13 @@ def edit(folder: Path, change: Edit, sealed: bool = False) -> None:
 def test_a_run_that_nobody_touched_stands(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = verify(run, None)
     assert (found.problems, found.scored) == ([], True)
-    assert str(found).startswith(f"stands: {run}")
+    assert str(found).startswith(f"verified: {run}")
     assert main(["verify", str(run.parent)]) == 0
-    assert "1 of 1 records stand" in capsys.readouterr().err
+    assert "1 of 1 records verified" in capsys.readouterr().err
 
 
 TAMPERED: dict[str, tuple[Edit, str]] = {
-    "value": (lambda r: r["metrics"].update(accuracy=0.85), "accuracy = 0.85 stands nowhere in metrics.jsonl"),
+    "value": (lambda r: r["metrics"].update(accuracy=0.85), "accuracy = 0.85 is not in metrics.jsonl"),
     "commit": (lambda r: r["git"].update(commit="1" * 40), "is not in this repository"),
     "fingerprint": (lambda r: r["dataset"].update(fingerprint="e" * 64), "data fingerprint 'eee"),
     "data": (lambda r: r["dataset"].update(name="cifar10"), "data name 'cifar10', but the data here have 'digits'"),
