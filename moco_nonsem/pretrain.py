@@ -182,7 +182,7 @@ def train(
                 f"MoCo {config.recipe.robust}",
             )
         except Interrupted as stop:
-            raise Interrupted(f"{stop}; the same command with --resume {folder} goes on") from None
+            raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
             if record:
                 record.interrupted()

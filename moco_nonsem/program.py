@@ -57,7 +57,7 @@ def guarded(work: Callable[[], int]) -> int:
         return 130
     except KeyboardInterrupt:
         _say(
-            "stopped before the first step, or twice asked to stop: a run that had begun goes on from its last state",
+            "interrupted; run the same command to resume from the last checkpoint",
             leads,
         )
         return 130
