@@ -250,7 +250,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     folder = read_logs(arguments.sub_project, arguments.logs, arguments.runs_dir)
-    filled = imported_tables(arguments.runs_dir)
+    filled = imported_tables(arguments.runs_dir, load_tables())
     for table, runs in filled:
         print(paper_tables.write(table, runs, arguments.runs_dir / "tables"))
     same, others = agreement(filled)
