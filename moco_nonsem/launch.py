@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
@@ -122,19 +123,23 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
         for process in started:
             process.start()
         failed = 0
-        while any(process.is_alive() for process in started):
-            multiprocessing.connection.wait([process.sentinel for process in started if process.is_alive()], timeout=60)
-            failed = failed or next((process.exitcode for process in started if process.exitcode), 0) or 0
+        while alive := [process.sentinel for process in started if process.is_alive()]:
+            multiprocessing.connection.wait(alive, timeout=60)
+            failed = failed or _first_failure(started)
             if failed not in (0, 130):
                 for process in started:
                     process.join(timeout=5)
                     process.terminate()
-        codes = [process.exitcode or 0 for process in started]
+        failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    failed = failed or next((code for code in codes if code), 0)
     return failed if failed >= 0 else 1
+
+
+def _first_failure(started: list[SpawnProcess]) -> int:
+    """The first exit code that is not 0 of the processes that have ended, else 0."""
+    return next((process.exitcode for process in started if process.exitcode), 0)
 
 
 def _work(work: Callable[[Any, Place, list[str]], int], flags: Any, place: Place, command: list[str]) -> None:

@@ -101,7 +101,9 @@ def cores() -> int:
 
 def workers(flags: Distributed, group: Group) -> int:
     """Reading processes of this one: its part of -j, which is capped at the cores; at least 1 unless -j is 0."""
-    return min(1, flags.workers) * max(1, min(flags.workers, cores()) // group.local_size)
+    if flags.workers == 0:
+        return 0
+    return max(1, min(flags.workers, cores()) // group.local_size)
 
 
 def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:

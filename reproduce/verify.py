@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reproduce.cells import ROOT
+from reproduce.cells import DATA_DIR, ROOT
 from reproduce.config_text import config_hash, run_id
 from reproduce.errors import RecordError
 from reproduce.local_engine import started
@@ -168,8 +168,8 @@ def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, st
 
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:
     """`$DATA_DIR` and `$RUNS_DIR`, which stand in records that are kept, as the folders they mean here."""
-    for name in ("DATA_DIR", "RUNS_DIR"):
-        word = word.replace(f"${name}", shell.get(name, str(ROOT / ("data/cache" if name == "DATA_DIR" else "runs"))))
+    for name, default in {"DATA_DIR": ROOT / DATA_DIR, "RUNS_DIR": ROOT / "runs"}.items():
+        word = word.replace(f"${name}", shell.get(name, str(default)))
     return word
 
 
