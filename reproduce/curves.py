@@ -63,7 +63,7 @@ def draw_curves(folders: list[Path], path: Path) -> None:
 
 def panels(logged: Set[str]) -> dict[str, tuple[str, ...]]:
     """Titles with their metrics: those of PANELS that were logged, then every other metric in a panel of its own."""
-    known = {title: names for title, names in PANELS.items() if logged.intersection(names)}
+    known = {title: names for title, names in PANELS.items() if not logged.isdisjoint(names)}
     others = sorted(logged - NO_METRICS - {name for names in known.values() for name in names})
     return known | {name: (name,) for name in others}
 

@@ -310,6 +310,7 @@ def test_two_processes_stop_together_at_the_runners_one_sigint(classifier, sets,
         [sys.executable, "-m", "moco_nonsem.eval_robustness", str(classifier), *arguments], cwd=ROOT, text=True,
         stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
     )  # fmt: skip
+    assert process.stderr is not None
     for line in process.stderr:
         if "gaussian_noise 1: " in line:
             break

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from reproduce.curves import labels, panels
 from reproduce.record import RunRecord
 
 
-def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits", **settings: object) -> Path:
+def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits", **settings: Any) -> Path:
     record = RunRecord(
         folder,
         sub_project="ieg",
@@ -42,7 +43,7 @@ def test_runs_that_differ_in_their_noise_alone_are_told_apart(tmp_path: Path) ->
 
 
 def test_runs_of_one_method_are_told_apart_by_the_settings_in_which_they_differ(tmp_path: Path) -> None:
-    settings = [{"sigma": 1.0, "noise_mode": "sym"}, {"sigma": 0.2, "noise_mode": "asym"}]
+    settings: list[dict[str, Any]] = [{"sigma": 1.0, "noise_mode": "sym"}, {"sigma": 0.2, "noise_mode": "asym"}]
     folders = [make_run(tmp_path / str(one["sigma"]), "sln", 2, lr=0.1, **one) for one in settings]
     folders.append(make_run(tmp_path / "ce", "ce", 2, lr=0.3))
     assert labels(folders) == [

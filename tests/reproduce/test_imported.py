@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,12 @@ def test_imported_numbers_stand_in_tables_of_their_own(runs_dir: Path) -> None:
 
 def test_the_cells_files_are_read_once(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr("reproduce.cells.read_yaml", lambda path: (read.append(path.name), read_yaml(path))[1])
+
+    def noted(path: Path) -> Any:
+        read.append(path.name)
+        return read_yaml(path)
+
+    monkeypatch.setattr("reproduce.cells.read_yaml", noted)
     filled_tables(None, None, None, runs_dir)
     assert [read.count(name) for name in ("cells.yaml", "demo.yaml", "evidence.yaml")] == [1, 1, 1]
 

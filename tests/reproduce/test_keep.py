@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import ieg.flags
+import moco_nonsem.flags
+import re_sln.flags
+import re_sln.search
 from reproduce.cells import ROOT, Cell, load_tables
 from reproduce.errors import ReproduceError
 from reproduce.keep import keep
@@ -103,3 +107,19 @@ def test_another_cells_file_need_not_say_it_again_and_may_say_its_own(made: Path
     stage = dataclasses.replace(PATCH.stages[-1], path_flags={})
     run = runs_of((dataclasses.replace(PATCH, stages=(*PATCH.stages[:-1], stage)),), (0,), made)[0]
     assert run.state == "foreign" and "--imagenet_c" in run.why
+
+
+def test_the_path_flags_are_flags_of_their_programs() -> None:
+    kinds = {
+        "ieg.main": ieg.flags.Flags,
+        "re_sln.train_cifar": re_sln.flags.Flags,
+        "re_sln.train_real": re_sln.flags.Flags,
+        "re_sln.train_clothing1m": re_sln.flags.Flags,
+        "re_sln.tune": re_sln.search.SearchFlags,
+        "moco_nonsem.moco-non-sem-neg": moco_nonsem.flags.PretrainFlags,
+        "moco_nonsem.main_lincls": moco_nonsem.flags.LinearFlags,
+        "moco_nonsem.eval_robustness": moco_nonsem.flags.RobustnessFlags,
+    }
+    assert kinds.keys() == known_programs().keys()
+    for name, program in known_programs().items():
+        assert set(program.path_flags) <= {field.name for field in dataclasses.fields(kinds[name])}, name
