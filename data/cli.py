@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--data_dir", type=Path, help="where data sets live (default: $DATA_DIR or data/cache)")
     common.add_argument("--registry", type=Path, help="a folder of entries (*.toml) instead of the project's own")
-    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__.partition(":")[0] + " data sets.")
+    parser = argparse.ArgumentParser(prog="python -m data", description="Fetch, verify, list and import data sets.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetch = verbs.add_parser("fetch", parents=[common], help="download data sets, verified")
     fetch.add_argument("names", nargs="+", metavar="NAME")
@@ -81,7 +81,7 @@ def _verify(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
         for path, status in verify.verify(entry, folder):
             print(f"{entry.name}: {path}: {status}", flush=True)
             wrong += status != verify.OK
-    print(f"{wrong} of the files are not as they should be." if wrong else "Everything is as it should be.")
+    print(f"{wrong} files do not match" if wrong else "all files match")
     return 1 if wrong else 0
 
 
@@ -125,10 +125,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {arguments.verb} stopped{at}, {explained(error)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        kept = (
-            f" What was downloaded is kept in {folder / '.work'}: the same command goes on from there."
-            if folder
-            else ""
-        )
+        kept = f" What was downloaded is kept in {folder / '.work'}: run the same command to resume." if folder else ""
         print(f"\nInterrupted.{kept}", file=sys.stderr)
         return 130

@@ -1,1 +1,1 @@
-"""IEG, L2R and supervised training on noisy labels, in TensorFlow 2."""
+"""IEG, FSR, L2R and supervised training on noisy labels, in TensorFlow 2."""

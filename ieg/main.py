@@ -1,4 +1,4 @@
-"""Learns from noisy labels: supervised, L2R, IEG on CIFAR-10, CIFAR-100 and the embedded digits.
+"""Trains supervised, L2R, IEG and FSR on noisy labels: CIFAR, WebVision mini and the embedded digits.
 
 python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --checkpoint_path=runs/ieg
 """

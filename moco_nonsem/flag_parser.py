@@ -42,7 +42,7 @@ def parse(flags: type[F], prog: str, description: str, argv: list[str], defaults
         meta = field.metadata
         default = (defaults or {}).get(field.name, field.default)
         text = meta["help"]
-        if default not in (None, "", False, ()):
+        if default is not None and default is not False and default not in ("", ()):  # 0 is shown, though 0 == False
             text += f" [{' '.join(map(str, default)) if isinstance(default, (tuple, list)) else default}]"
         text = text.replace("%", "%%")
         if meta.get("positional"):

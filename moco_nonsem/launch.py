@@ -9,11 +9,12 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
 from moco_nonsem.errors import UsageError
-from moco_nonsem.flags import DIST_URL, Machine
+from moco_nonsem.flags import DIST_URL, Distributed
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Place:
     url: str = "env://"
 
 
-def places(flags: Machine, gpus: int) -> list[Place]:
+def places(flags: Distributed, gpus: int) -> list[Place]:
     """The processes that this command line stands for on this machine; more than one have to be started.
 
     gpus: how many torch finds here. Raises: UsageError.
@@ -53,7 +54,7 @@ def places(flags: Machine, gpus: int) -> list[Place]:
     return [place]
 
 
-def _of_this_machine(flags: Machine, gpus: int) -> list[Place]:
+def _of_this_machine(flags: Distributed, gpus: int) -> list[Place]:
     machines = max(1, flags.world_size)
     if machines > 1 and not 0 <= flags.rank < machines:
         raise UsageError(f"--rank={flags.rank}: with --world-size={machines} machines it is 0 … {machines - 1}")
@@ -68,7 +69,7 @@ def _of_this_machine(flags: Machine, gpus: int) -> list[Place]:
     return found
 
 
-def _meeting_place(flags: Machine, machines: int) -> str:
+def _meeting_place(flags: Distributed, machines: int) -> str:
     """The URL that all processes know. Raises: UsageError where several machines were told of none."""
     # DEVIATION: the authors' default is a multicast address, which torch no longer knows: it would try for hours.
     if flags.dist_url != DIST_URL:
@@ -83,7 +84,7 @@ def _meeting_place(flags: Machine, machines: int) -> str:
         return f"tcp://localhost:{free.getsockname()[1]}"
 
 
-def _gpu(flags: Machine, local: int, gpus: int) -> int | None:
+def _gpu(flags: Distributed, local: int, gpus: int) -> int | None:
     """The GPU of the process `local` of this machine."""
     if flags.device == "cpu" or (flags.device == "auto" and gpus == 0 and flags.gpu is None):
         return None
@@ -96,7 +97,7 @@ def _gpu(flags: Machine, local: int, gpus: int) -> int | None:
     return wanted
 
 
-def _check_backend(flags: Machine, place: Place) -> None:
+def _check_backend(flags: Distributed, place: Place) -> None:
     if flags.dist_backend not in ("nccl", "gloo"):
         raise UsageError(f"--dist-backend={flags.dist_backend}: there is nccl (GPUs) and gloo (CPU)")
     if flags.dist_backend == "nccl" and place.gpu is None:
@@ -122,19 +123,23 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
         for process in started:
             process.start()
         failed = 0
-        while any(process.is_alive() for process in started):
-            multiprocessing.connection.wait([process.sentinel for process in started if process.is_alive()], timeout=60)
-            failed = failed or next((process.exitcode for process in started if process.exitcode), 0) or 0
+        while alive := [process.sentinel for process in started if process.is_alive()]:
+            multiprocessing.connection.wait(alive, timeout=60)
+            failed = failed or _first_failure(started)
             if failed not in (0, 130):
                 for process in started:
                     process.join(timeout=5)
                     process.terminate()
-        codes = [process.exitcode or 0 for process in started]
+        failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    failed = failed or next((code for code in codes if code), 0)
     return failed if failed >= 0 else 1
+
+
+def _first_failure(started: list[SpawnProcess]) -> int:
+    """The first exit code that is not 0 of the processes that have ended, else 0."""
+    return next((process.exitcode for process in started if process.exitcode), 0)
 
 
 def _work(work: Callable[[Any, Place, list[str]], int], flags: Any, place: Place, command: list[str]) -> None:

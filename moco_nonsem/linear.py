@@ -164,7 +164,7 @@ def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owne
                 "linear",
             )
         except Interrupted as stop:
-            raise Interrupted(f"{stop}; the same command with --resume {folder} goes on") from None
+            raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
             if record_:
                 record_.interrupted()

@@ -46,7 +46,7 @@ def record(flags: LinearFlags, pretrained_sha256: str) -> dict:
 
 def mark(pretrained: str) -> str:
     """What stands after the last `_` of the name, without its ending: `0199` of checkpoint_0199.pth.tar."""
-    name = (
-        pretrained.replace("\\", "/").rpartition("/")[2].removesuffix(".tar").removesuffix(".pth").removesuffix(".pt")
-    )
-    return name.rpartition("_")[2]
+    name = pretrained.replace("\\", "/").split("/")[-1]
+    for ending in (".tar", ".pth", ".pt"):
+        name = name.removesuffix(ending)
+    return name.split("_")[-1]

@@ -19,7 +19,7 @@ from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
-from moco_nonsem.flags import Machine, PretrainFlags
+from moco_nonsem.flags import Common, Distributed, PretrainFlags
 from moco_nonsem.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
 from moco_nonsem.launch import Place
 from moco_nonsem.loader import ViewLoader
@@ -107,9 +107,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def workers(flags: Machine, group: Group) -> int:
+def workers(flags: Distributed, group: Group) -> int:
     """Reading processes of this one: its part of -j, which is capped at the cores; at least 1 unless -j is 0."""
-    return min(1, flags.workers) * max(1, min(flags.workers, cores()) // group.local_size)
+    if flags.workers == 0:
+        return 0
+    return max(1, min(flags.workers, cores()) // group.local_size)
 
 
 def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:
@@ -190,7 +192,7 @@ def train(
                 f"MoCo {config.recipe.robust}",
             )
         except Interrupted as stop:
-            raise Interrupted(f"{stop}; the same command with --resume {folder} goes on") from None
+            raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
             if record:
                 record.interrupted()
@@ -234,7 +236,7 @@ def after_epoch(
 def make_record(
     folder: Path,
     config: Mapping[str, Any],
-    flags: Machine,
+    flags: Common,
     described: Mapping[str, str],
     group: Group,
     command: list[str],

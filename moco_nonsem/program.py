@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from data.errors import DataError
 from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
-from moco_nonsem.flags import Machine
+from moco_nonsem.flags import Common
 from moco_nonsem.launch import Place, places, start_all
 from reproduce.record import RecordError
 
-F = TypeVar("F", bound=Machine)
+F = TypeVar("F", bound=Common)
 
 
 Work = Callable[[F, Place, list[str]], int]
@@ -57,7 +57,7 @@ def guarded(work: Callable[[], int]) -> int:
         return 130
     except KeyboardInterrupt:
         _say(
-            "stopped before the first step, or twice asked to stop: a run that had begun goes on from its last state",
+            "interrupted; run the same command to resume from the last checkpoint",
             leads,
         )
         return 130

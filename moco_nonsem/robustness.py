@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
 from moco_nonsem.distributed import Group, in_group
+from moco_nonsem.errors import Interrupted
 from moco_nonsem.flags import RobustnessFlags
 from moco_nonsem.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.labelled_images import Look
@@ -62,8 +64,8 @@ class Evaluation:
             device=group.device,
         )
 
-    def score(self, name: str, folder: Path, resize: bool = True) -> tuple[Score, ImageTree]:
-        """One folder of classes."""
+    def score(self, name: str, folder: Path, stopped: Sized, resize: bool = True) -> tuple[Score, ImageTree]:
+        """One folder of classes. Raises: Interrupted where the user has stopped the program."""
         flags = self.flags
 
         def readable() -> ImageTree:
@@ -75,30 +77,30 @@ class Evaluation:
         tree = self.group.leader_does(readable)
         self.described[name] = describe(tree, folder.parent, name)
         look = Look(flags.image_size, resize=resize)
-        found = score(self.network, tree, self.classes, look, self.reading, self.group)
+        found = score(self.network, tree, self.classes, look, self.reading, self.group, stopped)
         if found.left_out:
             logging.info("%s: %d folders are no class of this classifier and are left out", folder, found.left_out)
         return found, tree
 
-    def columns(self) -> dict[str, Score]:
+    def columns(self, stopped: Sized) -> dict[str, Score]:
         """The sets with one folder a class."""
-        return {name: self.score(name, self.folders[name])[0] for name in COLUMNS if name in self.folders}
+        return {name: self.score(name, self.folders[name], stopped)[0] for name in COLUMNS if name in self.folders}
 
-    def corruptions(self) -> dict[tuple[str, int], Score]:
+    def corruptions(self, stopped: Sized) -> dict[tuple[str, int], Score]:
         """ImageNet-C, each corruption and severity."""
         if "imagenet_c" not in self.folders:
             return {}
         scores = {}
         for (name, level), folder in corruption_folders(self.folders["imagenet_c"]).items():
-            scores[name, level] = self.score(f"{name}-{level}", folder, resize=self.flags.c_resize)[0]
+            scores[name, level] = self.score(f"{name}-{level}", folder, stopped, resize=self.flags.c_resize)[0]
             logging.info("%s %d: %.4f", name, level, scores[name, level].trained)
         return scores
 
-    def cues(self) -> dict[str, float]:
+    def cues(self, stopped: Sized) -> dict[str, float]:
         """Images with a shape and a texture."""
         if "cue_conflict" not in self.folders:
             return {}
-        found, tree = self.score("cue-conflict", self.folders["cue_conflict"])
+        found, tree = self.score("cue-conflict", self.folders["cue_conflict"], stopped)
         known, _ = relabelled(tree, self.classes)
         agreeing = relabelled(read_tree(self.folders["val"]), self.classes)[0] if "val" in self.folders else None
         textures = textures_of(known, texture_numbers(self.classes, agreeing))
@@ -133,9 +135,14 @@ def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
         return 0
     group.leader_does(lambda: _check_place(flags, config))
     with stop_signals() as stopped:
-        columns, corrupted, cues = evaluation.columns(), evaluation.corruptions(), evaluation.cues()
-    if stopped:
-        raise KeyboardInterrupt
+        try:
+            columns, corrupted = evaluation.columns(stopped), evaluation.corruptions(stopped)
+            cues = evaluation.cues(stopped)
+        except Interrupted:
+            raise Interrupted(
+                f"stopped while {list(evaluation.described)[-1]} was scored: no result was written; the same command "
+                "starts from the first set"
+            ) from None
     if group.leads:
         _write(flags, evaluation, config, columns, corrupted, cues, command)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moco_nonsem.distributed import Group
-from moco_nonsem.errors import UsageError
+from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.image_tree import ImageTree
 from moco_nonsem.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.linear_network import LinearNetwork
@@ -56,14 +56,27 @@ def relabelled(tree: ImageTree, classes: Sequence[str]) -> tuple[ImageTree, int]
 
 
 def score(
-    network: LinearNetwork, tree: ImageTree, classes: Sequence[str], look: Look, reading: Reading, group: Group
+    network: LinearNetwork,
+    tree: ImageTree,
+    classes: Sequence[str],
+    look: Look,
+    reading: Reading,
+    group: Group,
+    stopped: Sized = (),
 ) -> Score:
-    """Scores the images of `tree` that belong to `classes`. All processes must call at once."""
+    """Scores the images of `tree` that belong to `classes`. All processes must call at once.
+
+    stopped: true as soon as scoring is to stop. Raises: Interrupted, in all processes, if it is so in any.
+    """
     known, left_out = relabelled(tree, classes)
     places = shares_in_order(len(known), reading)
     logits = torch.zeros(len(known), network.classifier.out_features, device=group.device)  # [N, 1000]
     for place, (images, _) in zip(places, labelled_batches(known, look, places, reading), strict=True):
+        if stopped:  # the others may have more batches or fewer: they are asked after the loop
+            break
         logits[int(place[0]) : int(place[-1]) + 1] = network.logits(images)
+    if group.any(bool(stopped)):
+        raise Interrupted("stopped by the user")
     logits = group.add(logits)
     shares = three_accuracies(logits, torch.from_numpy(known.labels).to(group.device), len(classes))
     decisions = logits[:, : len(classes)].argmax(dim=1).cpu().numpy()

@@ -1,1 +1,1 @@
-"""Derived data sets: ImageNet-100, its textures, its robustness subsets, and shapes filled with textures."""
+"""Derived data sets: ImageNet-100, its textures and robustness subsets, WebVision mini, shapes filled with textures."""

@@ -30,10 +30,10 @@ class Flags:
     """The command line."""
 
     set: str = flag("", "which test set", choices=SETS, group="trees")
-    source_path: str = flag("", "the whole test set, unpacked", group="trees")
-    subset_path: str = flag("", "where the images of the 100 classes go", group="trees")
-    link: str = flag("symlink", "what stands for an image", choices=LINKS, group="trees")
-    jobs: int = flag(8, "files placed at once", group="work")
+    source_path: str = flag("", "folder of the full test set, unpacked", group="trees")
+    subset_path: str = flag("", "folder to write the images of the 100 classes to", group="trees")
+    link: str = flag("symlink", "how an image is placed", choices=LINKS, group="trees")
+    jobs: int = flag(8, "files placed in parallel", group="work")
 
 
 def main(argv: list[str] | None = None) -> int:

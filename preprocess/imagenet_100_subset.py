@@ -24,10 +24,12 @@ TRAIN_IMAGES = (732, 1300)
 class Flags:
     """The command line."""
 
-    imagenet_path: str = flag("", "ImageNet: a folder with train/ and val/, one folder a class in each", group="trees")
-    imagenet100_path: str = flag("", "where ImageNet-100 is made", group="trees")
-    link: str = flag("symlink", "what stands for an image", choices=LINKS, group="trees")
-    jobs: int = flag(8, "files placed at once", group="work")
+    imagenet_path: str = flag(
+        "", "ImageNet: a folder with train/ and val/, one folder per class in each", group="trees"
+    )
+    imagenet100_path: str = flag("", "folder to write ImageNet-100 to", group="trees")
+    link: str = flag("symlink", "how an image is placed", choices=LINKS, group="trees")
+    jobs: int = flag(8, "files placed in parallel", group="work")
 
 
 def main(argv: list[str] | None = None) -> int:

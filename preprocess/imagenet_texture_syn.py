@@ -40,18 +40,16 @@ class Flags:
     """The command line."""
 
     imagenet_path: str = flag("", "the photographs: a tree of .JPEG files, e.g. with train/ and val/", group="trees")
-    imagenet_t_path: str = flag("", "the textures [<imagenet_path>-texture]", group="trees")
+    imagenet_t_path: str = flag("", "folder to write the textures to [<imagenet_path>-texture]", group="trees")
     tool: str = flag(
         "auto",
         "builtin (image quilting), or the program texture-synthesis, by name or path; auto: that program where it is "
         "installed, else builtin",
         group="textures",
     )
-    seed: int = flag(
-        0, "of the random patch and of the synthesis, together with the name of the file", group="textures"
-    )
-    jobs: int = flag(0, "processes; 0: one a core", group="work")
-    skip_unreadable: bool = flag(False, "photographs that cannot be read are counted, and are no failure", group="work")
+    seed: int = flag(0, "random seed; with the file name it decides patch and synthesis", group="textures")
+    jobs: int = flag(0, "processes; 0: one per core", group="work")
+    skip_unreadable: bool = flag(False, "count photographs that cannot be read instead of failing", group="work")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,9 +177,7 @@ def _work_through(source: Path, target: Path, to_do: list[str], total: int, reci
                 unreadable.append(wrong)
                 bar.write(f"cannot be read: {wrong}", file=sys.stderr)
     if ended < len(to_do):
-        raise Interrupted(
-            f"stopped with {total - len(to_do) + ended:,} of {total:,}; the same command goes on from here"
-        )
+        raise Interrupted(f"stopped with {total - len(to_do) + ended:,} of {total:,}; run the same command to resume")
     return unreadable
 
 
@@ -201,7 +197,7 @@ def _count_check(target: Path, names: list[str], unreadable: list[str], skip_unr
     if unreadable and not skip_unreadable:
         raise WorkFailed(
             f"{len(unreadable)} photographs cannot be read and have no texture: {', '.join(sorted(unreadable)[:NAMED])}"
-            f"{', …' if len(unreadable) > NAMED else ''}; replace them and start again, or go on without them with "
+            f"{', …' if len(unreadable) > NAMED else ''}; replace them and start again, or skip them with "
             "--skip_unreadable"
         )
 

@@ -38,25 +38,23 @@ NAME, SETTINGS = "shapes-textures", "shapes-textures.json"
 class Flags:
     """The command line."""
 
-    path: str = flag("", "where the tree is made", group="tree")
+    path: str = flag("", "folder to write the tree to", group="tree")
     train: int = flag(4096, "images in train/", group="tree")
-    val: int = flag(1024, "images in val/, all of which agree", group="tree")
-    conflict: int = flag(1024, "images in conflict/, none of which agrees", group="tree")
-    sheet: str = flag(
-        "", "write one picture of every shape with every texture there (PNG), and nothing else", group="tree"
-    )
-    agreement: float = flag(1.0, "share of train/ whose texture is that of the class", group="images")
-    size: int = flag(40, "pixels a side", group="images")
+    val: int = flag(1024, "images in val/, all with the texture of their class", group="tree")
+    conflict: int = flag(1024, "images in conflict/, none with the texture of its class", group="tree")
+    sheet: str = flag("", "only write this PNG with every shape in every texture", group="tree")
+    agreement: float = flag(1.0, "fraction of train/ images with the texture of their class", group="images")
+    size: int = flag(40, "side of an image in pixels", group="images")
     colour: str = flag(
-        "texture", "hues that go with the texture, or random ones: only the pattern tells then", COLOURS, group="images"
+        "texture", "hue by texture, or at random so that only the pattern tells textures apart", COLOURS, group="images"
     )
-    seed: int = flag(0, "of everything", group="images")
+    seed: int = flag(0, "random seed of every draw", group="images")
 
 
 def make_images(
     count: int, size: int, seed: int, agreement: float, purpose: str = "train", colour: str = "texture"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first `count` images of a set; image n hangs on (seed, purpose, n, agreement) alone.
+    """The first `count` images of a set; image n depends only on (seed, purpose, n, agreement).
 
     agreement: share of each class's images with the class's own texture, met exactly and spread evenly; the others have
     every other texture equally often. At another rate the same image differs in its texture only.
@@ -189,7 +187,7 @@ def write_tree(flags: Flags) -> None:
                 _write_missing(folder / purpose, names[part], flags, purpose, shapes[part], textures[part], first)
                 bar.update(len(names[part]))
                 if stopped:
-                    raise Interrupted(f"stopped in {purpose}/; the same command goes on from here")
+                    raise Interrupted(f"stopped in {purpose}/; run the same command to resume")
             _count_check(folder / purpose, names)
             print(f"{folder / purpose}: {len(names):,} images of {CLASSES} classes, agreement {rate:g}")
 
@@ -234,7 +232,9 @@ def _count_check(folder: Path, names: list[str]) -> None:
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
     if there != set(names):
         odd = min(there ^ set(names))
-        raise WorkFailed(f"{folder} holds {len(there)} images, not {len(names)}, e.g. {odd}; move it away, start again")
+        raise WorkFailed(
+            f"{folder} holds {len(there)} images, not {len(names)}, e.g. {odd}; move it away and run the command again"
+        )
 
 
 if __name__ == "__main__":

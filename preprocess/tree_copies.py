@@ -77,7 +77,9 @@ def mirror(folders: Mapping[Path, Path], link: str, jobs: int, what: str) -> int
             list(pool.map(lambda pair: place(pair[0], pair[1], link), chunk))
             bar.update(len(chunk))
             if stopped:
-                raise Interrupted(f"stopped after {start + len(chunk)} of {len(pairs)} files; the same command goes on")
+                raise Interrupted(
+                    f"stopped after {start + len(chunk)} of {len(pairs)} files; run the same command to resume"
+                )
     _count_check(folders)
     return len(pairs)
 

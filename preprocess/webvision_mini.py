@@ -41,15 +41,13 @@ class Flags:
     dataset_dir: str = flag("", "folder of the data sets [$DATA_DIR, else data/cache]", group="trees")
     imagenet_path: str = flag(
         "",
-        "ImageNet: train/ and val/ with a folder a class, or the archives; without it nothing is made",
+        "ImageNet: train/ and val/ with one folder per class, or the archives; without it nothing is written",
         group="trees",
     )
-    probes_per_class: int = flag(10, "trusted images of each class, for l2r and ieg", group="work")
-    seed: int = flag(
-        12345, "which of ImageNet's training images are the trusted ones, where they are chosen", group="work"
-    )
-    decode: bool = flag(False, "decode every image of WebVision mini and name those that are damaged", group="work")
-    jobs: int = flag(0, "processes that decode; 0 = one a core", group="work")
+    probes_per_class: int = flag(10, "trusted images per class, for l2r and ieg", group="work")
+    seed: int = flag(12345, "random seed that selects the trusted images", group="work")
+    decode: bool = flag(False, "decode every image of WebVision mini and list damaged ones", group="work")
+    jobs: int = flag(0, "decoding processes; 0: one per core", group="work")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -47,7 +47,7 @@ def results(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, st
                     yield future.result()
         except BrokenProcessPool as error:
             raise WorkFailed(
-                "a worker process was killed, perhaps for lack of memory; fewer --jobs, then the same command goes on"
+                "a worker process was killed, perhaps for lack of memory; run the command with fewer --jobs to resume"
             ) from error
         finally:
             for future in running:

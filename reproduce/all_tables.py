@@ -22,7 +22,7 @@ def filled_tables(cells: Path | None, name: str | None, seeds: tuple[int, ...] |
         return [(table, runs_of(table.cells, seeds, runs_dir)) for table in select(load_tables(cells), name)]
     papers, evidence = load_tables(CELLS), load_tables(EVIDENCE)
     demos = {table.name: demo.prepare(table) for table in load_tables(DEMO).values()}
-    imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir)}
+    imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir, papers)}
     every = papers | demos | {name: table for name, (table, _) in imported.items()} | evidence
     found: Filled = []
     for table in select(every, name):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from reproduce.errors import ReproduceError
+from reproduce.programs import CELLS, path_flags, read_yaml
 from reproduce.tables import STATISTICS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-CELLS, DEMO, PUBLISHED = HERE / "cells.yaml", HERE / "demo.yaml", HERE / "published.yaml"
+DEMO, PUBLISHED = HERE / "demo.yaml", HERE / "published.yaml"
 DATA_DIR = Path("data/cache")  # unless the environment says otherwise
 TABLE_KEYS = {"title", "columns_are", "program", "metric", "needs", "columns", "rows"}
 TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken", "prepare"}
@@ -50,7 +47,7 @@ class Stage:
 
     `arguments`: words before the flags. They and the values of flags may say `{data_dir}`, and `{name}` for the folder
     of an earlier stage. `subfolder`: below the run's folder, where the program is told to write. `steps`: as far as
-    they count for the time left.
+    they count for the time left. `path_flags`: flags that name a folder or file, each with DATA_DIR or RUNS_DIR.
     """
 
     name: str
@@ -59,6 +56,7 @@ class Stage:
     flags: Mapping[str, Any]
     steps: int
     subfolder: str
+    path_flags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,10 @@ class Cell:
         def words(value: Any) -> str:
             return value.format(data_dir=data_dir, **names) if isinstance(value, str) else str(value)
 
-        own = (flags.get(stage.name, {}) if stage.name else flags for flags in (self.flags, self.samples[sample]))
-        flags = reduce(or_, map(dict, (stage.flags, *own)))
-        flags |= {self.folder_flag: folder / stage.subfolder, "seed": seed}
+        own, of_sample = (
+            given.get(stage.name, {}) if stage.name else given for given in (self.flags, self.samples[sample])
+        )
+        flags = {**stage.flags, **own, **of_sample, self.folder_flag: folder / stage.subfolder, "seed": seed}
         command = [*stage.program, *map(words, stage.arguments)]
         for name, value in flags.items():
             if isinstance(value, list):
@@ -154,7 +153,7 @@ class Table:
 
 def load_tables(path: Path = CELLS, published: Path = PUBLISHED) -> dict[str, Table]:
     """All tables of a cells file, by name; a ReproduceError names file and entry if one is wrong."""
-    content, numbers = _read(path), _read(published)
+    content, numbers = read_yaml(path), read_yaml(published)
     try:
         return {name: _table(name, content["tables"][name], content, numbers) for name in content["tables"]}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -218,22 +217,24 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
 def _merged(program: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any]:
     """Flags of which a later one replaces an earlier; of a chain, by stage."""
     if "stages" not in program:
-        return reduce(or_, map(dict, given))
+        return {name: value for flags in given for name, value in flags.items()}
     unknown = {name for flags in given for name in flags} - set(program["stages"])
     if unknown:
         raise ValueError(f"flags of {sorted(unknown)}: the stages are {', '.join(program['stages'])}")
-    return {stage: reduce(or_, (dict(flags.get(stage, {})) for flags in given)) for stage in program["stages"]}
+    return {stage: _merged({}, *(flags.get(stage, {}) for flags in given)) for stage in program["stages"]}
 
 
 def _stages(program: Mapping[str, Any], flags: Mapping[str, Any]) -> tuple[Stage, ...]:
     """What a program consists of: itself, or each stage in a subfolder that has its name."""
     if "stages" not in program:
         steps = int(flags.get("max_iteration", program["steps"]))
-        return (Stage("", tuple(program["command"]), (), {}, steps, program.get("subfolder", "")),)
+        subfolder, places = program.get("subfolder", ""), path_flags(program)
+        return (Stage("", tuple(program["command"]), (), {}, steps, subfolder, places),)
     stages = []
     for name, stage in program["stages"].items():
         arguments = tuple(stage.get("arguments", ()))
-        stages.append(Stage(name, tuple(stage["command"]), arguments, stage.get("flags", {}), stage["steps"], name))
+        given, places = stage.get("flags", {}), path_flags(stage)
+        stages.append(Stage(name, tuple(stage["command"]), arguments, given, stage["steps"], name, places))
     return tuple(stages)
 
 
@@ -274,13 +275,6 @@ def _references(entry: Mapping[str, Any], numbers: Any, **names: str) -> tuple[R
         published = {entry["source"]: [*published, "{row}", "{column}"]}
     found = {source: _value(_at(numbers, path, names)) for source, path in published.items()}
     return tuple(Reference(source, value, std) for source, (value, std) in found.items() if value is not None)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise ReproduceError(f"{path}: {error}") from error
 
 
 def _at(numbers: Any, keys: list[str], names: Mapping[str, str]) -> Any:

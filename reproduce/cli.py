@@ -1,4 +1,4 @@
-"""`python -m reproduce`: what to run for the papers' tables, running it, and the tables."""
+"""Plan and run the experiments behind the papers' tables, and build the tables."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     helps = {
-        "plan": "what is done, running, interrupted and missing, and what it would cost",
-        "run": "do the missing runs of a table",
-        "tables": "write the tables from the runs there are",
+        "plan": "list done, running, interrupted and missing runs, and what the rest would cost",
+        "run": "run what is missing of a table",
+        "tables": "write the tables from the finished runs",
         "report": "one HTML page: every table, learning curves, and where each number comes from",
-        "keep": "take the records of finished runs into docs/evidence, without their checkpoints",
-        "demo": "methods side by side on small data: a table and pictures, in minutes",
+        "keep": "copy the records of finished runs into docs/evidence, without checkpoints",
+        "demo": "compare methods on small data: a table and pictures, in minutes",
     }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
             help="file with the cells",
         )
         command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
-        command.add_argument("--seeds", type=_seeds, help="seeds with commas between, instead of each cell's own")
+        command.add_argument("--seeds", type=_seeds, help="seeds separated by commas, instead of each cell's own")
         if name == "demo":
             command.add_argument("--table", choices=tuple(DEMOS), default="demo", help="which demo (default demo)")
         else:
@@ -86,13 +86,13 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "report":
             command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
     _add_verify(commands)
-    text = "write what the READMEs and docs/tables.md have from cells.yaml and the records that are kept"
+    text = "write the generated parts of the READMEs and docs/tables.md"
     readme = commands.add_parser("readme", help=text, description=text)
-    readme.add_argument("--check", action="store_true", help="only say what would change")
-    text = "tables from logs that others published, and whether they give the published numbers"
+    readme.add_argument("--check", action="store_true", help="only list files that would change")
+    text = "build tables from published logs and compare them with the published numbers"
     imports = commands.add_parser("import", help=text, description=text)
-    imports.add_argument("sub_project", choices=tuple(PROGRAMS), help="whose logs they are")
-    imports.add_argument("logs", type=Path, help="folder with the runs; configs and searches are looked for beside it")
+    imports.add_argument("sub_project", choices=tuple(PROGRAMS), help="sub-project that the logs belong to")
+    imports.add_argument("logs", type=Path, help="folder with the runs; configs and searches are read from beside it")
     imports.add_argument(
         "--runs_dir", type=Path, help="where the tables go, in imported/ (default $RUNS_DIR, else runs/)"
     )
@@ -106,29 +106,36 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="what starts the runs (default local)"
     )
-    command.add_argument("--retries", type=int, default=RETRIES, help=f"of a run that was killed (default {RETRIES})")
+    command.add_argument(
+        "--retries", type=int, default=RETRIES, help=f"times a killed run is restarted (default {RETRIES})"
+    )
     ray = command.add_argument_group("ray")
     ray.add_argument(
         "--address",
-        help="HOST:PORT of a running cluster's head, or `auto` (default: a cluster of its own on this machine)",
+        help="HOST:PORT of a running cluster's head, or `auto` (default: start one on this machine)",
     )
     ray.add_argument(
         "--cpus_per_run", type=_jobs, default=1, help="cores of one run (default 1); GPUs as its cell says"
     )
-    ray.add_argument("--worker_dir", type=Path, help="where workers that do not share the folder of runs make them")
+    ray.add_argument("--worker_dir", type=Path, help="folder for runs on workers that do not share --runs_dir")
 
 
 def _add_verify(commands: Any) -> None:
-    text = "score finished runs again from their checkpoints, and say whether their records stand"
+    text = "score finished runs again from their checkpoints and compare with their records"
     command = commands.add_parser("verify", help=text, description=text)
     command.add_argument("folders", nargs="*", type=Path, help="records, at any depth (default: every finished run)")
     command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
     command.add_argument("--cells", type=Path, help="file with the cells")
     command.add_argument("--table", help="this table only")
-    command.add_argument("--seeds", type=_seeds, help="seeds with commas between, instead of each cell's own")
+    command.add_argument("--seeds", type=_seeds, help="seeds separated by commas, instead of each cell's own")
     command.add_argument("--data_dir", type=Path, help="where data sets are (default $DATA_DIR, else data/cache)")
-    command.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"share of 1 (default {TOLERANCE})")
-    command.add_argument("--records_only", action="store_true", help="look at the records, score nothing again")
+    command.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help=f"largest allowed difference, as a fraction of 1 (default {TOLERANCE})",
+    )
+    command.add_argument("--records_only", action="store_true", help="check the records only, score nothing again")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -143,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; run the same command to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -177,8 +184,9 @@ def _run(arguments: argparse.Namespace) -> int:
     needed = max((run.cell.gpus for run in plan.to_do(runs)), default=0)
     if arguments.engine == "local" and 0 < len(devices) < needed and not (arguments.force or arguments.dry_run):
         raise ReproduceError(
-            f"a run of table {table.name} needs {needed} GPUs, this machine has {len(devices)}: with fewer it would be"
-            " another experiment, whose batch is smaller. To run it all the same: --force, or FORCE=1 with make"
+            f"a run of table {table.name} needs {needed} GPUs, this machine has {len(devices)}: with fewer GPUs"
+            " the global batch would be smaller, so the result would not be comparable. To run it all the same:"
+            " --force, or FORCE=1 with make"
         )
     if arguments.engine == "local":
         jobs = arguments.jobs or (max(1, len(devices)) if _needs_gpu(runs) else cores())
@@ -187,7 +195,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
         raise ReproduceError(
-            f"--worker_dir={arguments.worker_dir}: a folder on the workers has a path from the root on"
+            f"--worker_dir={arguments.worker_dir}: must be an absolute path that exists on the workers"
         )
     engine = RayEngine(
         arguments.address,
@@ -242,7 +250,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     folder = read_logs(arguments.sub_project, arguments.logs, arguments.runs_dir)
-    filled = imported_tables(arguments.runs_dir)
+    filled = imported_tables(arguments.runs_dir, load_tables())
     for table, runs in filled:
         print(paper_tables.write(table, runs, arguments.runs_dir / "tables"))
     same, others = agreement(filled)
@@ -292,7 +300,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         found = verify(folder, data_dir, arguments.tolerance, arguments.records_only)
         print(f"{number}/{len(folders)} {found}", flush=True)
         wrong += bool(found.problems)
-    print(f"{len(folders) - wrong} of {len(folders)} records stand", file=sys.stderr)
+    print(f"{len(folders) - wrong} of {len(folders)} records verified", file=sys.stderr)
     return 1 if wrong else 0
 
 
@@ -313,18 +321,20 @@ def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
 
     foreign = [run for run in runs if run.state == FOREIGN]
     for run in foreign:
-        print(f"not started: {run.name}: {run.why}; move it away to run this one", file=sys.stderr)
+        print(f"not started: {run.name}: {run.why}; {plan.WAY_OUT}", file=sys.stderr)
 
-    def place(
-        run: Run,
-    ) -> tuple[bool, int, float]:  # of one seed the longest first: no core waits long for the last run
-        return run.state != INTERRUPTED, seeds(run).index(run.seed), -run.cell.steps * run.cell.cost.cpu_step_seconds
+    def order(run: Run) -> tuple[bool, int, float]:
+        """Of one seed the longest first: no core waits long for the last run."""
+        seconds = run.cell.steps * run.cell.cost.cpu_step_seconds
+        return run.state != INTERRUPTED, seeds(run).index(run.seed), -seconds
 
-    waiting = sorted(plan.to_do(runs), key=place)
+    waiting = sorted(plan.to_do(runs), key=order)
     if waiting:
         done = len(runs) - len(waiting)
         at_a_time = f"{min(engine.jobs, len(waiting))} at a time" if engine.jobs else "as the cluster allows"
-        print(f"{len(waiting)} runs to do, {done} of {len(runs)} not needed, {at_a_time}", file=sys.stderr)
+        print(
+            f"{len(waiting)} runs to do ({done} of {len(runs)} already done or skipped), {at_a_time}", file=sys.stderr
+        )
     failed = engine.run(waiting)
     if failed:
         print(f"{len(failed)} runs failed: {', '.join(run.name for run in failed)}", file=sys.stderr)
@@ -341,13 +351,13 @@ def _seeds(text: str) -> tuple[int, ...]:
     except ValueError:
         seeds = ()
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"{text!r}: seeds are different integers from 0 on, such as 0,1,2")
+        raise argparse.ArgumentTypeError(f"{text!r}: seeds must be distinct non-negative integers, e.g. 0,1,2")
     return seeds
 
 
 def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: the number of runs at a time is an integer from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a positive integer")
     return int(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from reproduce.errors import ReproduceError
 from reproduce.record import METRICS, read_config, read_metrics, read_result
 from reproduce.tables import new_figure, save_figure
 
-# Panels in reading order: title and the metrics it shows, dashed from the second on; one without data is left out.
+# Panels in reading order: title and the metrics it shows, in STYLES; one without data is left out. A metric that is
+# named nowhere here has a panel of its own after these.
 PANELS = {
     "test accuracy: averaged weights, raw weights": ("acc/ema_eval", "acc/eval"),
     "training and probe accuracy, given labels": ("acc/train", "acc/meta"),
@@ -27,26 +29,28 @@ PANELS = {
     "training accuracy, given labels": ("accuracy/train",),
     "training loss of clean, of noisy examples": ("loss/train_clean", "loss/train_noisy"),
     "test loss": ("loss/test",),
+    "training loss": ("loss/train",),
+    "contrast accuracy: first, among five": ("accuracy/contrast_top1", "accuracy/contrast_top5"),
+    "cosine of query with key, queue, non-semantic view": ("similarity/key", "similarity/queue", "similarity/nonsem"),
+    "accuracy on val/: first, among five": ("accuracy/val", "accuracy/val_top5"),
+    "loss on val/": ("loss/val",),
 }
-STYLES = ("-", "--")
+STYLES = ("-", "--", ":")
+NO_METRICS = {"step", "epoch"}
 
 
 def draw_curves(folders: list[Path], path: Path) -> None:
     """One colour a run, one panel a kind of metric. Raises: ReproduceError for a folder without metrics."""
-    metrics = [_metrics(folder) for folder in folders]
-    runs = dict(zip(map(_label, folders), metrics, strict=True))
+    runs = list(zip(labels(folders), [_metrics(folder) for folder in folders], strict=True))
     shares = [_share_of_true_labels(folder) for folder in folders]
-    panels = {
-        title: names
-        for title, names in PANELS.items()
-        if any(n in line for r in runs.values() for n in names for line in r)
-    }
-    figure = new_figure(11, 3.2 * ((len(panels) + 1) // 2))
-    for number, (title, names) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot((len(panels) + 1) // 2, 2, number)
-        for colour, (label, lines) in enumerate(runs.items()):
-            for name, style in zip(names, STYLES, strict=False):
-                _draw(axes, lines, name, f"C{colour}", style, label if name == names[0] else None)
+    shown = panels({name for _, lines in runs for line in lines for name in line})
+    figure = new_figure(11, 3.2 * ((len(shown) + 1) // 2))
+    for number, (title, names) in enumerate(shown.items(), start=1):
+        axes = figure.add_subplot((len(shown) + 1) // 2, 2, number)
+        for colour, (label, lines) in enumerate(runs):
+            own = [(name, style) for name, style in zip(names, STYLES, strict=False) if any(name in x for x in lines)]
+            for name, style in own:
+                _draw(axes, lines, name, f"C{colour}", style, label if name == own[0][0] else None)
             if names == ("queue/purity",) and shares[colour] is not None:
                 axes.axhline(shares[colour], color=f"C{colour}", linestyle=":")
         axes.set_title(title, fontsize=10)
@@ -57,10 +61,16 @@ def draw_curves(folders: list[Path], path: Path) -> None:
     save_figure(figure, path)
 
 
+def panels(logged: Set[str]) -> dict[str, tuple[str, ...]]:
+    """Titles with their metrics: those of PANELS that were logged, then every other metric in a panel of its own."""
+    known = {title: names for title, names in PANELS.items() if not logged.isdisjoint(names)}
+    others = sorted(logged - NO_METRICS - {name for names in known.values() for name in names})
+    return known | {name: (name,) for name in others}
+
+
 def _draw(axes: Any, lines: list[dict[str, float]], name: str, colour: str, style: str, label: str | None) -> None:
     points = [(line["step"], line[name]) for line in lines if name in line]
-    if points:
-        axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=".", label=label)
+    axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=".", label=label)
 
 
 def _share_of_true_labels(folder: Path) -> float | None:
@@ -68,20 +78,40 @@ def _share_of_true_labels(folder: Path) -> float | None:
     return 1 - noise_rate if isinstance(noise_rate, (int, float)) else None
 
 
-def _label(folder: Path) -> str:
-    """What tells the runs apart, with the name of the data they really had."""
-    config, result = read_config(folder), read_result(folder)
+def labels(folders: Sequence[Path]) -> list[str]:
+    """A name for each run that no other has: method and data; the settings in which runs of one name differ; its seed.
+
+    Runs of the same settings and seed are told apart by their folders.
+    """
+    configs, results = [read_config(folder) for folder in folders], [read_result(folder) for folder in folders]
+    names = list(map(_name, configs, results))
+    found = []
+    for name, config, result in zip(names, configs, results, strict=True):
+        alike = [other for other_name, other in zip(names, configs, strict=True) if other_name == name]
+        keys = [key for key in config if _shown(key) and any(config[key] != other.get(key) for other in alike)]
+        words = [name, *(f"{key} {config[key]}" for key in keys)]
+        unfinished = "" if result["finished"] else ", unfinished"
+        found.append(f"{' '.join(words)}, seed {result['seed']}{unfinished}")
+    return [
+        label if found.count(label) == 1 else f"{label} ({folder})"
+        for label, folder in zip(found, folders, strict=True)
+    ]
+
+
+def _name(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Method and arithmetic, with the name of the data that the run really had, and the noise that its flag names."""
     words = [
-        str(config.get("method") or config.get("model") or result["sub_project"]),
+        str(config.get("method") or config.get("model") or config.get("program") or result["sub_project"]),
         str(config.get("precision", "")),
         result["dataset"]["name"],
-        *str(config.get("dataset", "")).split("_")[1:],  # the noise: uniform 0.8
+        *str(config.get("dataset", "")).split("_")[1:],  # uniform 0.8
     ]
-    return (
-        " ".join(word for word in words if word)
-        + f", seed {result['seed']}"
-        + ("" if result["finished"] else ", unfinished")
-    )
+    return " ".join(word for word in words if word)
+
+
+def _shown(key: str) -> bool:
+    """Whether a setting tells a reader something: not the seed, nor what follows from the others."""
+    return key not in ("seed", "dataset") and not key.startswith("resolved_") and not key.endswith("_sha256")
 
 
 def _metrics(folder: Path) -> list[dict[str, float]]:

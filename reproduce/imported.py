@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduce.cells import ROOT, Cell, Table, load_tables
+from reproduce.cells import ROOT, Cell, Table
 from reproduce.errors import ReproduceError
 from reproduce.local_engine import started
 from reproduce.runs import DONE, MISSING, Run
@@ -48,13 +49,12 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     return folder
 
 
-def imported_tables(runs_dir: Path) -> list[tuple[Table, list[Run]]]:
-    """The tables of what was imported, each named so; nothing where nothing was."""
+def imported_tables(runs_dir: Path, papers: Mapping[str, Table]) -> list[tuple[Table, list[Run]]]:
+    """The tables of what was imported, each named so; nothing where nothing was. papers: the tables of cells.yaml."""
     folder = runs_dir / FOLDER / "re_sln"
     if not (folder / ORIGIN).exists():
         return []
-    tables = load_tables()
-    return [_filled(tables[name], folder / f"{stem}.csv", place) for name, (stem, place) in RE_SLN.items()]
+    return [_filled(papers[name], folder / f"{stem}.csv", place) for name, (stem, place) in RE_SLN.items()]
 
 
 def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from pathlib import Path
 
 from reproduce.cells import ROOT
@@ -15,47 +15,71 @@ from reproduce.runs import DONE, Run, records_of
 
 RECORDS = ROOT / "docs" / "evidence"
 EVIDENCE = Path(__file__).resolve().parent / "evidence.yaml"
-PLACES = {"DATA_DIR": ("data_dir", "dataset_dir"), "RUNS_DIR": ("run_dir", "checkpoint_path")}
+MACHINES = re.compile(r"""(?:^|[\s='"(\[:,])(~?/[^\s/"'][^\n"']*)""")  # an absolute path, in a word or a text
 
 
 def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
     """Copy the records of these runs below `target`, as they lie below the folder of runs; returns their folders.
 
-    Folders of this machine in their commands become $DATA_DIR and $RUNS_DIR. Raises: ReproduceError.
+    Folders of this machine in their commands become $DATA_DIR and $RUNS_DIR. Raises: ReproduceError where one is left.
     """
-    kept = []
+    kept: dict[Path, dict[str, str]] = {}
     for run in runs:
         if run.state != DONE:
             continue
+        place = run.folder.relative_to(run.folder.parents[2])
+        names = [stage.name for stage in run.cell.stages]
         for stage, record in records_of(run):
-            place = run.folder.relative_to(run.folder.parents[2])
-            kept.append(_copy(record, target / place / stage))
-    return kept
+            kept[target / place / stage] = _texts(run, names.index(stage), record)
+    for folder, texts in kept.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            atomic_write(folder / name, text)
+    return list(kept)
 
 
-def _copy(record: Path, folder: Path) -> Path:
+def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
+    """The files of a record that are kept, by name."""
     result = read_result(record)
     if result.get("seal", seal(result)) != seal(result):
         raise ReproduceError(f"{record}: result.json was changed after it was written; `reproduce verify` says more")
-    result["command"] = _without_places(result["command"])
+    result["command"] = _without_places(result["command"], run, stage)
     if "seal" in result:
         result["seal"] = seal(result)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, METRICS):
-        if (record / name).exists():
-            shutil.copyfile(record / name, folder / name)
-    atomic_write(folder / RESULT, json.dumps(result, indent=2) + "\n")
-    return folder
+    texts = {name: (record / name).read_text("utf-8") for name in (CONFIG, METRICS) if (record / name).exists()}
+    texts[RESULT] = json.dumps(result, indent=2) + "\n"
+    for name, text in texts.items():
+        if found := MACHINES.search(text):
+            raise ReproduceError(
+                f"{record / name} names {found[1]!r}, a place on this machine, which a kept record must not; run "
+                f"{run.name} again with paths below $DATA_DIR and $RUNS_DIR, or relative to the repository"
+            )
+    return texts
 
 
-def _without_places(command: list[str]) -> list[str]:
-    flags = {flag: f"${name}" for name, own in PLACES.items() for flag in own}
+def _without_places(command: list[str], run: Run, stage: int) -> list[str]:
+    """The command with $DATA_DIR and $RUNS_DIR in every path: as in its cell, else the folder that its flag is in."""
+    place = run.folder.relative_to(run.folder.parents[2])
+    asked = run.cell.commands(run.seed, Path("$RUNS_DIR") / place, run.sample, Path("$DATA_DIR"))[stage]
+    flags = {run.cell.folder_flag: "RUNS_DIR", **run.cell.stages[stage].path_flags}
+    paths = {flag: f"${folder}" for flag, folder in flags.items()}
+    for word in asked:
+        flag, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and equals and flag.replace("-", "_") in paths:
+            paths[flag.replace("-", "_")] = value
+    arguments = [word for word in asked if word.startswith(("$DATA_DIR", "$RUNS_DIR"))]
     words: list[str] = []
+    before = ""  # the flag whose value the next word is
     for word in command:
         flag, equals, _ = word.removeprefix("--").partition("=")
-        before = words[-1].removeprefix("--").replace("-", "_") if words else ""
-        if word.startswith("--") and equals and flag.replace("-", "_") in flags:
-            words.append(f"--{flag}={flags[flag.replace('-', '_')]}")
-        else:
-            words.append(flags[before] if before in flags and words[-1].startswith("--") else word)
+        flag = flag.replace("-", "_") if word.startswith("--") else ""
+        if flag in paths and equals:
+            word = f"{word.partition('=')[0]}={paths[flag]}"
+        elif not flag and before in paths:
+            word = paths[before]
+        elif not flag:
+            word = next((text for text in arguments if word.endswith(text.partition("/")[2])), word)
+            word = word.removeprefix(f"{ROOT}/")
+        words.append(word)
+        before = "" if equals else flag
     return words

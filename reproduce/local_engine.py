@@ -141,7 +141,7 @@ class LocalEngine:
                     again = state_again(job.run) if job.process.returncode < 0 and left[job.run.name] else job.run
                     if again is not job.run and again.state != DONE:
                         left[job.run.name] -= 1
-                        self._line.say(f"killed: {job.run.name}, by signal {-job.process.returncode}; it goes on")
+                        self._line.say(f"killed: {job.run.name}, by signal {-job.process.returncode}; restarting it")
                         waiting.insert(0, again)
                         continue
                     ended.append(job.run)

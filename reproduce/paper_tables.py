@@ -19,9 +19,8 @@ def values_of(cell: Cell, runs: list[Run]) -> list[float]:
     return list(standing(cell, [run for run in runs if run.cell is cell]).values)
 
 
-def grid(table: Table, runs: list[Run], separator: str = "<br>") -> tuple[list[str], list[list[str]]]:
+def grid(table: Table, found: list[Standing], separator: str = "<br>") -> tuple[list[str], list[list[str]]]:
     """Header and rows as text: ours, the published values with their sources, and the gap to the first of them."""
-    found = standings(table.cells, runs)
     texts = {(own.cell.row, own.cell.column): separator.join(texts_of(own)) for own in found}
     rows = [[row, *(texts[row, column] for column in table.columns)] for row in table.rows]
     digits = STATISTICS[table.cells[0].statistic].digits
@@ -64,24 +63,24 @@ def note(table: Table) -> str:
     return text + (f"\n{GAP}" if named else "")
 
 
-def markdown(table: Table, runs: list[Run]) -> str:
+def markdown(table: Table, found: list[Standing]) -> str:
     """The table with its caption."""
-    return f"### {table.title}\n\n{markdown_table(*grid(table, runs))}\n{note(table)}\n"
+    return f"### {table.title}\n\n{markdown_table(*grid(table, found))}\n{note(table)}\n"
 
 
-def latex(table: Table, runs: list[Run]) -> str:
+def latex(table: Table, found: list[Standing]) -> str:
     """The table as LaTeX."""
-    return latex_table(table.title, *grid(table, runs, "\n"), note(table), table.name)
+    return latex_table(table.title, *grid(table, found, "\n"), note(table), table.name)
 
 
-def csv(table: Table, runs: list[Run]) -> str:
+def csv(table: Table, found: list[Standing]) -> str:
     """One line a cell and published value, with every value in full precision and where its records are."""
     header = [
         *("cell", "row", "column", "metric", "n", "mean", table.cells[0].statistic, "values"),
         *("published", "published_std", "source", "gap", "gap_in_std", "records"),
     ]
     lines = []
-    for own in standings(table.cells, runs):
+    for own in found:
         cell = own.cell
         ours = [cell.id, cell.row, cell.column, cell.metric, len(own.values), own.mean, own.std]
         ours.append(" ".join(map(repr, own.values)))
@@ -99,7 +98,8 @@ def csv(table: Table, runs: list[Run]) -> str:
 
 def write(table: Table, runs: list[Run], folder: Path) -> str:
     """Write the table as .md, .csv, .tex and .png; returns the Markdown."""
-    text = markdown(table, runs)
-    write_table(folder, table.name, text, csv(table, runs), table.title, *grid(table, runs, "\n"))
-    atomic_write(folder / f"{table.name}.tex", latex(table, runs))
+    found = standings(table.cells, runs)
+    text = markdown(table, found)
+    write_table(folder, table.name, text, csv(table, found), table.title, *grid(table, found, "\n"))
+    atomic_write(folder / f"{table.name}.tex", latex(table, found))
     return text

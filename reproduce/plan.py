@@ -11,6 +11,7 @@ from reproduce.downloads import to_fetch
 from reproduce.machine import cores
 from reproduce.runs import DONE, FOREIGN, RUNNING, Run, progress
 
+WAY_OUT = "move that folder elsewhere to run this cell"
 MEASURED_CORES = 2  # the step times in cells.yaml were taken on two
 
 
@@ -23,7 +24,7 @@ def plan_text(table: Table, runs: list[Run]) -> str:
         at = f", step {step} of {run.cell.steps}" if step else ""
         lines.append(f"  {run.state:<11} {run.name:<44} {cost}{at}".rstrip())
         if run.why:
-            lines.append(f"              {run.why}; move it away to run this one")
+            lines.append(f"              {run.why}; {WAY_OUT}")
     states = Counter(run.state for run in runs)
     lines.append(
         "  " + ", ".join(f"{count} {state}" for state, count in states.items()) + f"; to do: {gpu_cost(to_do(runs))}"

@@ -74,7 +74,8 @@ def tables_page(filled: list[tuple[Table, list[Run]]]) -> str:
         "Below each table, the exact command behind each of its cells, for the first seed.",
     ]
     for table, runs in filled:
-        parts += [f"## {table.name}", paper_tables.markdown(table, runs).strip(), _commands(table)]
+        text = paper_tables.markdown(table, standings(table.cells, runs))
+        parts += [f"## {table.name}", text.strip(), _commands(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,4 +104,5 @@ def _evidence(table: Table, runs: list[Run]) -> str:
         for run in distinct(runs)
         if run.record_folder and run.record_folder.is_relative_to(RECORDS)
     ]
-    return f"{paper_tables.markdown(table, runs)}\nRecords: {', '.join(links) or 'none are kept'}."
+    text = paper_tables.markdown(table, standings(table.cells, runs))
+    return f"{text}\nRecords: {', '.join(links) or 'none are kept'}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,10 +13,6 @@ from reproduce.cells import Cell
 from reproduce.record import RecordError, is_running, read_metrics, read_result
 
 DONE, RUNNING, INTERRUPTED, MISSING, FOREIGN = "done", "running", "interrupted", "missing", "foreign"
-# Flags that say where files lie or what is shown, on which the numbers do not depend.
-PLACES = {"checkpoint_path", "run_dir", "dataset_dir", "data_dir", "ckpt_path", "pretrained", "val"}
-PLACES |= {"imagenet_c", "sketch", "stylized", "rendition", "cue_conflict"}
-PLACES |= {"seed"}  # a result says its seed by itself
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
         return replace(stages[-1], stages_done=done)
     for run, stage in zip(stages[done + 1 :], cell.stages[done + 1 :], strict=True):
         if run.state != MISSING:
-            why = f"{folder}: {stage.name} is there, but {cell.stages[done].name}, which it goes on from, is not done"
+            why = f"{folder}: {stage.name} is there, but {cell.stages[done].name}, which it starts from, is not done"
             return Run(cell, seed, sample, folder, FOREIGN, why=why)
     state = INTERRUPTED if done else stages[0].state
     return replace(stages[done], state=state, stages_done=done)
@@ -127,7 +123,7 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
         return f"its seed is {result['seed']}, not {seed}"
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
-    asked, ran = _asked(cell, sample, place), _flags(result["command"])
+    asked, ran = _asked(cell, sample, place), _flags(result["command"], _elsewhere(cell, place))
     for name in sorted(set(asked) | set(ran)) if asked != ran else ():
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"
@@ -172,10 +168,15 @@ def _records(folder: Path) -> Iterator[Path]:
 @cache
 def _asked(cell: Cell, sample: str, place: int) -> dict[str, str]:
     """The flags that the cell asks of stage number `place`, which are the same for all seeds."""
-    return _flags(cell.commands(0, Path(), sample)[place])
+    return _flags(cell.commands(0, Path(), sample)[place], _elsewhere(cell, place))
 
 
-def _flags(command: list[str]) -> dict[str, str]:
+def _elsewhere(cell: Cell, place: int) -> set[str]:
+    """Flags on which no number depends: they say where files lie; and the seed, which a result has by itself."""
+    return {*cell.stages[place].path_flags, cell.folder_flag, "seed"}
+
+
+def _flags(command: list[str], left_out: Collection[str]) -> dict[str, str]:
     """The flags of a command as name: value, in whichever of the usual forms they were given."""
     flags: dict[str, str] = {}
     open_flag = None
@@ -187,12 +188,14 @@ def _flags(command: list[str]) -> dict[str, str]:
             open_flag = None if equals else name
         elif open_flag is not None:  # one value, or one more
             flags[open_flag] = word if flags[open_flag] == "true" else f"{flags[open_flag]} {word}"
-    return {name: value for name, value in flags.items() if name not in PLACES}
+    return {name: value for name, value in flags.items() if name not in left_out}
 
 
 def _same(asked: str | None, ran: str | None) -> bool:
-    if asked is None or ran is None or asked.lower() == ran.lower():
-        return asked == ran or (asked or "").lower() == (ran or "").lower()
+    if asked is None or ran is None:
+        return asked == ran
+    if asked.lower() == ran.lower():
+        return True
     try:
         return float(asked) == float(ran)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether a finished run stands: its record in itself, and its result computed again by the program that made it.
+"""Whether a finished run can be trusted: its record is consistent, and its program computes the result again.
 
 The seal tells that a record was changed by hand. Value and data do not rest on it: they are computed anew, from the
 run's checkpoint and from the data that are here.
@@ -16,33 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reproduce.cells import ROOT
+from reproduce.cells import DATA_DIR, ROOT
 from reproduce.config_text import config_hash, run_id
 from reproduce.errors import RecordError
 from reproduce.local_engine import started
+from reproduce.programs import known_programs, program_of
 from reproduce.record import CONFIG, METRICS, read_config, read_metrics, read_result
 from reproduce.result_schema import seal
 
+VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"
 TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise
-# By program: its environment, and what makes it score a run again, which it prints as a line of JSON.
-PRINTED = {
-    "ieg.main": ("tensorflow", ["--mode=evaluation", "--checkpoint_path={parent}"]),
-    "re_sln.train_cifar": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
-    "re_sln.train_real": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
-    "re_sln.train_clothing1m": ("pytorch", ["--evaluate", "--run_dir={folder}"]),
-}
-# Programs that only score: the same command into another folder gives another record.
-REPEATED = {"moco_nonsem.eval_robustness": ("pytorch", ["--run_dir={scratch}"])}
-NOTHING_TO_SCORE = {
-    "moco_nonsem.moco-non-sem-neg": "pre-training has no accuracy; the stages after it are scored from its checkpoint",
-    "moco_nonsem.main_lincls": "its classifier is scored by the stage after it",
-    "re_sln.tune": "a search keeps no weights",
-}
 
 
 @dataclass
 class Finding:
-    """What was found about one record: `problems` say why it does not stand, `remarks` what could not be checked."""
+    """What was found about one record: `problems` say what does not match, `remarks` what could not be checked."""
 
     folder: Path
     problems: list[str] = field(default_factory=list)
@@ -50,7 +38,7 @@ class Finding:
     scored: bool = False
 
     def __str__(self) -> str:
-        state = "DOES NOT STAND" if self.problems else "stands" if self.scored else "its record stands"
+        state = MISMATCH if self.problems else VERIFIED if self.scored else CONSISTENT
         lines = [f"{state}: {self.folder}", *(f"    {text}" for text in [*self.problems, *self.remarks])]
         return "\n".join(lines)
 
@@ -106,29 +94,30 @@ def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], fou
     logged = set(at_step[-1].values()) | set(lines[-1].values())
     for name, value in result["metrics"].items():
         if value not in logged:
-            found.problems.append(f"{name} = {value} stands nowhere in {METRICS} at step {result['metrics_step']}")
+            found.problems.append(f"{name} = {value} is not in {METRICS} at step {result['metrics_step']}")
 
 
 def _score_again(
     folder: Path, result: Mapping[str, Any], data_dir: Path | None, tolerance: float, found: Finding
 ) -> None:
-    program = program_of(result["command"])
+    name = program_of(result["command"])
     shell = dict(os.environ) | ({"DATA_DIR": str(data_dir)} if data_dir else {})
     _check_chain(folder, result, shell, found)
-    if program in NOTHING_TO_SCORE:
-        found.remarks.append(f"not scored again: {NOTHING_TO_SCORE[program]}")
+    if name not in known_programs():
+        raise RecordError(f"{folder}: no way is known to score a run of {name} again")
+    program = known_programs()[name]
+    if program.never:
+        found.remarks.append(f"not scored again: {program.never}")
         return
-    if program not in PRINTED and program not in REPEATED:
-        raise RecordError(f"{folder}: no way is known to score a run of {program} again")
     with tempfile.TemporaryDirectory() as scratch:
-        environment, more = (PRINTED | REPEATED)[program]
+        more = program.prints or program.repeats
         places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
         words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
-        done = subprocess.run(started(words, environment), cwd=ROOT, env=shell, capture_output=True, text=True)
+        done = subprocess.run(started(words, program.environment), cwd=ROOT, env=shell, capture_output=True, text=True)
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise RecordError(f"it cannot be scored again: {said[-1] if said else f'exit code {done.returncode}'}")
-        scored = _printed(done.stdout) if program in PRINTED else _result_in(places["scratch"])
+        scored = _printed(done.stdout) if program.prints else _result_in(places["scratch"])
     found.scored = True
     found.problems += contradictions(result, scored, tolerance)
 
@@ -157,12 +146,6 @@ def contradictions(result: Mapping[str, Any], scored: Mapping[str, Any], toleran
     return problems
 
 
-def program_of(command: list[str]) -> str:
-    """`ieg.main` of `python -m ieg.main …`, and of `python ieg/main.py …`."""
-    name = command[command.index("-m") + 1] if "-m" in command else command[1]
-    return ".".join(Path(name.removesuffix(".py")).parts[-2:]) if name.endswith(".py") else name
-
-
 def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, str], found: Finding) -> None:
     """A classifier says which encoder it was trained on, and scores say which classifier's they are."""
     config, scored = read_config(folder), result["notes"].get("checkpoint")
@@ -185,8 +168,8 @@ def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, st
 
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:
     """`$DATA_DIR` and `$RUNS_DIR`, which stand in records that are kept, as the folders they mean here."""
-    for name in ("DATA_DIR", "RUNS_DIR"):
-        word = word.replace(f"${name}", shell.get(name, str(ROOT / ("data/cache" if name == "DATA_DIR" else "runs"))))
+    for name, default in {"DATA_DIR": ROOT / DATA_DIR, "RUNS_DIR": ROOT / "runs"}.items():
+        word = word.replace(f"${name}", shell.get(name, str(default)))
     return word
 
 

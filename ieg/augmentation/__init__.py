@@ -1,1 +1,1 @@
-"""Image augmentation of the CIFAR and digits experiments, compiled so that plain threads run it in parallel."""
+"""Image augmentation of CIFAR, WebVision and the digits, compiled so that plain threads run it in parallel."""

@@ -56,6 +56,15 @@ def test_forms_of_flags():
     assert "--batch_size" in make_parser(Flags, "ieg.main", "").format_help()
 
 
+def test_help_names_every_method_and_kind_of_data(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_flags(["--help"])
+    assert stop.value.code == 0
+    description = capsys.readouterr().out.partition("options:")[0].partition("Trains")[2]
+    for name in ("supervised", "l2r", "ieg", "fsr", "CIFAR", "WebVision", "digits"):
+        assert name in description
+
+
 @pytest.mark.parametrize("wrong", ["--bach_size=4", "--batch_size=four", "--method=magic", "--use_ema=maybe", "stray"])
 def test_unreadable_flags_exit_with_2(wrong, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -71,7 +71,7 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tree, tmp_path, monke
     command = [*RUN, f"--ckpt_path={tmp_path / 'ckpts'}", str(tree)]
     assert pretrain_program.main(command) == 130
     (folder,) = (tmp_path / "runs" / "moco_nonsem").iterdir()
-    assert f"after step {step}; the same command with --resume {folder} goes on" in capfd.readouterr().err
+    assert f"after step {step}; run the same command with --resume {folder} to resume" in capfd.readouterr().err
     assert not result_of(folder)["finished"] and checkpoint.states(folder) == [step]
     let_be()
     assert pretrain_program.main([*command, "--resume", str(folder)]) == 0

@@ -164,7 +164,13 @@ def test_every_flag_is_in_the_help_and_both_spellings_parse(capsys):
     text = capsys.readouterr().out
     for field in dataclasses.fields(PretrainFlags):
         assert field.name == "data" or f"--{field.name.replace('_', '-')}" in text, field.name
-    assert "never used" in text  # --patch-size
+    assert "no effect, as in the authors' program" in " ".join(text.split())
+    for group in ("distributed", "additions to the authors' flags"):
+        assert f"\n{group}:\n" in text
+    joined = " ".join(text.split())
+    for name, default in {"seed": "0", "start-epoch": "0", "knn-every": "0", "moco-m": "0.999"}.items():
+        assert re.search(rf"--{name} [A-Z]+ [^\[]*\[{default}\]", joined), name
+    assert not re.search(r"\[(None|False)\]", text)
     from moco_nonsem.flag_parser import parse
 
     words = "-a resnet18 -b 4 --wd 0.1 -p 3 --ckpt_path a_b --moco_k 8 --schedule 1 2 --learning-rate 2 x"

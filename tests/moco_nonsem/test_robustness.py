@@ -2,7 +2,11 @@
 
 import csv
 import hashlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +234,13 @@ def test_mistakes_are_one_sentence(classifier, sets, tmp_path, capfd):
     assert "no.pth.tar" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--amp=bf16", "--compile", "--channels-last", "--save-minutes=1"])
+def test_a_flag_of_training_is_refused_instead_of_ignored(flag, classifier, capsys):
+    with pytest.raises(SystemExit) as stop:
+        eval_robustness.main([str(classifier), *SMALL, "--val=x", flag])
+    assert stop.value.code == 2 and f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
 def test_textures_are_read_from_names_with_underscores():
     """They are named as a class, or by what is in the names of images that agree."""
     classes = ("a_b", "c_d")
@@ -269,3 +280,42 @@ def test_check_and_the_program_from_inside_its_folder(classifier, sets, capsys):
     process = start(["eval_robustness.py"], "--help", cwd=ROOT / "moco_nonsem")
     out, err = process.communicate()
     assert process.returncode == 0 and "--cue-conflict" in out, err
+
+
+def test_one_ctrl_c_ends_it_before_the_next_batch(classifier, sets, tmp_path, monkeypatch, capfd):
+    """The runner sends one SIGINT and waits; there are 75 sets, and the signal comes while the third is scored."""
+    original, scored = LinearNetwork.logits, []
+
+    def logits(self, images):
+        scored.append(len(images))
+        if len(scored) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, images)
+
+    monkeypatch.setattr(LinearNetwork, "logits", logits)
+    command = [str(classifier), *SMALL, "--batch-size=1", f"--imagenet-c={sets / 'c'}", f"--run_dir={tmp_path / 'run'}"]
+    assert eval_robustness.main(command) == 130
+    assert len(scored) == 3
+    err = capfd.readouterr().err
+    assert "stopped while gaussian_noise-2 was scored" in err and "starts from the first set" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_at_the_runners_one_sigint(classifier, sets, tmp_path):
+    """Sent to the whole group of processes, as the runner does."""
+    distributed = ["--multiprocessing-distributed", "--processes=2", "--device=cpu", "--dist-backend=gloo"]
+    arguments = [*SMALL, *distributed, "--batch-size=2", f"--imagenet-c={sets / 'c'}", f"--run_dir={tmp_path / 'run'}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moco_nonsem.eval_robustness", str(classifier), *arguments], cwd=ROOT, text=True,
+        stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "gaussian_noise 1: " in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert err.count("stopped while") == 1 and "Traceback" not in err
+    assert "jpeg_compression 5: " not in err and not (tmp_path / "run").exists()

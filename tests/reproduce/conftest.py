@@ -16,6 +16,7 @@ def cells_content(**flags: Any) -> dict[str, Any]:
                 "command": ["python", "-m", "tests.reproduce.fake_program"],
                 "environment": "tensorflow",
                 "folder_flag": "checkpoint_path",
+                "path_flags": {"DATA_DIR": ["dataset_dir"], "RUNS_DIR": ["run_dir"]},
                 "seeds": [0, 1, 2],
                 "steps": 4,
             }

@@ -81,7 +81,7 @@ def test_run_does_what_is_missing_and_nothing_twice(
     cells = write_cells()
     assert run(cells, "--jobs", "3") == 0
     assert states(cells) == [DONE] * 6
-    assert "6 runs to do, 0 of 6 not needed, 3 at a time" in capsys.readouterr().err
+    assert "6 runs to do (0 of 6 already done or skipped), 3 at a time" in capsys.readouterr().err
     before = {path: path.stat().st_mtime_ns for path in cells.parent.rglob("result.json")}
     assert run(cells) == 0
     assert {path: path.stat().st_mtime_ns for path in cells.parent.rglob("result.json")} == before
@@ -108,7 +108,7 @@ def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: Wri
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command goes on" in error
+    assert "run the same command to resume" in error
     found = runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "a place" / "runs")
     assert [one.state for one in found] == [INTERRUPTED] * 2
     plan = subprocess.run(
@@ -200,7 +200,7 @@ def test_a_program_that_was_killed_goes_on(write_cells: WriteCells, capsys: pyte
     thread.start()
     assert run(cells, "--seeds", "0", "--jobs", "1") == 0
     thread.join()
-    assert "by signal 9; it goes on" in capsys.readouterr().err
+    assert "by signal 9; restarting it" in capsys.readouterr().err
     assert states(cells).count(DONE) == 2
     for path in cells.parent.rglob("result.json"):
         assert [line["step"] for line in read_metrics(path.parent)] == list(range(1, 13))
@@ -211,10 +211,10 @@ def test_a_program_that_was_killed_goes_on(write_cells: WriteCells, capsys: pyte
     [
         (["run", "--table", "nope"], "there is no table 'nope'"),
         (["run", "--table", "ieg-cifar10", "--engine", "slurm"], "invalid choice: 'slurm'"),
-        (["run", "--table", "ieg-cifar10", "--engine", "ray", "--worker_dir", "x"], "has a path from the root on"),
-        (["run", "--table", "ieg-cifar10", "--seeds", "1,x"], "seeds are different integers"),
-        (["run", "--table", "ieg-cifar10", "--seeds", "1,1"], "seeds are different integers"),
-        (["run", "--table", "ieg-cifar10", "--jobs", "0"], "integer from 1 on"),
+        (["run", "--table", "ieg-cifar10", "--engine", "ray", "--worker_dir", "x"], "must be an absolute path"),
+        (["run", "--table", "ieg-cifar10", "--seeds", "1,x"], "seeds must be distinct non-negative integers"),
+        (["run", "--table", "ieg-cifar10", "--seeds", "1,1"], "seeds must be distinct non-negative integers"),
+        (["run", "--table", "ieg-cifar10", "--jobs", "0"], "must be a positive integer"),
         (["run"], "--table"),
         (["fly"], "fly"),
     ],
@@ -250,3 +250,18 @@ def test_sigterm_stops_the_children_as_well(write_cells: WriteCells) -> None:
     assert "stopping 1 runs; each saves its state first" in error
     found = runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "a place" / "runs")
     assert [one.state for one in found] == [INTERRUPTED, "missing"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--help"], "Plan and run the experiments behind the papers' tables, and build the tables."),
+        (["run", "--help"], "times a killed run is restarted (default 2)"),
+        (["verify", "--help"], "largest allowed difference, as a fraction of 1 (default 0.0005)"),
+    ],
+)
+def test_help_says_what_is_done(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    assert text in " ".join(capsys.readouterr().out.split())

@@ -1,18 +1,19 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reproduce.cli import main
-from reproduce.curves import _label
+from reproduce.curves import labels, panels
 from reproduce.record import RunRecord
 
 
-def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits") -> Path:
+def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits", **settings: Any) -> Path:
     record = RunRecord(
         folder,
         sub_project="ieg",
         command=["python"],
-        config={"method": method, "precision": "float32", "dataset": noise},
+        config={"method": method, "precision": "float32", "dataset": noise, **settings},
         seed=1,
         dataset={"name": "digits", "version": "1", "fingerprint": "0" * 64},
         device="CPU",
@@ -38,9 +39,45 @@ def test_draws_runs_side_by_side(tmp_path: Path) -> None:
 
 def test_runs_that_differ_in_their_noise_alone_are_told_apart(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / noise, "fsr", 2, f"digits_uniform_{noise}") for noise in ("0.4", "0.8")]
-    assert [_label(folder) for folder in folders] == [
-        f"fsr float32 digits uniform {noise}, seed 1, unfinished" for noise in ("0.4", "0.8")
+    assert labels(folders) == [f"fsr float32 digits uniform {noise}, seed 1, unfinished" for noise in ("0.4", "0.8")]
+
+
+def test_runs_of_one_method_are_told_apart_by_the_settings_in_which_they_differ(tmp_path: Path) -> None:
+    settings: list[dict[str, Any]] = [{"sigma": 1.0, "noise_mode": "sym"}, {"sigma": 0.2, "noise_mode": "asym"}]
+    folders = [make_run(tmp_path / str(one["sigma"]), "sln", 2, lr=0.1, **one) for one in settings]
+    folders.append(make_run(tmp_path / "ce", "ce", 2, lr=0.3))
+    assert labels(folders) == [
+        "sln float32 digits noise_mode sym sigma 1.0, seed 1, unfinished",
+        "sln float32 digits noise_mode asym sigma 0.2, seed 1, unfinished",
+        "ce float32 digits, seed 1, unfinished",
     ]
+    again = make_run(tmp_path / "again", "ce", 2, lr=0.3)
+    assert labels([folders[2], again]) == [
+        f"ce float32 digits, seed 1, unfinished ({folder})" for folder in (folders[2], again)
+    ]
+
+
+def test_a_metric_that_has_no_panel_gets_one_of_its_own() -> None:
+    pretraining = {"step", "epoch", "loss/train", "similarity/key", "similarity/queue", "accuracy/neighbours"}
+    assert [names for names in panels(pretraining).values()] == [
+        ("loss/train",),
+        ("similarity/key", "similarity/queue", "similarity/nonsem"),
+        ("accuracy/neighbours",),
+    ]
+
+
+def test_every_run_and_every_metric_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs of the same settings, and a metric that no list names."""
+    folders = [make_run(tmp_path / name, "sln", 2) for name in ("a", "b")]
+    for folder in folders:
+        path = folder / "metrics.jsonl"
+        path.write_text(path.read_text().replace("acc/ema_eval", "accuracy/neighbours"))
+    figures = []
+    monkeypatch.setattr("reproduce.curves.save_figure", lambda figure, _path: figures.append(figure))
+    assert main(["curves", *map(str, folders), "--out", str(tmp_path / "out.png")]) == 0
+    drawn = {axes.get_title(): len(axes.get_lines()) for axes in figures[0].axes}
+    assert drawn == {"mean weight of clean, of noisy examples (1 = uniform)": 4, "accuracy/neighbours": 2}
+    assert len(figures[0].axes[1].get_legend().get_texts()) == 2
 
 
 @pytest.mark.parametrize("evaluations", [0, None])

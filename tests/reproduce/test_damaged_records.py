@@ -153,7 +153,7 @@ def test_no_reader_ends_with_a_traceback(
         assert len([line for line in said.err.splitlines() if line.startswith("error: ")]) == (code == 2), command
         (said.out + said.err).encode()
         if command[0] == "plan" and name == "result.json" and (record / name).is_file():
-            assert str(record) in said.out and "move it away" in said.out
+            assert str(record) in said.out and "move that folder elsewhere" in said.out
 
 
 @pytest.mark.parametrize(("name", "damage"), BROKEN)

@@ -63,7 +63,7 @@ def test_other_settings_are_other_runs(cells: Path, capsys: pytest.CaptureFixtur
     cells.write_text(cells.read_text().replace("method: ieg", "method: ieg\n          network_name: other"))
     capsys.readouterr()
     assert run(cells, "--seeds", "0") == 0
-    assert "1 runs to do, 2 of 3" in capsys.readouterr().err
+    assert "1 runs to do (2 of 3" in capsys.readouterr().err
 
 
 def test_a_failure_is_told_and_no_table_is_drawn(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,7 @@ def test_the_demo_makes_its_images_runs_every_stage_and_repeats_nothing(cells: P
     folder = cells.parent
     done = start(cells)
     assert done.returncode == 0, done.stderr
-    assert "4 runs to do, 0 of 4 not needed" in done.stderr
+    assert "4 runs to do (0 of 4 already done or skipped)" in done.stderr
     records = {path: path.stat().st_mtime_ns for path in folder.glob("runs/moco_nonsem/*/*/*/result.json")}
     assert len(records) == 12 and len(list((folder / "images").rglob("*.png"))) == 128
     numbers: dict[str, dict[str, list[float]]] = {}
@@ -111,7 +111,7 @@ def test_the_demo_makes_its_images_runs_every_stage_and_repeats_nothing(cells: P
     shutil.rmtree(gone)
     third = start(cells)
     assert third.returncode == 0, third.stderr
-    assert "1 runs to do, 3 of 4 not needed" in third.stderr
+    assert "1 runs to do (3 of 4 already done or skipped)" in third.stderr
     changed = {path for path, time in records.items() if path.stat().st_mtime_ns != time}
     assert len(changed) == 3 and all(path.is_relative_to(gone) for path in changed)
     assert third.stdout == done.stdout  # on a CPU the same numbers again

@@ -130,7 +130,7 @@ def test_local_with_a_killed_program(
     thread = killing(tmp_path, lambda process: process)
     run(tmp_path, data_dir, "--jobs", "2")
     thread.join()
-    assert capsys.readouterr().err.count("by signal 9; it goes on") == 3
+    assert capsys.readouterr().err.count("by signal 9; restarting it") == 3
     assert begun_again(tmp_path) == 3
     assert json.dumps(outcome(tmp_path), sort_keys=True) == json.dumps(undisturbed, sort_keys=True)
 

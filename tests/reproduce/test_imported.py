@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from reproduce.all_tables import filled_tables
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.imported import RE_SLN, agreement, imported_tables
+from reproduce.programs import read_yaml
 from reproduce.report import report_html
 
 ARCHIVE = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data") / "re-sln-runs" / "runs.tar.xz"
@@ -32,7 +34,7 @@ def runs_dir(tmp_path: Path) -> Path:
 
 
 def test_imported_numbers_stand_in_tables_of_their_own(runs_dir: Path) -> None:
-    filled = imported_tables(runs_dir)
+    filled = imported_tables(runs_dir, load_tables())
     assert [table.name for table, _ in filled] == [f"{name}-imported" for name in RE_SLN]
     same, others = agreement(filled)
     assert (same, len(others)) == (1, 50)
@@ -47,8 +49,20 @@ def test_imported_numbers_stand_in_tables_of_their_own(runs_dir: Path) -> None:
     assert "0 / 0" in page  # they are no cells of ours
 
 
+def test_the_cells_files_are_read_once(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def noted(path: Path) -> Any:
+        read.append(path.name)
+        return read_yaml(path)
+
+    monkeypatch.setattr("reproduce.cells.read_yaml", noted)
+    filled_tables(None, None, None, runs_dir)
+    assert [read.count(name) for name in ("cells.yaml", "demo.yaml", "evidence.yaml")] == [1, 1, 1]
+
+
 def test_without_an_import_there_is_nothing(tmp_path: Path) -> None:
-    assert imported_tables(tmp_path) == []
+    assert imported_tables(tmp_path, load_tables()) == []
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,5 +75,5 @@ def test_the_programs_take_these_flags() -> None:
     for name in NAMES:
         for found in TABLES[name].cells:
             for command, kind in zip(found.commands(0, Path("x")), classes, strict=True):
-                parsed: flags.Machine = flag_parser.parse(kind, "program", "", command[3:])
+                parsed: flags.Common = flag_parser.parse(kind, "program", "", command[3:])
                 assert parsed.run_dir == command[-2].removeprefix("--run_dir=")

@@ -164,7 +164,7 @@ def test_two_nodes_do_what_is_missing_and_nothing_twice(
     assert main(command) == 1
     assert states(cells) == [DONE, "missing", DONE] * 2
     error = capsys.readouterr().err
-    assert "6 runs to do, 0 of 6 not needed, as the cluster allows" in error
+    assert "6 runs to do (0 of 6 already done or skipped), as the cluster allows" in error
     assert "FAILED: small-a-0.8 seed 1, exit code 3" in error and "    error: this seed is meant to fail" in error
     kept = {path: path.stat().st_mtime_ns for path in (cells.parent / "runs").rglob("result.json")}
     assert len(kept) == 4 and all(read_result(path.parent)["finished"] for path in kept)

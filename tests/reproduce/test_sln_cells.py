@@ -17,7 +17,7 @@ from reproduce.errors import ReproduceError
 from reproduce.local_engine import exact_commands
 from reproduce.record import read_result
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
-from reproduce.standing import GAP
+from reproduce.standing import GAP, standings
 from tests.reproduce import fake_program
 from tests.reproduce.conftest import cells_content
 
@@ -180,7 +180,7 @@ def test_a_cell_is_the_mean_over_samples_and_a_shared_run_counts_for_both(table:
     runs = runs_of(table.cells, (0,), tmp_path)
     assert [run.state for run in runs] == [DONE] * 3
     assert len(distinct(runs)) == 2
-    assert paper_tables.markdown(table, runs).splitlines()[4:] == [
+    assert paper_tables.markdown(table, standings(table.cells, runs)).splitlines()[4:] == [
         "| IEG wrn28-10 10/class | 75.37 ± 0.07 (n = 2: 75.44, 75.31)<br>cited 96.80"
         "<br>gap to cited -21.43 points, -329.6 std | 75.44 (n = 1)<br>published - |",
         "",
@@ -190,7 +190,7 @@ def test_a_cell_is_the_mean_over_samples_and_a_shared_run_counts_for_both(table:
         "published -: published value not at hand.",
         GAP,
     ]
-    header, line, _ = paper_tables.csv(table, runs).splitlines()
+    header, line, _ = paper_tables.csv(table, standings(table.cells, runs)).splitlines()
     assert ",n,mean,population_std,values," in header
     assert line.split(",")[:5] == ["small-a-0", "IEG wrn28-10 10/class", "0", "accuracy", "2"]
     assert second.run_name("one") == first.run_name("one")

@@ -22,6 +22,7 @@ from reproduce.errors import ReproduceError
 from reproduce.local_engine import exact_commands
 from reproduce.record import read_metrics, read_result
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, distinct, progress, runs_of, state_of
+from reproduce.standing import standings
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.fake_program import accuracy
 
@@ -103,7 +104,7 @@ def test_a_chain_is_run_and_its_last_stage_counts(table: Table, tmp_path: Path) 
     assert progress(first) == 6
     path = first.record_folder / "result.json"
     path.write_text(json.dumps({**read_result(path.parent), "metrics": {"accuracy": 0.25, "other": 0.75}}))
-    text = paper_tables.markdown(table, runs_of(table.cells, (0,), tmp_path / "runs"))
+    text = paper_tables.markdown(table, standings(table.cells, runs_of(table.cells, (0,), tmp_path / "runs")))
     assert "| A           | 25.0 (n = 1)<br>published - | 75.0 (n = 1)<br>published - |" in text
     log = (first.folder / "log.txt").read_text().splitlines()
     assert [line.partition("checkpoint_path=")[2].split("/")[-1].split()[0] for line in log] == [
@@ -157,7 +158,7 @@ def test_a_stage_whose_beginning_is_gone_never_counts(tmp_path: Path, gone: str,
     shutil.rmtree(cell.folder(0, tmp_path / "runs") / gone)
     run = state_of(cell, 0, tmp_path / "runs")
     assert run.state == FOREIGN
-    assert f"{later} is there, but {gone}, which it goes on from, is not done" in run.why
+    assert f"{later} is there, but {gone}, which it starts from, is not done" in run.why
 
 
 def test_a_chain_that_began_with_other_settings_never_counts(tmp_path: Path) -> None:

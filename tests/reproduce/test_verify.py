@@ -15,9 +15,10 @@ from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cli import main
 from reproduce.local_engine import python_of
+from reproduce.programs import Program, known_programs, program_of
 from reproduce.record import RunRecord, read_result
 from reproduce.result_schema import seal
-from reproduce.verify import contradictions, program_of, verify
+from reproduce.verify import contradictions, verify
 
 HERE = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
 Edit = Callable[[dict[str, Any]], Any]
@@ -25,8 +26,9 @@ Edit = Callable[[dict[str, Any]], Any]
 
 @pytest.fixture(autouse=True)
 def scorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    ways = {"tests.reproduce.fake_scorer": ("tensorflow", ["--folder={folder}"])}
-    monkeypatch.setattr(module, "PRINTED", module.PRINTED | ways)
+    scored = {"tests.reproduce.fake_scorer": Program("tensorflow", prints=("--folder={folder}",))}
+    programs = {**known_programs(), **scored}
+    monkeypatch.setattr(module, "known_programs", lambda: programs)
 
 
 @pytest.fixture
@@ -65,13 +67,13 @@ def edit(folder: Path, change: Edit, sealed: bool = False) -> None:
 def test_a_run_that_nobody_touched_stands(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = verify(run, None)
     assert (found.problems, found.scored) == ([], True)
-    assert str(found).startswith(f"stands: {run}")
+    assert str(found).startswith(f"verified: {run}")
     assert main(["verify", str(run.parent)]) == 0
-    assert "1 of 1 records stand" in capsys.readouterr().err
+    assert "1 of 1 records verified" in capsys.readouterr().err
 
 
 TAMPERED: dict[str, tuple[Edit, str]] = {
-    "value": (lambda r: r["metrics"].update(accuracy=0.85), "accuracy = 0.85 stands nowhere in metrics.jsonl"),
+    "value": (lambda r: r["metrics"].update(accuracy=0.85), "accuracy = 0.85 is not in metrics.jsonl"),
     "commit": (lambda r: r["git"].update(commit="1" * 40), "is not in this repository"),
     "fingerprint": (lambda r: r["dataset"].update(fingerprint="e" * 64), "data fingerprint 'eee"),
     "data": (lambda r: r["dataset"].update(name="cifar10"), "data name 'cifar10', but the data here have 'digits'"),

@@ -84,9 +84,9 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 def test_the_chain_stands(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(made / "runs")]) == 0
     output = capsys.readouterr()
-    assert "3 of 3 records stand" in output.err
-    assert f"stands: {made / 'runs' / 'eval'}\n" in output.out  # and not only its record
-    assert output.out.count("its record stands: ") == 2
+    assert "3 of 3 records verified" in output.err
+    assert f"verified: {made / 'runs' / 'eval'}\n" in output.out  # and not only its record
+    assert output.out.count("record consistent (not re-scored): ") == 2
     assert "not scored again: its classifier is scored by the stage after it" in output.out
 
 
