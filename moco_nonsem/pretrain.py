@@ -81,7 +81,7 @@ def is_saved(start: Start) -> bool | None:
     return start.own if start.own or not start.content else None
 
 
-def warn_of_precision(flags: Machine, group: Group) -> None:
+def warn_of_precision(flags: Training, group: Group) -> None:
     """Says that bfloat16 is slow, where it is."""
     if flags.amp == "bf16" and group.device.type == "cpu":
         warn_of_slow_bfloat16("--amp=bf16")

@@ -324,7 +324,7 @@ def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
         print(f"not started: {run.name}: {run.why}; {plan.WAY_OUT}", file=sys.stderr)
 
     def order(run: Run) -> tuple[bool, int, float]:
-        """Of one seed the longest first: no core waits long for the last run."""
+        # of one seed the longest first: no core waits long for the last run
         seconds = run.cell.steps * run.cell.cost.cpu_step_seconds
         return run.state != INTERRUPTED, seeds(run).index(run.seed), -seconds
 
