@@ -19,7 +19,7 @@ from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
-from moco_nonsem.flags import Common, Distributed, PretrainFlags
+from moco_nonsem.flags import Common, Distributed, PretrainFlags, Training
 from moco_nonsem.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
 from moco_nonsem.launch import Place
 from moco_nonsem.loader import ViewLoader
