@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "report":
             command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
     _add_verify(commands)
-    text = "write the generated parts of the READMEs and docs/tables.md"
+    text = "write the generated parts of the READMEs and docs/tables/"
     readme = commands.add_parser("readme", help=text, description=text)
     readme.add_argument("--check", action="store_true", help="only list files that would change")
     text = "build tables from published logs and compare them with the published numbers"

@@ -1,6 +1,6 @@
 """The parts of the READMEs that are made from cells.yaml and from the records that are kept: never typed twice.
 
-A part stands between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; docs/tables.md is made as a whole.
+A part is between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; the pages in docs/tables/ are made as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from reproduce.runs import Run, distinct, runs_of
 from reproduce.standing import standings, verdict
 from reproduce.tables import markdown_table
 
-README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables.md", RECORDS / "README.md"
+README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables", RECORDS / "README.md"
+PAPERS = {"ieg": "IEG", "fsr": "FSR", "sln": "SLN", "moco": "MoCo"}  # a table's name begins with its paper's
 MADE = "<!-- Made by `python -m reproduce readme`. Do not edit: edit reproduce/cells.yaml. -->"
 
 
@@ -29,17 +30,24 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
     evidence = EVIDENCE_PAGE.read_text(encoding="utf-8")
     for table, runs in kept:
         evidence = replaced(evidence, table.name, _evidence(table, runs))
+    papers = {paper: [(table, runs) for table, runs in filled if paper_of(table) == paper] for paper in PAPERS}
     return {
-        README: replaced(README.read_text(encoding="utf-8"), "tables", overview(filled)),
-        TABLES: tables_page(filled),
+        README: replaced(README.read_text(encoding="utf-8"), "results", results(papers)),
         EVIDENCE_PAGE: evidence,
+        **{TABLES / f"{paper}.md": tables_page(PAPERS[paper], own) for paper, own in papers.items()},
     }
+
+
+def paper_of(table: Table) -> str:
+    """The key in PAPERS."""
+    return table.name.partition("-")[0]
 
 
 def write_pages() -> list[Path]:
     """Write what has changed; returns these files."""
     changed = [(path, text) for path, text in pages().items() if not path.exists() or path.read_text() != text]
     for path, text in changed:
+        path.parent.mkdir(exist_ok=True)
         atomic_write(path, text)
     return [path for path, _ in changed]
 
@@ -52,26 +60,44 @@ def replaced(text: str, name: str, content: str) -> str:
     return text[: text.index(begin) + len(begin)] + f"\n{content.strip()}\n" + text[text.index(end) :]
 
 
-def overview(filled: list[tuple[Table, list[Run]]]) -> str:
-    """One line a table: what reproduces it, how many cells it has, what it costs."""
+def results(papers: dict[str, list[tuple[Table, list[Run]]]]) -> str:
+    """One line a paper: how many of its cells have been run, and what one seed of them all costs."""
     lines = []
-    for table, runs in filled:
-        counts = Counter(verdict(own) for own in standings(table.cells, runs))
-        cells = len(table.cells)
-        done = cells - counts[paper_tables.NOT_RUN]
-        first = [run for run in distinct(runs) if run.seed == run.cell.seeds[0]]
-        link = f"[{table.name}](docs/tables.md#{anchor(table.name)})"
-        lines.append([f"`make reproduce-{table.name}`", link, f"{done} of {cells}", plan.gpu_cost(first)])
+    for paper, filled in papers.items():
+        cost = plan.gpu_cost([run for _, runs in filled for run in first_seeds(runs)])
+        lines.append([f"[{PAPERS[paper]}](docs/tables/{paper}.md)", cells_run(filled), cost])
+    return markdown_table(["paper", "cells run", "one seed of all"], lines)
+
+
+def overview(filled: list[tuple[Table, list[Run]]]) -> str:
+    """One line a table: what reproduces it, how many of its cells have been run, what one seed costs."""
+    lines = [
+        [f"`make reproduce-{table.name}`", f"[{table.name}](#{anchor(table.name)})",
+         cells_run([(table, runs)]), plan.gpu_cost(first_seeds(runs))]
+        for table, runs in filled
+    ]  # fmt: skip
     return markdown_table(["command", "table", "cells run", "one seed"], lines)
 
 
-def tables_page(filled: list[tuple[Table, list[Run]]]) -> str:
-    """docs/tables.md: every table with its commands."""
+def cells_run(filled: list[tuple[Table, list[Run]]]) -> str:
+    """Cells with a number of ours, of all."""
+    counts = Counter(verdict(own) for table, runs in filled for own in standings(table.cells, runs))
+    return f"{counts.total() - counts[paper_tables.NOT_RUN]} of {counts.total()}"
+
+
+def first_seeds(runs: list[Run]) -> list[Run]:
+    """The runs of each cell's first seed."""
+    return [run for run in distinct(runs) if run.seed == run.cell.seeds[0]]
+
+
+def tables_page(paper: str, filled: list[tuple[Table, list[Run]]]) -> str:
+    """docs/tables/<paper>.md: every table of a paper with its commands."""
     parts = [
         MADE,
-        "# Tables",
+        f"# Tables of {paper}",
         "Each cell: ours, what was published and by whom, the gap.\n"
         "Below each table, the exact command behind each of its cells, for the first seed.",
+        overview(filled).strip(),
     ]
     for table, runs in filled:
         text = paper_tables.markdown(table, standings(table.cells, runs))
