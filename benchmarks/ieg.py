@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, measures_bfloat16
+from common.files import atomic_write
+from common.machine import gpus
 from ieg.start_tensorflow import prepare_tensorflow
-from reproduce.machine import gpus
-from reproduce.record import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("supervised", "fsr", "fsr-reuse", "l2r", "ieg")  # fsr-reuse: with --reuse_features

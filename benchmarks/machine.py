@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from reproduce.machine import NO_BFLOAT16, has_bfloat16, machine, processor
+from common.machine import NO_BFLOAT16, has_bfloat16, machine, processor
 
 
 def described(module: str, arguments: list[str]) -> dict:

@@ -20,8 +20,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, left_out
-from reproduce.machine import processor
-from reproduce.record import atomic_write
+from common.files import atomic_write
+from common.machine import processor
 
 READERS = ("reference", "device")
 STEPS: dict[str, dict] = {

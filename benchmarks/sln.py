@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, left_out
-from reproduce.machine import processor
-from reproduce.record import atomic_write
+from common.files import atomic_write
+from common.machine import processor
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
 ORIGINAL = 1.44

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import DataError, UsageError
+from common.paths import data_dir as default_data_dir
 from data.checksums import Digests, fingerprint, hash_file
 from data.dataset import ImageDataset
-from data.errors import DataError, UsageError
-from data.paths import data_dir as default_data_dir
 from data.registry import load_registry
 from data.safe_pickle import load_batch
 
@@ -113,7 +113,7 @@ def load_cifar(name: str, data_dir: Path | str | None = None, allow_unverified: 
     """CIFAR-10 or CIFAR-100 (fine labels) in the official order: official files give 50,000 and 10,000 images.
 
     data_dir: the folder above `cifar-10-batches-py` or `cifar-100-python`, or that folder itself; default
-    `data.paths.data_dir()`. Images are uint8 [N, 32, 32, 3], labels int64 [N].
+    `common.paths.data_dir()`. Images are uint8 [N, 32, 32, 3], labels int64 [N].
     Raises what `describe_cifar` raises, and DataError, naming the file, for content that is damaged.
     """
     own_name, version, mark = describe_cifar(name, data_dir, allow_unverified)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.errors import DataError, UsageError
+from common.paths import data_dir, user_path
 from data.disk import explained
-from data.errors import DataError, UsageError
 from data.listing import details, markdown, table
-from data.paths import data_dir, user_path
 from data.registry import Entry, find_entry, load_registry
 from data.store import DAMAGED, Store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import DataError, UsageError
 from data.dataset import ImageDataset
-from data.errors import DataError, UsageError
 
 _TEST_SIZE = 360
 _SPLIT_SEED = 20190701

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.errors import DataError
+from common.errors import DataError
 
 # Above this many files one sync of everything is cheaper than a sync for each.
 _MANY_FILES = 1000

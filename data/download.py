@@ -14,8 +14,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from common.errors import DataError
 from data.disk import human, require_space, write_atomically
-from data.errors import DataError
 from data.watch import Watch, watched_session
 
 _BLOCK = 1 << 16

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from common.errors import DataError
 from data.checksums import Digests, Hasher
 from data.disk import human, require_space
-from data.errors import DataError
 
 _BLOCK = 1 << 20
 # Folders that macOS adds to the archives it makes; they would hide that there is one top-level folder.

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from common.errors import DataError, UsageError
+from common.paths import data_dir as default_data_dir
 from data.checksums import Digests, hash_file
 from data.disk import explained, explained_errors, human, require_space
 from data.download import NetworkError, Patience, discard_partial, download
-from data.errors import DataError, UsageError
 from data.extract import DamagedArchive
 from data.install import install, unpacked_size
-from data.paths import data_dir as default_data_dir
 from data.registry import Archive, Entry
 from data.store import Store
 

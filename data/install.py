@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from common.errors import DataError
 from data.checksums import Digests, Hasher
 from data.disk import explained_errors, move_into_place, require_space, sync_files
-from data.errors import DataError
 from data.extract import check_compression, extract, extract_nested
 from data.registry import Archive, Entry
 from data.store import Store

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from common.errors import UsageError
 from data.checksums import Published
 from data.disk import explained
-from data.errors import UsageError
 
 ENTRIES = Path(__file__).resolve().parent / "entries"
 UNKNOWN = "unknown"

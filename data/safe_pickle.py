@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import DataError
+from common.errors import DataError
 
 
 class _Latin1Bytes:

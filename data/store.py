@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.errors import DataError
 from data.checksums import Digests, Published, hash_file
 from data.disk import human, write_atomically
-from data.errors import DataError
 from data.registry import Archive, Entry
 
 DAMAGED = "its record is damaged"

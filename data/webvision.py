@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import DataError
+from common.errors import DataError
 
 NUM_CLASSES = 50
 FOLDER = Path("tensorflow_datasets") / "webvisionmini-google"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.streams import generator
+from common.random_streams import generator
 from ieg.augmentation.strong import draw_strong, make_strong_copy
 from ieg.augmentation.transforms import CIFAR, Transform
 from ieg.augmentation.weak import WeakDraws, draw_weak, weak_augment

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import RecordError
+from common.files import atomic_write
+from common.saved_state import MARK, Owner, newest_state, outdated
 from ieg.errors import UsageError
-from reproduce.record import MARK, Owner, RecordError, atomic_write, newest_state, outdated
 
 KEPT = 2
 PATTERN = re.compile(r"checkpoint_([0-9]{8})\.npz")

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from data.paths import user_path
+from common.paths import user_path
 from ieg import schedules
 from ieg.dataset_name import DatasetName, parse_dataset_name
 from ieg.errors import UsageError

@@ -26,7 +26,7 @@ class Described:
 
 
 def describe(flags: Flags) -> Described:
-    """Verifies the files. Raises: data.errors.DataError, its message saying how to get or allow them."""
+    """Verifies the files. Raises: common.errors.DataError, its message saying how to get or allow them."""
     name = parse_dataset_name(flags.dataset)
     if name.is_webvision:
         data = webvision.load(flags, flags.method in USES_PROBES, name)
@@ -39,7 +39,7 @@ def describe(flags: Flags) -> Described:
 
 
 def load(flags: Flags) -> ImageDataset:
-    """The data set, in memory. Raises: data.errors.DataError."""
+    """The data set, in memory. Raises: common.errors.DataError."""
     name = parse_dataset_name(flags.dataset)
     files = long_tail_files.find(name, flags)
     if files:

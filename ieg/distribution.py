@@ -120,7 +120,7 @@ def this_worker(strategy) -> Worker:
 
 
 class NoRecord:
-    """What a worker writes that is not the chief: nothing. In the place of reproduce.record.RunRecord."""
+    """What a worker writes that is not the chief: nothing. In the place of common.record.RunRecord."""
 
     def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
         """Nothing."""

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data.paths import user_path
+from common.paths import user_path
+from common.record import RunRecord
+from common.record_files import check_same_data, finished_result
+from common.saved_state import Owner
 from ieg import checkpoint
 from ieg.batches import BatchSource
 from ieg.config import Config
@@ -30,7 +33,6 @@ from ieg.pseudo_loss_name import parse_pseudo_loss
 from ieg.state import TrainState
 from ieg.train_step import TrainStep
 from ieg.trainer import Interrupted, Trainer, accuracies, scores_of
-from reproduce.record import Owner, RunRecord, check_same_data, finished_result
 
 
 @dataclass(frozen=True)

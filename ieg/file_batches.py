@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from data.streams import generator
+from common.random_streams import generator
 from ieg.batches import BatchSource
 from ieg.image_files import Decoder, draw_strong, draw_weak, strong_image, weak_image
 

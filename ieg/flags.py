@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reproduce.record import flag, make_parser, underscored
+from common.flags import flag, make_parser, underscored
 
 NOT_IDENTITY = {
     "checkpoint_path",

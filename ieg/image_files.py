@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data.errors import DataError
+from common.errors import DataError
 from ieg.augmentation import imagenet_policy, inception
 
 PARALLEL = os.cpu_count() or 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.paths import data_dir
 from data.dataset import ImageDataset
-from data.paths import data_dir
 from ieg import datasets, webvision
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.batches import BatchSource

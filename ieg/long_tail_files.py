@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from common.errors import DataError
+from common.paths import data_dir
 from data.checksums import fingerprint, hash_file
 from data.dataset import ImageDataset
-from data.errors import DataError
-from data.paths import data_dir
 from ieg.dataset_name import DatasetName
 from ieg.errors import UsageError
 from ieg.flags import Flags

@@ -16,13 +16,13 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     sys.path.remove(str(Path(__file__).resolve().parent))
 
-from data.errors import DataError
-from data.paths import repo_root, user_path
+from common.config_text import config_hash, format_config
+from common.errors import DataError, RecordError
+from common.machine import warn_of_slow_bfloat16
+from common.paths import repo_root, user_path
 from ieg.errors import NonFiniteLoss, UsageError
 from ieg.flags import Flags, parse_flags
 from ieg.start_tensorflow import prepare_tensorflow
-from reproduce.machine import warn_of_slow_bfloat16
-from reproduce.record import RecordError, config_hash, format_config
 
 if TYPE_CHECKING:
     from ieg.config import Config

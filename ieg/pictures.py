@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import atomic_path
+from common.record_files import read_metrics
 from ieg.dataset_name import DatasetName
-from reproduce.record import atomic_path, read_metrics
 
 INK, FAINT = "#1f4e79", "#999999"
 

@@ -12,6 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from common.files import atomic_path
+from common.record import RunRecord
+from common.saved_state import MARK, Owner
+from common.stopping import stop_signals
 from ieg.batches import BatchSource, prefetch
 from ieg.checkpoint import Checkpoint, checkpoint_path, fitting, save
 from ieg.config import Config
@@ -24,7 +28,6 @@ from ieg.pictures import draw_pictures
 from ieg.state import TrainState
 from ieg.tally import Tally, tally_classes, tally_step
 from ieg.train_step import TrainStep
-from reproduce.record import MARK, Owner, RunRecord, atomic_path, stop_signals
 
 
 class Interrupted(Exception):

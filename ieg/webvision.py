@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import DataError
-from data.paths import data_dir
+from common.errors import DataError
+from common.paths import data_dir
 from data.webvision import (
     NUM_CLASSES,
     PREPARE,

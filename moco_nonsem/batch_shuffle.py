@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from data.streams import generator
+from common.random_streams import generator
 
 
 def shuffle_order(seed: int, step: int, view: int, batch_size: int) -> Tensor:

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.paths import user_path
+from common.errors import RecordError
+from common.files import atomic_path
+from common.paths import user_path
+from common.saved_state import MARK, Owner, newest_state, outdated
+from common.torch_files import read_tensors
 from moco_nonsem.errors import UsageError
-from reproduce.record import MARK, Owner, RecordError, atomic_path, newest_state, outdated
-from reproduce.torch_files import read_tensors
 
 KEPT = 2
 PATTERN = re.compile(r"state_([0-9]{8})\.pth\.tar")

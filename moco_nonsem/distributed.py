@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from data.errors import DataError
+from common.allocator import keep_freed_memory
+from common.errors import DataError, RecordError
 from moco_nonsem.errors import UsageError
 from moco_nonsem.launch import Place
-from reproduce.allocator import keep_freed_memory
-from reproduce.record import RecordError
 
 # The others wait while the first process looks at every image of the training set.
 PATIENCE = datetime.timedelta(hours=2)

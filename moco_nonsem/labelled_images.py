@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from data.streams import generator
+from common.random_streams import generator
 from moco_nonsem.errors import UsageError
 from moco_nonsem.image_files import decode
 from moco_nonsem.image_tree import ImageTree

@@ -8,7 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from data.paths import user_path
+from common.config_text import format_config
+from common.files import check_places
+from common.paths import user_path
+from common.record import RunRecord
+from common.saved_state import MARK, Owner
+from common.stopping import stop_signals
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
@@ -35,7 +40,6 @@ from moco_nonsem.scalars import Scalars
 from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.record import MARK, Owner, RunRecord, check_places, format_config, stop_signals
 
 
 def work(flags: LinearFlags, place: Place, command: list[str]) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.torch_files import MISFITS, words_of
 from moco_nonsem import checkpoint
 from moco_nonsem.encoder import build_network
 from moco_nonsem.errors import FrozenWeightsMoved, UsageError
-from reproduce.torch_files import MISFITS, words_of
 
 CLASSES = 1000  # ImageNet-100 has 100 of them: 900 logits are never right, as in the authors' program
 

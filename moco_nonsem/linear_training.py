@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from data.streams import generator
+from common.random_streams import generator
+from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group
 from moco_nonsem.errors import UsageError
@@ -22,7 +23,6 @@ from moco_nonsem.linear_config import rate
 from moco_nonsem.linear_network import LinearNetwork
 from moco_nonsem.step_loop import PLACE, FiniteLoss, place_of
 from moco_nonsem.workers import Reading
-from reproduce.torch_files import MISFITS, copy_into, load_optimiser, words_of
 
 
 class LinearTrainer:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.streams import generator
+from common.random_streams import generator
 from moco_nonsem.errors import UsageError
 from moco_nonsem.image_files import decode
 from moco_nonsem.image_tree import ImageTree

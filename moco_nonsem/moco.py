@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data.streams import generator
+from common.random_streams import generator
 from moco_nonsem.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.contrastive_loss import contrastive_logits
 from moco_nonsem.distributed import Group

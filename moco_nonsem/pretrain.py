@@ -15,7 +15,14 @@ import numpy as np
 import torch
 import torchvision
 
-from data.paths import user_path
+from common.config_text import format_config
+from common.files import check_places
+from common.machine import warn_of_slow_bfloat16
+from common.paths import user_path
+from common.record import RunRecord
+from common.record_files import finished_result
+from common.saved_state import MARK, Owner
+from common.stopping import stop_signals
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
@@ -33,8 +40,6 @@ from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.training import Trainer
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.machine import warn_of_slow_bfloat16
-from reproduce.record import MARK, Owner, RunRecord, check_places, finished_result, format_config, stop_signals
 
 SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
 

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from data.errors import DataError
+from common.errors import DataError, RecordError
 from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
 from moco_nonsem.flags import Common
 from moco_nonsem.launch import Place, places, start_all
-from reproduce.record import RecordError
 
 F = TypeVar("F", bound=Common)
 

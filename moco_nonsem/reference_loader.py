@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-from data.streams import generator
+from common.random_streams import generator
 from moco_nonsem.errors import UsageError
 from moco_nonsem.image_files import open_rgb
 from moco_nonsem.image_tree import ImageTree

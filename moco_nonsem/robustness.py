@@ -7,8 +7,13 @@ from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
+from common.config_text import format_config
+from common.files import atomic_write, check_places
+from common.paths import user_path
+from common.record_files import CONFIG, METRICS, RESULT, finished_result
+from common.stopping import stop_signals
+from common.tables import csv_text, markdown_table
 from data.imagenet100 import WNIDS
-from data.paths import user_path
 from moco_nonsem import checkpoint
 from moco_nonsem.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
 from moco_nonsem.distributed import Group, in_group
@@ -27,17 +32,6 @@ from moco_nonsem.run_place import new_folder
 from moco_nonsem.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-from reproduce.record import (
-    CONFIG,
-    METRICS,
-    RESULT,
-    atomic_write,
-    check_places,
-    finished_result,
-    format_config,
-    stop_signals,
-)
-from reproduce.tables import csv_text, markdown_table
 
 OUTPUTS = ("robustness.md", "corruptions.csv")
 COUNTS = {"trained": "over the trained classes", "all_logits": "over all 1,000", "present": "over the classes present"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.paths import user_path
+from common.paths import user_path
 from moco_nonsem.architectures import check_arch
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import RobustnessFlags

@@ -8,11 +8,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.paths import repo_root, user_path
+from common.errors import RecordError
+from common.paths import repo_root, user_path
+from common.saved_state import MARK, Owner
 from moco_nonsem import checkpoint
 from moco_nonsem.errors import UsageError
 from moco_nonsem.flags import LinearFlags, PretrainFlags
-from reproduce.record import MARK, Owner, RecordError
 
 PlaceFlags = PretrainFlags | LinearFlags
 

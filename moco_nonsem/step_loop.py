@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from common.torch_files import whole_number
 from moco_nonsem.distributed import Group
 from moco_nonsem.errors import Interrupted, NonFiniteLoss, UsageError
 from moco_nonsem.progress import Progress
-from reproduce.torch_files import whole_number
 
 AGREE_EVERY = 10  # steps between questions to the other processes
 PLACE = ("epoch", "batch", "step", "logged")  # of the next batch, and the last step that metrics.jsonl holds

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
 from moco_nonsem import checkpoint
 from moco_nonsem.contrastive_loss import contrastive_losses
 from moco_nonsem.distributed import Group
@@ -17,7 +18,6 @@ from moco_nonsem.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logit
 from moco_nonsem.pretrain_config import PretrainConfig
 from moco_nonsem.step_loop import PLACE, FiniteLoss, place_of, timed
 from moco_nonsem.tally import Tally
-from reproduce.torch_files import MISFITS, copy_into, load_optimiser, words_of
 
 
 class ViewSource(Protocol):

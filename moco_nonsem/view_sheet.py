@@ -15,8 +15,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.files import atomic_path
 from moco_nonsem.errors import UsageError
-from reproduce.record import atomic_path
 
 MARGIN, CAPTION = 4, 60
 LEAST_SIDE = 96  # smaller views are shown several times as large

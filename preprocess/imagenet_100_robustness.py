@@ -9,11 +9,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.flags import flag
 from preprocess import program
 from preprocess.errors import UsageError
 from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same
-from reproduce.record import flag
 
 SETS = ("imagenet-c", "imagenet-sketch", "stylized-imagenet", "imagenet-r")
 CORRUPTIONS = (

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data.errors import DataError
+from common.errors import DataError
+from common.flags import make_parser, underscored
 from preprocess.errors import Interrupted, UsageError, WorkFailed
-from reproduce.record import make_parser, underscored
 
 Flags = TypeVar("Flags")
 

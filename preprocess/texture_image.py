@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.streams import generator
+from common.files import atomic_path
+from common.random_streams import generator
 from preprocess.errors import WorkFailed
 from preprocess.quilting import quilt
 from preprocess.texture_patches import enlarged, two_patches
-from reproduce.record import atomic_path
 
 SIZE = 224
 PHOTOGRAPH, TEXTURE = ".JPEG", ".png"

@@ -11,9 +11,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data.errors import DataError
-from data.paths import data_dir
-from data.streams import generator
+from common.errors import DataError
+from common.files import atomic_path
+from common.flags import flag
+from common.paths import data_dir
+from common.random_streams import generator
+from common.stopping import stop_signals
 from data.webvision import (
     NUM_CLASSES,
     PREPARE,
@@ -29,7 +32,6 @@ from preprocess.errors import Interrupted, UsageError, WorkFailed
 from preprocess.imagenet_source import Source, open_source
 from preprocess.progress import progress_bar
 from preprocess.worker_pool import results
-from reproduce.record import atomic_path, flag, stop_signals
 
 Picked = list[tuple[str, str, int]]  # class, name, label
 

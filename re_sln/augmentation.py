@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.streams import generator
+from common.random_streams import generator
 
 
 @dataclass(frozen=True)

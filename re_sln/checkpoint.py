@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
+from common.errors import RecordError
+from common.files import atomic_write
+from common.saved_state import MARK, Owner, newest_state, outdated
+from common.torch_files import MISFITS, read_tensors, words_of
 from re_sln.errors import UsageError
-from reproduce.record import MARK, Owner, RecordError, atomic_write, newest_state, outdated
-from reproduce.torch_files import MISFITS, read_tensors, words_of
 
 KEPT = 2
 PATTERN = re.compile(r"checkpoint_([0-9]{8})\.pt")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.paths import data_dir as default_data_dir
+from common.paths import data_dir as default_data_dir
 from re_sln.errors import UsageError
 from re_sln.examples import Data
 from re_sln.image_folder import refuse

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.random_streams import generator
 from data.cifar import load_cifar
 from data.dataset import ImageDataset
-from data.streams import generator
 from re_sln.dependent_noise import flip_most_doubtful
 from re_sln.errors import UsageError
 from re_sln.noise_files import write_labels

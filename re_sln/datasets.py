@@ -18,7 +18,7 @@ from re_sln.normalisation import normalisation
 
 
 def describe(config: Config) -> tuple[str, str]:
-    """(name, fingerprint) of the data, its files verified. Raises: data.errors.DataError, UsageError."""
+    """(name, fingerprint) of the data, its files verified. Raises: common.errors.DataError, UsageError."""
     flags = config.flags
     if flags.dataset_name in ("cifar10", "cifar100"):
         name, _, mark = describe_cifar(flags.dataset_name, flags.data_dir, flags.allow_unverified)
@@ -38,7 +38,7 @@ def describe(config: Config) -> tuple[str, str]:
 def load(config: Config, mean_softmax: Callable[[Data], np.ndarray]) -> Data:
     """The data of a run; mean_softmax makes float [N, C] for custom instance-dependent noise from the clean data.
 
-    Raises: data.errors.DataError, UsageError.
+    Raises: common.errors.DataError, UsageError.
     """
     flags = config.flags
     if flags.dataset_name == "animal-10n":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from common.allocator import keep_freed_memory
 from re_sln.errors import UsageError
-from reproduce.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.paths import user_path
+from common.config_text import format_config
+from common.machine import warn_of_slow_bfloat16
+from common.paths import user_path
+from common.record import RunRecord
+from common.record_files import check_same_config, finished_result
+from common.saved_state import MARK, Owner
+from common.stopping import stop_signals
+from common.torch_files import whole_number
 from re_sln import checkpoint, datasets
 from re_sln.config import Config, resolve
 from re_sln.device_images import DeviceImages, Look
@@ -29,17 +36,6 @@ from re_sln.networks import Networks, check_weights
 from re_sln.run_folder import find_run, new_folder, runs_dir
 from re_sln.scalars import Scalars
 from re_sln.training import Trainer
-from reproduce.machine import warn_of_slow_bfloat16
-from reproduce.record import (
-    MARK,
-    Owner,
-    RunRecord,
-    check_same_config,
-    finished_result,
-    format_config,
-    stop_signals,
-)
-from reproduce.torch_files import whole_number
 
 OUTPUTS = ("checkpoint_*.pt", "model*.pth")
 

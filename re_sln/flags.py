@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reproduce.record import flag, make_parser, underscored
+from common.flags import flag, make_parser, underscored
 
 NOT_IDENTITY = {
     "data_dir",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.stopping import stop_signals
 from re_sln.config import Config
 from re_sln.errors import Interrupted
 from re_sln.examples import Data
-from reproduce.record import stop_signals
 
 if TYPE_CHECKING:
     from re_sln.training import Trainer

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from data.paths import user_path
+from common.paths import user_path
+from common.torch_files import load_optimiser
 from re_sln.checkpoint import read_weights
 from re_sln.config import Config
 from re_sln.distributed import Group
 from re_sln.errors import UsageError
 from re_sln.moving_average import start_moving_average
 from re_sln.wide_resnet import build_network
-from reproduce.torch_files import load_optimiser
 
 RESNET50_ADDRESS = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 RESNET50_SHA256_PREFIX = "0676ba61"

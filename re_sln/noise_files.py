@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import atomic_path, atomic_write
 from re_sln.errors import UsageError
-from reproduce.record import atomic_path, atomic_write
 
 HEADER = ["label", "label_noisy"]
 RULES_HEADER = ["src", "dsts", "p"]

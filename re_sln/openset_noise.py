@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.streams import generator
+from common.random_streams import generator
 from re_sln.errors import UsageError
 
 

@@ -16,8 +16,9 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 import numpy as np
 
-from data.paths import repo_root
-from data.streams import generator
+from common.flags import underscored
+from common.paths import repo_root
+from common.random_streams import generator
 from re_sln.config import Config
 from re_sln.dissection import dissect
 from re_sln.errors import UsageError
@@ -26,7 +27,6 @@ from re_sln.probability_histogram import count_probabilities, largest_probabilit
 from re_sln.program import guarded
 from re_sln.run_folder import find_run
 from re_sln.trained_run import config_of, load_trainer, weights_of
-from reproduce.record import underscored
 
 if TYPE_CHECKING:
     from re_sln.training import Trainer

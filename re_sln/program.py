@@ -7,10 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from data.errors import DataError
+from common.errors import DataError, RecordError
 from re_sln.errors import Interrupted, NonFiniteLoss, UsageError
 from re_sln.flags import PROGRAMS, Flags, Program, parse_flags
-from reproduce.record import RecordError
 
 
 def main(name: str, argv: list[str] | None) -> int:

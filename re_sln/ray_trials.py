@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
-from data.paths import repo_root
+from common.files import atomic_write
+from common.paths import repo_root
 from re_sln.errors import UsageError
 from re_sln.search import Search, SearchFlags
 from re_sln.trial import STOP, run_trial
-from reproduce.record import atomic_write
 
 ERROR, STATE = "error.txt", "ray"
 # Ray keeps here what trials tell one another: next to nothing.

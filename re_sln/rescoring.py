@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.record_files import read_result
 from re_sln.evaluation import accuracy_and_loss
 from re_sln.flags import Flags
 from re_sln.trained_run import config_of, load_trainer
-from reproduce.record import read_result
 
 
 def rescore(flags: Flags, folder: Path) -> int:

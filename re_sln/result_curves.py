@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.tables import new_figure, save_figure
 from re_sln.cell_of_run import MODELS, SAMPLES
 from re_sln.result_tables import grouped, is_ablation, is_published, name_of, title_of
 from re_sln.run_logs import Curve, LoggedRun
-from reproduce.tables import new_figure, save_figure
 
 STYLES = {"paper": "-", "": "-", "custom": "--"}
 SAMPLE_NAMES = {"paper": "authors' noise file", "custom": "custom noise"}

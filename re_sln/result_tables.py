@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from data.paths import repo_root
+from common.paths import repo_root
+from common.tables import STATISTICS, csv_text, format_mean, markdown_table, mean, write_table
 from re_sln.cell_of_run import MODELS
 from re_sln.run_logs import LoggedRun, LoggedSearch, Logs
 from re_sln.task import TASKS
-from reproduce.tables import STATISTICS, csv_text, format_mean, markdown_table, mean, write_table
 
 STATISTIC = STATISTICS["population_std"]
 NOT_RUN = "not run"

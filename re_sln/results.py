@@ -13,7 +13,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data.paths import repo_root, user_path
+from common.flags import underscored
+from common.paths import repo_root, user_path
 from re_sln.errors import UsageError
 from re_sln.program import guarded
 from re_sln.result_curves import draw_curves
@@ -21,7 +22,6 @@ from re_sln.result_tables import other_tables, published_tables
 from re_sln.run_folder import runs_dir
 from re_sln.run_logs import Logs, read_logs
 from re_sln.search_logs import PUBLISHED_SEARCHES, read_searches
-from reproduce.record import underscored
 
 
 def _parser() -> argparse.ArgumentParser:

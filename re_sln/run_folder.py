@@ -9,10 +9,11 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from data.paths import repo_root, user_path
+from common.errors import RecordError
+from common.paths import repo_root, user_path
+from common.record_files import read_config
 from re_sln.errors import UsageError
 from re_sln.flags import Flags, Program
-from reproduce.record import RecordError, read_config
 
 
 def runs_dir() -> Path:

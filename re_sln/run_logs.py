@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
+from common.errors import RecordError
+from common.record_files import read_config, read_metrics, read_result
 from re_sln.cell_of_run import Place, place_of, search_place
 from re_sln.errors import UsageError
-from reproduce.record import RecordError, read_config, read_metrics, read_result
 
 Curve = list[tuple[float, float]]  # (epoch, value), epochs rising
 EVENTS = "events.out.tfevents*"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from common.tables import new_figure, save_figure
 from re_sln.dissection import KINDS
 from re_sln.probability_histogram import EDGES
-from reproduce.tables import new_figure, save_figure
 
 CLEAN, NOISY = "tab:blue", "tab:red"
 KIND_COLOURS = ("#b22222", "#f4a582", "#92c5de", "#2166ac")

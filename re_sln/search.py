@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.paths import data_dir, user_path
+from common.config_text import config_hash
+from common.flags import flag, make_parser, underscored
+from common.paths import data_dir, user_path
+from common.record_files import finished_result
 from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
 from re_sln.run_folder import runs_dir
-from reproduce.record import config_hash, finished_result, flag, make_parser, underscored
 
 METRIC = "accuracy_val_sigma_"
 PUBLISHED = (

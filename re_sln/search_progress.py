@@ -6,8 +6,10 @@ import time
 
 from tqdm import tqdm
 
+from common.errors import RecordError
+from common.record import RunRecord
+from common.record_files import read_metrics
 from re_sln.search import METRIC, Search
-from reproduce.record import RecordError, RunRecord, read_metrics
 
 SAY_SECONDS = 60.0
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.errors import RecordError
+from common.record_files import read_config, read_result
 from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
 from re_sln.run_folder import settings_of
-from reproduce.record import RecordError, read_config, read_result
 
 if TYPE_CHECKING:
     from re_sln.training import Trainer

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from data.streams import generator
+from common.random_streams import generator
+from common.torch_files import copy_into, whole_number
 from re_sln.augmentation import Crops, draw_crops
 from re_sln.config import Config
 from re_sln.distributed import Group
@@ -25,7 +26,6 @@ from re_sln.moving_average import update_moving_average
 from re_sln.networks import Networks
 from re_sln.sln_loss import soft_cross_entropy, stochastic_targets
 from re_sln.tally import Tally
-from reproduce.torch_files import copy_into, whole_number
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 AGREE_EVERY = 10  # steps between questions to the other processes

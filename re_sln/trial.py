@@ -10,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+from common.provenance import is_running
+from common.record import RunRecord
+from common.record_files import check_same_config
 from re_sln import experiment
 from re_sln.config import Config
 from re_sln.distributed import Group, pick_device
@@ -19,7 +22,6 @@ from re_sln.scalars import Scalars
 from re_sln.search import Search
 from re_sln.training import Trainer
 from re_sln.validation_split import hold_out
-from reproduce.record import RunRecord, check_same_config, is_running
 
 STOP = "stop"
 WAIT_SECONDS = 120.0

@@ -15,10 +15,14 @@ from typing import Any
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.config_text import format_config, parse_config
+from common.files import atomic_write
+from common.record import RunRecord
+from common.record_files import read_config
+from common.stopping import stop_signals
+from common.tables import csv_text, markdown_table
 from re_sln.program import guarded
 from re_sln.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
-from reproduce.record import RunRecord, atomic_write, format_config, parse_config, read_config, stop_signals
-from reproduce.tables import csv_text, markdown_table
 
 OUTPUTS = ("sigma_search.csv", "sigma_search.md")
 

@@ -15,15 +15,15 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 import numpy as np
 
+from common.flags import underscored
+from common.paths import repo_root
 from data.dataset import ImageDataset
-from data.paths import repo_root
 from re_sln.errors import UsageError
 from re_sln.noise import NoiseRequest, check_request, noisy_labels
 from re_sln.noise_files import rate_text
 from re_sln.noise_request import ASYM_RULES, CUSTOM_RNGS, DATASETS, MODES, check_seed
 from re_sln.noise_rules import observed_rules
 from re_sln.program import guarded
-from reproduce.record import underscored
 
 ROWS, COLUMNS = 4, 8
 CELLS = ROWS * COLUMNS
@@ -170,7 +170,7 @@ def _animal_cells(arguments: argparse.Namespace) -> tuple[str, Pictures, list[st
 
 def save_cells(path: Path, pictures: Pictures, captions: list[str]) -> None:
     """Draws 4×8 cells on 24×8 inches, without a screen. Args: pictures uint8 [H, W, 3] each, or None for none."""
-    from reproduce.tables import new_figure, save_figure
+    from common.tables import new_figure, save_figure
 
     figure = new_figure(24, 8)
     grid = figure.subplots(ROWS, COLUMNS)

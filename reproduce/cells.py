@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reproduce.errors import ReproduceError
+from common.errors import ReproduceError
+from common.tables import STATISTICS
 from reproduce.programs import CELLS, path_flags, read_yaml
-from reproduce.tables import STATISTICS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.errors import ReproduceError
+from common.flags import underscored
+from common.machine import cores, gpus
+from common.record_files import RESULT
 from reproduce import demo, demo_fsr, demo_moco, demo_sln, paper_tables, plan
 from reproduce.all_tables import filled_tables
 from reproduce.cells import CELLS, DATA_DIR, DEMO, ROOT, load_tables, select
-from reproduce.command_line import underscored
 from reproduce.curves import draw_curves
-from reproduce.errors import ReproduceError
 from reproduce.imported import PROGRAMS, agreement, imported_tables, read_logs
 from reproduce.keep import EVIDENCE, RECORDS, keep
 from reproduce.local_engine import RETRIES, LocalEngine, printable
-from reproduce.machine import cores, gpus
 from reproduce.readme import pages, write_pages
-from reproduce.record import RESULT
 from reproduce.report import write_report
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
 from reproduce.verify import TOLERANCE, verify

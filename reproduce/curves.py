@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from reproduce.errors import ReproduceError
-from reproduce.record import METRICS, read_config, read_metrics, read_result
-from reproduce.tables import new_figure, save_figure
+from common.errors import ReproduceError
+from common.record_files import METRICS, read_config, read_metrics, read_result
+from common.tables import new_figure, save_figure
 
 # Panels in reading order: title and the metrics it shows, in STYLES; one without data is left out. A metric that is
 # named nowhere here has a panel of its own after these.

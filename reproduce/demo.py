@@ -10,14 +10,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.errors import ReproduceError
+from common.files import atomic_write
+from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
 from reproduce.cells import DATA_DIR, ROOT, Cell, Table
 from reproduce.demo_pictures import example_weights, learning_curves
-from reproduce.errors import ReproduceError
-from reproduce.files import atomic_write
 from reproduce.local_engine import started
 from reproduce.paper_tables import values_of
 from reproduce.runs import DONE, Run
-from reproduce.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
 
 HEADER = ["method", "mean ± std", "n", "each seed"]
 STOPPED = 130

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduce.record import RecordError, read_metrics
+from common.errors import RecordError
+from common.record_files import read_metrics
+from common.tables import mean, new_figure, sample_std, save_figure
 from reproduce.runs import Run
-from reproduce.tables import mean, new_figure, sample_std, save_figure
 
 COLOURS = {
     **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4", "FSR": "#1f6fb4"},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.tables import mean
 from reproduce.cells import Table
 from reproduce.demo import draw, row_of, write_table
 from reproduce.demo_pictures import learning_curves
 from reproduce.local_engine import python_of
 from reproduce.paper_tables import values_of
 from reproduce.runs import DONE, Run
-from reproduce.tables import mean
 
 HEADER = ["model", "mean ± std", "n", "each seed", "best epoch's mean", "best − last"]
 SHOWN = ("CE", "SLN+MO+LC")

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.errors import ReproduceError
+from common.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
-from reproduce.errors import ReproduceError
 from reproduce.local_engine import started
 from reproduce.runs import DONE, MISSING, Run
 from reproduce.standing import standings
-from reproduce.tables import STATISTICS
 
 FOLDER, ORIGIN = "imported", "logs.txt"
 PROGRAMS = {"re_sln": (["python", "-m", "re_sln.results"], "pytorch")}

@@ -6,11 +6,11 @@ import json
 import re
 from pathlib import Path
 
+from common.errors import ReproduceError
+from common.files import atomic_write
+from common.record_files import CONFIG, METRICS, RESULT, read_result
+from common.result_schema import seal
 from reproduce.cells import ROOT
-from reproduce.errors import ReproduceError
-from reproduce.files import atomic_write
-from reproduce.record import CONFIG, METRICS, RESULT, read_result
-from reproduce.result_schema import seal
 from reproduce.runs import DONE, Run, records_of
 
 RECORDS = ROOT / "docs" / "evidence"

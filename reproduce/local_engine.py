@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from common.errors import RecordError
+from common.machine import cores
+from common.provenance import take_lock
 from reproduce.cells import ROOT
-from reproduce.errors import RecordError
-from reproduce.machine import cores
 from reproduce.progress_line import ProgressLine, share_of
-from reproduce.provenance import take_lock
 from reproduce.runs import DONE, Run, progress, state_again
 
 LOG, PROMPT = "log.txt", "$ "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.files import atomic_write
+from common.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 from reproduce.cells import Cell, Reference, Table
-from reproduce.files import atomic_write
 from reproduce.latex import latex_table
 from reproduce.runs import Run
 from reproduce.standing import GAP, NOT_RUN, SOURCES, Standing, standing, standings
-from reproduce.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 
 FORMS = "Markdown, CSV, LaTeX and PNG"
 

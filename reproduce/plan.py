@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.machine import cores
 from reproduce.cells import Table
 from reproduce.downloads import to_fetch
-from reproduce.machine import cores
 from reproduce.runs import DONE, FOREIGN, RUNNING, Run, progress
 
 WAY_OUT = "move that folder elsewhere to run this cell"

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from reproduce.errors import ReproduceError
+from common.errors import ReproduceError
 
 CELLS = Path(__file__).resolve().parent / "cells.yaml"
 FOLDERS = ("DATA_DIR", "RUNS_DIR")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.errors import ReproduceError
+from common.machine import cores
 from reproduce.cells import ROOT
-from reproduce.errors import ReproduceError
-from reproduce.machine import cores
 from reproduce.progress_line import ProgressLine, share_of
 from reproduce.ray_work import Outcome, pack, unpack, work
 from reproduce.runs import Run

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.errors import RecordError
+from common.files import atomic_path
+from common.provenance import take_lock
 from reproduce.cells import ROOT
-from reproduce.errors import RecordError
-from reproduce.files import atomic_path
 from reproduce.local_engine import LOG, PROMPT, end_of_log, environment_of, exact_commands, in_shell
-from reproduce.provenance import take_lock
 from reproduce.runs import DONE, RUNNING, Run, progress, state_of
 
 POLL_SECONDS = 0.5

@@ -1,6 +1,6 @@
 """The parts of the READMEs that are made from cells.yaml and from the records that are kept: never typed twice.
 
-A part is between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; the pages in docs/tables/ are made as a whole.
+A part is between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; pages in docs/tables/ are made as a whole.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from common.errors import ReproduceError
+from common.files import atomic_write
+from common.tables import markdown_table
 from reproduce import paper_tables, plan
 from reproduce.cells import ROOT, Table, load_tables
-from reproduce.errors import ReproduceError
-from reproduce.files import atomic_write
 from reproduce.keep import EVIDENCE, RECORDS
 from reproduce.runs import Run, distinct, runs_of
 from reproduce.standing import standings, verdict
-from reproduce.tables import markdown_table
 
 README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables", RECORDS / "README.md"
 PAPERS = {"ieg": "IEG", "fsr": "FSR", "sln": "SLN", "moco": "MoCo"}  # a table's name begins with its paper's

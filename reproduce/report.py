@@ -8,10 +8,11 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from common.files import atomic_write
+from common.provenance import git_state
+from common.tables import STATISTICS, format_mean
 from reproduce.cells import Table
-from reproduce.files import atomic_write
 from reproduce.paper_tables import known_text, not_at_hand, note
-from reproduce.provenance import git_state
 from reproduce.report_data import packed
 from reproduce.runs import DONE, MISSING, Run, distinct
 from reproduce.standing import (
@@ -26,7 +27,6 @@ from reproduce.standing import (
     standings,
     verdict,
 )
-from reproduce.tables import STATISTICS, format_mean
 
 HERE = Path(__file__).resolve().parent
 CLASSES = {WITHIN_1: "within1", WITHIN_2: "within2", FARTHER: "farther", NO_STD: "alone", ALONE: "alone"}

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import RecordError
+from common.record_files import CONFIG, METRICS, parse_evaluation, read_result
+from common.tables import STATISTICS
 from reproduce.cells import ROOT, Table
 from reproduce.curves import PANELS
 from reproduce.local_engine import LOG
-from reproduce.record import CONFIG, METRICS, RecordError, parse_evaluation, read_result
 from reproduce.runs import DONE, Run, by_cell, distinct, records_of
-from reproduce.tables import STATISTICS
 
 CURVE_NUMBERS = 500_000  # in the whole page
 LOG_CHARACTERS = 1_000_000  # in the whole page

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from common.errors import RecordError
+from common.provenance import is_running
+from common.record_files import read_metrics, read_result
 from reproduce.cells import Cell
-from reproduce.record import RecordError, is_running, read_metrics, read_result
 
 DONE, RUNNING, INTERRUPTED, MISSING, FOREIGN = "done", "running", "interrupted", "missing", "foreign"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.tables import STATISTICS
 from reproduce.cells import Cell, Reference
 from reproduce.runs import DONE, Run, by_cell
-from reproduce.tables import STATISTICS
 
 # What each source of a published number is, the one that the gap is told against first.
 SOURCES = {

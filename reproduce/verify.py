@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.config_text import config_hash, run_id
+from common.errors import RecordError
+from common.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
+from common.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
-from reproduce.config_text import config_hash, run_id
-from reproduce.errors import RecordError
 from reproduce.local_engine import started
 from reproduce.programs import known_programs, program_of
-from reproduce.record import CONFIG, METRICS, read_config, read_metrics, read_result
-from reproduce.result_schema import seal
 
 VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"
 TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import ieg
-from reproduce import machine
+from common import machine
 
 
 @pytest.mark.parametrize(

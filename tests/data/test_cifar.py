@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import DataError, UsageError
 from data import registry
 from data.cifar import describe_cifar, load_cifar
-from data.errors import DataError, UsageError
 from data.safe_pickle import load_batch
 from tests.data.helpers import members_of, write_registry
 from tests.data.standin import write_cifar, write_pickle

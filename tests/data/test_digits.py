@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from common.errors import UsageError
 from data.digits import _enlarge, load_digits
-from data.errors import UsageError
 
 datasets = pytest.importorskip("sklearn.datasets", reason="the digits come with scikit-learn")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import DataError
 from data import download as module
 from data.download import NetworkError, Patience, download
-from data.errors import DataError
 from tests.data.server import Server
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 300_000, dtype=np.uint8).tobytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import DataError
+from common.errors import DataError
 from data.extract import UnsafeArchive, extract, extract_nested
 from tests.data.helpers import tar_bytes, zip_bytes
 

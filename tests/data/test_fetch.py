@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from common.errors import DataError
 from data.checksums import Digests, Published
-from data.errors import DataError
 from data.fetch import fetch
 from data.store import Store
 from tests.data.helpers import members_of, one_entry, published, tar_bytes

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import DataError
 from data.checksums import hash_file
-from data.errors import DataError
 from data.extract import DamagedArchive, UnsafeArchive, extract
 from data.fetch import fetch, import_file
 from data.store import Store

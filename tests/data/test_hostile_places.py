@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from common.errors import DataError, UsageError
+from common.paths import data_dir, user_path
 from data.cli import main
-from data.errors import DataError, UsageError
 from data.fetch import import_file
-from data.paths import data_dir, user_path
 from data.registry import load_registry
 from data.store import Store
 from tests.damages import Damage, put, without

@@ -1,6 +1,6 @@
 import pytest
 
-from data.errors import DataError, UsageError
+from common.errors import DataError, UsageError
 from data.fetch import fetch, import_file
 from data.store import Store
 from tests.data.helpers import one_entry, zip_bytes

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from data.errors import UsageError
+from common.errors import UsageError
 from data.listing import markdown
 from data.registry import load_registry
 from tests.data.helpers import ROOT, write_registry

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.errors import DataError
+from common.errors import DataError
 from data.safe_pickle import load_batch
 from tests.data.standin import write_pickle
 
@@ -134,7 +134,7 @@ def test_readers_need_numpy_only():
     import subprocess
 
     code = (
-        "import sys, data.cifar, data.digits, data.paths\n"
+        "import sys, data.cifar, data.digits, common.paths\n"
         "bad = {'requests', 'tqdm', 'filelock', 'yaml', 'sklearn', 'tensorflow', 'torch'} & set(sys.modules)\n"
         "sys.exit(f'imported {bad}' if bad else 0)"
     )

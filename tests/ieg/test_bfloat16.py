@@ -2,9 +2,9 @@
 
 import pytest
 
+from common import machine
 from ieg import distribution
 from ieg.main import main
-from reproduce import machine
 
 CHECKED = ["--dataset=digits_uniform_0.8", "--image_size=8", "--network_name=wrn10-1", "--check"]
 

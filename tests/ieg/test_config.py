@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 
+from common.flags import make_parser
 from ieg.config import resolve, without_effect
 from ieg.errors import UsageError
 from ieg.flags import NOT_IDENTITY, Flags, parse_flags
 from ieg.fsr_config import partial_level
 from ieg.main import run_folder
-from reproduce.command_line import make_parser
 
 AUTHORS = {  # names and defaults of the authors' program
     "max_iteration": 200000, "max_epoch": None, "learning_rate": 0.1, "batch_size": 100, "val_batch_size": 100,

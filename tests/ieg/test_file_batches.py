@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.errors import DataError
-from data.streams import generator
+from common.errors import DataError
+from common.random_streams import generator
 from ieg.augmentation import imagenet_policy, inception
 from ieg.batches import prefetch
 from ieg.file_batches import FileBatchSource

@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
+from common.saved_state import MARK
 from ieg import checkpoint
 from ieg.checkpoint import Checkpoint
 from ieg.errors import UsageError
 from ieg.main import main
-from reproduce.record import MARK
 
 RUN = [
     "--dataset=digits_uniform_0.8", "--image_size=8", "--network_name=wrn10-1", "--batch_size=64", "--eval_freq=2",

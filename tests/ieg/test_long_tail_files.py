@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.errors import DataError
+from common.errors import DataError
 from ieg import dataset_name, datasets, long_tail_files
 from ieg.errors import UsageError
 from ieg.flags import parse_flags

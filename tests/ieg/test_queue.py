@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.streams import generator
+from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak, weak_augment
 from ieg.batches import BatchSource

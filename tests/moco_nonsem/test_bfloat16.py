@@ -5,8 +5,8 @@ import json
 import pytest
 
 from benchmarks import moco
+from common import machine
 from moco_nonsem import main_lincls, pretrain_program
-from reproduce import machine
 from tests.moco_nonsem.small_runs import LINEAR, PATCH
 
 REASON = "this processor has no instructions for bfloat16"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from common.saved_state import MARK
 from moco_nonsem import checkpoint, eval_robustness, main_lincls, pretrain, pretrain_program, similarity_curves
 from moco_nonsem.distributed import Group
 from moco_nonsem.errors import UsageError
@@ -18,7 +19,6 @@ from moco_nonsem.linear_training import LinearTrainer
 from moco_nonsem.pretrain_config import resolve
 from moco_nonsem.training import Trainer
 from moco_nonsem.workers import Reading
-from reproduce.record import MARK
 from tests.damages import put, without
 from tests.moco_nonsem.small_runs import LINEAR, SMALL, make_tree, metrics_of, result_of
 

@@ -109,7 +109,7 @@ def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
     weight = network.classifier.weight.detach().double().numpy().copy()
     bias = np.zeros(1000)
     speed_w, speed_b = np.zeros_like(weight), np.zeros_like(bias)
-    from data.streams import generator
+    from common.random_streams import generator
 
     def features(tree_, look, batches, epoch=0):
         for images, labels in labelled_batches(tree_, look, batches, reading, epoch):

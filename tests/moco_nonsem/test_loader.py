@@ -140,7 +140,7 @@ def test_views_are_distributed_as_the_references(tmp_path, aug_plus):
 def test_the_reference_is_torchvisions_on_pillow_images(tree):
     recipe = ViewRecipe(32, True, "none")
     views = at(ReferenceBatches(tree, recipe, 1), 0, 4)
-    from data.streams import generator
+    from common.random_streams import generator
 
     seeds = generator(1, "reference", 0, 4).integers(2**63, size=3).tolist()
     with torch.random.fork_rng(devices=[]):

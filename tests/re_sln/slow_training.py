@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from data.streams import generator
+from common.random_streams import generator
 from re_sln.wide_resnet import build_network
 
 VARIANTS = ("late", "against given", "from corrected", "sigma stays", "model scores", "average kept apart")

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from benchmarks import sln
+from common import machine
 from re_sln import experiment, train_cifar, tune
 from re_sln.errors import UsageError
-from reproduce import machine
 from tests.re_sln.small_runs import DIGITS
 
 REASON = "this processor has no instructions for bfloat16"

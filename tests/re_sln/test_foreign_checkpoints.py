@@ -7,11 +7,12 @@ import shutil
 import pytest
 import torch
 
+from common.errors import RecordError
+from common.saved_state import MARK
 from re_sln import checkpoint, experiment, train_cifar, tune
 from re_sln.distributed import Group
 from re_sln.errors import UsageError
 from re_sln.search import parse_search, resolve_search
-from reproduce.record import MARK, RecordError
 from tests.damages import put, without
 from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.errors import DataError
 from data.cifar import load_cifar
-from data.errors import DataError
 from re_sln import noise_files
 from re_sln.errors import UsageError
 from re_sln.noise import check_request, noisy_labels

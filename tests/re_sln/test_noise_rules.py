@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.streams import generator
+from common.random_streams import generator
 from re_sln.dependent_noise import flip_most_doubtful
 from re_sln.errors import UsageError
 from re_sln.noise_rules import (

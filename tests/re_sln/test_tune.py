@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.record_files import read_config
 from data.digits import load_digits
 from re_sln import ray_trials, search_progress, tune
 from re_sln.errors import UsageError
@@ -22,7 +23,6 @@ from re_sln.search_progress import Progress, duration
 from re_sln.trial import STOP, StopFile, run_trial
 from re_sln.validation_split import hold_out, validation_split
 from re_sln.wide_resnet import build_network
-from reproduce.record import read_config
 from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, ROOT, metrics_of, result_of, small_data, start
 

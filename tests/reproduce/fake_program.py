@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from reproduce.record import RunRecord, atomic_path, read_metrics
+from common.files import atomic_path
+from common.record import RunRecord
+from common.record_files import read_metrics
 
 
 def main(argv: list[str]) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from common.config_text import config_hash, format_config
+from common.result_schema import validate_result
 from reproduce.cells import Cell
-from reproduce.record import config_hash, format_config, validate_result
 
 METRICS = ("accuracy/test", "accuracy/train", "loss/train_clean", "loss/train_noisy", "loss/test", "learningrate")
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from common.errors import ReproduceError
 from reproduce import paper_tables
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
-from reproduce.errors import ReproduceError
 from reproduce.standing import Standing, standings
 
 TABLES = load_tables()

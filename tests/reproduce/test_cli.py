@@ -14,10 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from common.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.local_engine import LocalEngine, environment_of
-from reproduce.record import read_metrics, read_result
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
 WriteCells = Callable[..., Path]

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from common.record import RunRecord
 from reproduce.cli import main
 from reproduce.curves import labels, panels
-from reproduce.record import RunRecord
 
 
 def make_run(folder: Path, method: str, evaluations: int, noise: str = "digits", **settings: Any) -> Path:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from common.record_files import read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.local_engine import python_of
-from reproduce.record import read_result
 from reproduce.runs import DONE, records_of, runs_of
 
 GRID = Path(__file__).with_name("grid.yaml")

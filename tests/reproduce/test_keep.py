@@ -13,11 +13,11 @@ import ieg.flags
 import moco_nonsem.flags
 import re_sln.flags
 import re_sln.search
+from common.errors import ReproduceError
+from common.record_files import read_result
 from reproduce.cells import ROOT, Cell, load_tables
-from reproduce.errors import ReproduceError
 from reproduce.keep import keep
 from reproduce.programs import known_programs
-from reproduce.record import read_result
 from reproduce.runs import DONE, runs_of
 from tests.reproduce.many_runs import write_runs
 

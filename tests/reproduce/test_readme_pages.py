@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import ReproduceError
+from common.record_files import read_result
+from common.result_schema import seal
 from reproduce import readme
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.errors import ReproduceError
 from reproduce.keep import EVIDENCE, RECORDS, keep
-from reproduce.record import read_result
-from reproduce.result_schema import seal
 from reproduce.runs import DONE, distinct, runs_of
 from reproduce.verify import verify
 from tests.reproduce import fake_program

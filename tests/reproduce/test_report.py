@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from common.record_files import CONFIG, METRICS, RESULT
 from reproduce.all_tables import filled_tables
 from reproduce.cells import load_tables
 from reproduce.cli import main
 from reproduce.keep import EVIDENCE
-from reproduce.record import CONFIG, METRICS, RESULT
 from reproduce.report import report_html
 from reproduce.report_data import tail, thinned_lines
 from tests.reproduce.browser import CHROMIUM, Page

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from common.record_files import read_result
 from reproduce import paper_tables
 from reproduce.cells import Cell, load_tables
-from reproduce.record import read_result
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, RUNNING, Run, progress, runs_of, state_of
 from reproduce.standing import Standing, standings
 from tests.reproduce import fake_program

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from common.errors import ReproduceError
+from common.record_files import read_result
 from reproduce import paper_tables, plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main
-from reproduce.errors import ReproduceError
 from reproduce.local_engine import exact_commands
-from reproduce.record import read_result
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
 from reproduce.standing import GAP, standings
 from tests.reproduce import fake_program

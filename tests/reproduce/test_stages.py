@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from common.errors import ReproduceError
+from common.record_files import read_metrics, read_result
 from reproduce import demo, paper_tables, plan
 from reproduce.cells import ROOT, Table, load_tables
 from reproduce.cli import main
-from reproduce.errors import ReproduceError
 from reproduce.local_engine import exact_commands
-from reproduce.record import read_metrics, read_result
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, distinct, progress, runs_of, state_of
 from reproduce.standing import standings
 from tests.reproduce.conftest import cells_content

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from common.record import RunRecord
+from common.record_files import read_result
+from common.result_schema import seal
 from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cli import main
 from reproduce.local_engine import python_of
 from reproduce.programs import Program, known_programs, program_of
-from reproduce.record import RunRecord, read_result
-from reproduce.result_schema import seal
 from reproduce.verify import contradictions, verify
 
 HERE = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()

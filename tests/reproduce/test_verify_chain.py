@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from common.record_files import read_result
+from common.result_schema import seal
 from reproduce.cells import ROOT
 from reproduce.cli import main
 from reproduce.local_engine import python_of
-from reproduce.record import read_result
-from reproduce.result_schema import seal
 from reproduce.verify import verify
 
 PYTHON = python_of("pytorch")

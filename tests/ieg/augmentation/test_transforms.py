@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.streams import generator
+from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak
 from ieg.batches import BatchSource

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reproduce.errors import RecordError
+from common.errors import RecordError
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # YAML 1.1 reads these words as truth values or as nothing, even where they stand as a key.

@@ -7,3 +7,11 @@ class ReproduceError(Exception):
 
 class RecordError(ReproduceError):
     """A run folder, or a value on its way into one, breaks the rules of the run record."""
+
+
+class DataError(Exception):
+    """Data that is missing, damaged, unverifiable or out of reach."""
+
+
+class UsageError(DataError):
+    """A request that cannot be right: an unknown name, an impossible combination of options."""

@@ -16,59 +16,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduce.command_line import flag, make_parser, underscored
-from reproduce.config_text import config_hash, format_config, parse_config, run_id
-from reproduce.errors import RecordError
-from reproduce.files import atomic_path, atomic_write, check_places
-from reproduce.machine import machine
-from reproduce.provenance import LOCK, environment_lock, git_state, is_running, peak_memory, take_lock
-from reproduce.record_files import (
+from common.config_text import config_hash, format_config, run_id
+from common.errors import RecordError
+from common.files import atomic_write, check_places
+from common.machine import machine
+from common.provenance import LOCK, environment_lock, git_state, peak_memory, take_lock
+from common.record_files import (
     CONFIG,
     METRICS,
     RESULT,
     check_result_goes_with,
     check_same_config,
     check_same_data,
-    finished_result,
-    parse_evaluation,
-    read_config,
     read_metrics,
     read_result,
 )
-from reproduce.result_schema import SCHEMA_VERSION, seal, validate_result
-from reproduce.saved_state import MARK, Owner, newest_state, outdated
-from reproduce.stopping import stop_signals
-
-__all__ = [
-    "CONFIG",
-    "MARK",
-    "METRICS",
-    "RESULT",
-    "Owner",
-    "RecordError",
-    "RunRecord",
-    "atomic_path",
-    "atomic_write",
-    "check_places",
-    "check_same_config",
-    "check_same_data",
-    "config_hash",
-    "finished_result",
-    "flag",
-    "format_config",
-    "is_running",
-    "make_parser",
-    "newest_state",
-    "outdated",
-    "parse_config",
-    "parse_evaluation",
-    "read_config",
-    "read_metrics",
-    "read_result",
-    "stop_signals",
-    "underscored",
-    "validate_result",
-]
+from common.result_schema import SCHEMA_VERSION, seal, validate_result
 
 
 class RunRecord:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.tables import (
+from common.tables import (
     STATISTICS,
     csv_text,
     draw_table,
@@ -103,7 +103,5 @@ def test_matplotlib_is_loaded_only_to_draw() -> None:
     import subprocess
     import sys
 
-    program = (
-        "import sys, reproduce.tables, reproduce.record; assert not {'numpy', 'matplotlib', 'yaml'} & set(sys.modules)"
-    )
+    program = "import sys, common.tables, common.record; assert not {'numpy', 'matplotlib', 'yaml'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reproduce.record import MARK, Owner, RecordError, newest_state, outdated
+from common.errors import RecordError
+from common.saved_state import MARK, Owner, newest_state, outdated
 
 OWNER = Owner.of("ieg", {"seed": 3, "lr": 0.1}, 3, "data-one")
 

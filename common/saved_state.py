@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reproduce.config_text import config_hash, run_id
-from reproduce.errors import RecordError
+from common.config_text import config_hash, run_id
+from common.errors import RecordError
 
 MARK = "run"  # where the content of a checkpoint keeps its mark
 Content = TypeVar("Content")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reproduce.record import RecordError, config_hash, format_config, parse_config
+from common.config_text import config_hash, format_config, parse_config
+from common.errors import RecordError
 
 CONFIG: dict[str, Any] = {
     "learning_rate": 1e-05,

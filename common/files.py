@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from reproduce.errors import RecordError
+from common.errors import RecordError
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from reproduce.files import atomic_path, atomic_write
+from common.files import atomic_path, atomic_write
 
 PLUS_MINUS = "±"
 

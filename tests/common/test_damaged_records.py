@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from common.errors import RecordError
+from common.record_files import finished_result, read_config, read_metrics, read_result
 from reproduce.cells import load_tables
 from reproduce.cli import main
 from reproduce.imported import RE_SLN
-from reproduce.record import RecordError, finished_result, read_config, read_metrics, read_result
 from reproduce.report_data import thinned_lines
 from reproduce.runs import runs_of
 from tests.damages import put, without

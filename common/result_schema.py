@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reproduce.errors import RecordError
+from common.errors import RecordError
 
 SCHEMA_VERSION = 1
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from reproduce import allocator, machine
-from reproduce.result_schema import OPTIONAL
+from common import allocator, machine
+from common.result_schema import OPTIONAL
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_machine_that_tells_nothing(monkeypatch):
 
 FAULTS = """
 import ctypes, resource, sys
-from reproduce.allocator import keep_freed_memory
+from common.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reproduce.errors import RecordError
+from common.errors import RecordError
 
 LOCK = "run.lock"
 ENVIRONMENT_STAMP = "lock.sha256"  # environments/build.py leaves it in the environment it built

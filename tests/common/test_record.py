@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from reproduce import provenance
-from reproduce.record import RecordError, RunRecord, is_running, read_config, read_metrics, read_result
+from common import provenance
+from common.errors import RecordError
+from common.provenance import is_running
+from common.record import RunRecord
+from common.record_files import read_config, read_metrics, read_result
 
 
 def make(folder: Path, *, environment: str | None = None, **config: Any) -> RunRecord:

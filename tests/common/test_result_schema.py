@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from reproduce.record import RecordError, read_result, validate_result
-from reproduce.result_schema import RULES
+from common.errors import RecordError
+from common.record_files import read_result
+from common.result_schema import RULES, validate_result
 from tests.reproduce.test_record import whole_run
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from data.errors import UsageError
+from common.errors import UsageError
 
 
 def repo_root() -> Path:
