@@ -61,3 +61,20 @@ def build_encoder(arch: str, dim: int, mlp: bool, seed: int, bn_splits: int = 1)
             torch.manual_seed(seed + 1)
             encoder.fc = nn.Sequential(nn.Linear(width, width), nn.ReLU(), encoder.fc)
     return encoder
+
+
+def features_of(encoder: nn.Module, images: Tensor) -> Tensor:
+    """What an encoder's head is given: [N, 3, H, W] → [N, D]."""
+    caught: list[Tensor] = []
+    handle = encoder.fc.register_forward_pre_hook(lambda _module, inputs: caught.append(inputs[0]))  # type: ignore[union-attr]
+    try:
+        encoder(images)
+    finally:
+        handle.remove()
+    return caught[0]
+
+
+def feature_width(encoder: nn.Module) -> int:
+    """D of `features_of`."""
+    head = encoder.fc
+    return (head[0] if isinstance(head, nn.Sequential) else head).in_features  # type: ignore[union-attr, return-value]

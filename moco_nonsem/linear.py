@@ -10,6 +10,7 @@ from typing import Any
 
 from common.config_text import format_config
 from common.files import check_places
+from common.machine import cores
 from common.paths import user_path
 from common.record import RunRecord
 from common.saved_state import MARK, Owner
@@ -23,19 +24,10 @@ from moco_nonsem.launch import Place
 from moco_nonsem.linear_config import check, mark, record
 from moco_nonsem.linear_network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_training import LinearTrainer, load_for_scoring
-from moco_nonsem.pretrain import (
-    STATES,
-    SUB_PROJECT,
-    cores,
-    is_finished,
-    is_saved,
-    make_record,
-    warn_of_precision,
-    workers,
-)
 from moco_nonsem.program import guarded
 from moco_nonsem.progress import Progress
 from moco_nonsem.run_place import checkpoint_folder, run_folder, start_of
+from moco_nonsem.run_record import STATES, SUB_PROJECT, is_finished, is_saved, make_record, warn_of_precision, workers
 from moco_nonsem.scalars import Scalars
 from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.tree_identity import describe

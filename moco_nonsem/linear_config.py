@@ -6,9 +6,9 @@ import dataclasses
 
 from moco_nonsem.architectures import check_arch
 from moco_nonsem.errors import UsageError
+from moco_nonsem.flag_checks import ELSEWHERE, check_numbers, check_schedule
 from moco_nonsem.flags import LinearFlags
 from moco_nonsem.learning_rate import learning_rate
-from moco_nonsem.pretrain_config import ELSEWHERE, check_numbers, check_schedule
 
 NOT_IDENTITY = ELSEWHERE | {"data", "val", "resume", "print_freq", "ckpt_path", "pretrained", "evaluate"}
 

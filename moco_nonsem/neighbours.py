@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moco_nonsem.distributed import Group
+from moco_nonsem.encoder import feature_width, features_of
 from moco_nonsem.image_tree import ImageTree
 from moco_nonsem.labelled_images import Look, labelled_batches, shares_in_order
-from moco_nonsem.linear_network import feature_width, features_of
 from moco_nonsem.workers import Reading
 
 NEIGHBOURS, TEMPERATURE = 200, 0.07

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import torchvision
 
 from common.config_text import format_config
 from common.files import check_places
-from common.machine import warn_of_slow_bfloat16
+from common.machine import cores
 from common.paths import user_path
 from common.record import RunRecord
-from common.record_files import finished_result
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from moco_nonsem import checkpoint
 from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import Interrupted, UsageError
-from moco_nonsem.flags import Common, Distributed, PretrainFlags, Training
+from moco_nonsem.flags import PretrainFlags
 from moco_nonsem.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
 from moco_nonsem.launch import Place
 from moco_nonsem.loader import ViewLoader
@@ -34,14 +28,13 @@ from moco_nonsem.neighbours import Neighbours
 from moco_nonsem.pretrain_config import PretrainConfig, resolve
 from moco_nonsem.program import guarded
 from moco_nonsem.progress import Progress
-from moco_nonsem.run_place import Start, checkpoint_folder, make_checkpoint_folder, run_folder, start_of
+from moco_nonsem.run_place import checkpoint_folder, make_checkpoint_folder, run_folder, start_of
+from moco_nonsem.run_record import STATES, SUB_PROJECT, is_finished, is_saved, make_record, warn_of_precision, workers
 from moco_nonsem.scalars import Scalars
 from moco_nonsem.step_loop import run_epochs
 from moco_nonsem.training import Trainer
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading
-
-SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
 
 
 def work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
@@ -73,25 +66,6 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
     return train(trainer, folder, described, command, owner, saved)
 
 
-def is_finished(folder: Path, config: Mapping[str, Any], whole: bool = True) -> bool:
-    """Whether the result of this run is there; says it. config, whole: see `finished_result`."""
-    result = finished_result(folder, config, whole=whole)
-    if result:
-        logging.info("%s is finished: %s", folder, result["metrics"])
-    return result is not None
-
-
-def is_saved(start: Start) -> bool | None:
-    """As `RunRecord.begin` wants to know it: a file of --resume brings no lines of metrics.jsonl along."""
-    return start.own if start.own or not start.content else None
-
-
-def warn_of_precision(flags: Training, group: Group) -> None:
-    """Says that bfloat16 is slow, where it is."""
-    if flags.amp == "bf16" and group.device.type == "cpu":
-        warn_of_slow_bfloat16("--amp=bf16")
-
-
 def warn(config: PretrainConfig, group: Group) -> None:
     """Says what a user may not expect."""
     flags = config.flags
@@ -105,18 +79,6 @@ def warn(config: PretrainConfig, group: Group) -> None:
         logging.warning("--patch-ratio has no meaning with --robust %s", flags.robust)
     if flags.workers > cores() and group.leads:
         logging.info("-j %d is more than this machine's %d cores: %d are used", flags.workers, cores(), cores())
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def workers(flags: Distributed, group: Group) -> int:
-    """Reading processes of this one: its part of -j, which is capped at the cores; at least 1 unless -j is 0."""
-    if flags.workers == 0:
-        return 0
-    return max(1, min(flags.workers, cores()) // group.local_size)
 
 
 def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:
@@ -236,32 +198,3 @@ def after_epoch(
                 checkpoint.write(checkpoint.epoch_path(checkpoints, done - 1), content)
 
     return report
-
-
-def make_record(
-    folder: Path,
-    config: Mapping[str, Any],
-    flags: Common,
-    described: Mapping[str, str],
-    group: Group,
-    command: list[str],
-) -> RunRecord:
-    """The record of a run."""
-    return RunRecord(
-        folder,
-        sub_project=SUB_PROJECT,
-        command=command,
-        config=config,
-        seed=flags.seed,
-        dataset=described,
-        device=device_name(group.device),
-        world_size=group.world_size,
-        libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
-    )
-
-
-def device_name(device: torch.device) -> str:
-    """The accelerator's name, else the processor's architecture and core count."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.config_text import format_config
 from common.files import atomic_write, check_places
+from common.machine import cores
 from common.paths import user_path
 from common.record_files import CONFIG, METRICS, RESULT, finished_result
 from common.stopping import stop_signals
@@ -24,11 +25,11 @@ from moco_nonsem.labelled_images import Look
 from moco_nonsem.launch import Place
 from moco_nonsem.linear_network import LinearNetwork
 from moco_nonsem.linear_training import load_for_scoring
-from moco_nonsem.pretrain import cores, make_record, workers
 from moco_nonsem.program import guarded
 from moco_nonsem.robustness_flags import COLUMNS, given
 from moco_nonsem.robustness_score import Score, relabelled, score
 from moco_nonsem.run_place import new_folder
+from moco_nonsem.run_record import make_record, workers
 from moco_nonsem.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.tree_identity import describe
 from moco_nonsem.workers import Reading

@@ -7,8 +7,8 @@ from pathlib import Path
 from common.paths import user_path
 from moco_nonsem.architectures import check_arch
 from moco_nonsem.errors import UsageError
+from moco_nonsem.flag_checks import check_numbers
 from moco_nonsem.flags import RobustnessFlags
-from moco_nonsem.pretrain_config import check_numbers
 
 COLUMNS = {"val": "ImageNet-100", "sketch": "Sketch", "stylized": "Stylized", "rendition": "Rendition"}
 

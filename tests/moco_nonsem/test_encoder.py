@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from moco_nonsem.encoder import build_encoder, build_network
-from moco_nonsem.linear_network import feature_width, features_of
+from moco_nonsem.encoder import build_encoder, build_network, feature_width, features_of
 from moco_nonsem.moco import MoCo
 from moco_nonsem.split_batch_norm import SplitBatchNorm2d
 
