@@ -55,10 +55,10 @@ def make_loader(paths: list[Path], kind: str, options: argparse.Namespace, worke
     """A loader of views, for images of one class; it repeats the files where they make no batch."""
     import numpy as np
 
-    from moco_nonsem.image_tree import ImageTree
-    from moco_nonsem.loader import ViewLoader
-    from moco_nonsem.view_recipe import ViewRecipe
-    from moco_nonsem.workers import Reading
+    from moco_nonsem.images.image_tree import ImageTree
+    from moco_nonsem.images.workers import Reading
+    from moco_nonsem.views.loader import ViewLoader
+    from moco_nonsem.views.view_recipe import ViewRecipe
 
     paths = paths * -(-options.batch_size // len(paths))
     tree = ImageTree(tuple(paths), np.zeros(len(paths), np.int64), ("photographs",))
@@ -142,10 +142,10 @@ def summarize_input(found: dict[str, list[tuple[float, float]]], cores: int) -> 
 
 def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, device):
     """The trainer of pre-training with patch negatives."""
-    from moco_nonsem.distributed import Group
-    from moco_nonsem.flags import PretrainFlags
-    from moco_nonsem.pretrain_config import resolve
-    from moco_nonsem.training import Trainer
+    from moco_nonsem.pretraining.config import resolve
+    from moco_nonsem.pretraining.trainer import Trainer
+    from moco_nonsem.running.distributed import Group
+    from moco_nonsem.running.flags import PretrainFlags
 
     flags = PretrainFlags(
         arch=options.arch,

@@ -11,11 +11,11 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from moco_nonsem.flag_parser import parse
-from moco_nonsem.flags import LinearFlags
-from moco_nonsem.launch import Place
-from moco_nonsem.linear_config import check
-from moco_nonsem.program import run
+from moco_nonsem.linear_probe.config import check
+from moco_nonsem.running.flag_parser import parse
+from moco_nonsem.running.flags import LinearFlags
+from moco_nonsem.running.launch import Place
+from moco_nonsem.running.program import run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(flags: LinearFlags, place: Place, command: list[str]) -> int:
-    from moco_nonsem.linear import work
+    from moco_nonsem.linear_probe.run import work
 
     return work(flags, place, command)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from moco_nonsem.pretrain_program import main
+from moco_nonsem.pretraining.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ from common.errors import RecordError
 from common.record_files import read_config, read_metrics
 from common.tables import new_figure, save_figure
 from moco_nonsem.errors import UsageError
-from moco_nonsem.program import guarded
+from moco_nonsem.running.program import guarded
 
 CURVES = {
     "similarity/key": ("q·k, its own key", "C0"),

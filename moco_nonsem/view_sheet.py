@@ -53,10 +53,10 @@ def sheet(options: argparse.Namespace) -> bytes:
     """The PNG. Raises: UsageError."""
     import torch
 
-    from moco_nonsem.image_tree import TEXTURE_TREE, training_tree
-    from moco_nonsem.loader import ViewLoader
-    from moco_nonsem.view_recipe import ViewRecipe
-    from moco_nonsem.workers import Reading
+    from moco_nonsem.images.image_tree import TEXTURE_TREE, training_tree
+    from moco_nonsem.images.workers import Reading
+    from moco_nonsem.views.loader import ViewLoader
+    from moco_nonsem.views.view_recipe import ViewRecipe
 
     if options.images < 1:
         raise UsageError(f"--images={options.images}: at least 1")
@@ -80,7 +80,7 @@ def png(rows: dict) -> bytes:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from moco_nonsem.normalisation import denormalise
+    from moco_nonsem.images.normalisation import denormalise
 
     own = next(iter(rows.values())).shape[-1]
     size = own * max(1, LEAST_SIDE // own)

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco_nonsem import training
-from moco_nonsem.batch_shuffle import shuffle_order, shuffled_share, unshuffled
-from moco_nonsem.distributed import Group, in_group
 from moco_nonsem.errors import UsageError
-from moco_nonsem.flags import PretrainFlags
-from moco_nonsem.launch import places
-from moco_nonsem.moco import MoCo
-from moco_nonsem.pretrain_config import resolve
+from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
+from moco_nonsem.model.moco import MoCo
+from moco_nonsem.pretraining import trainer as training
+from moco_nonsem.pretraining.config import resolve
+from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.flags import PretrainFlags
+from moco_nonsem.running.launch import places
 
 BATCH, SIZE, STEPS = 8, 16, 4
 FLAGS = PretrainFlags(

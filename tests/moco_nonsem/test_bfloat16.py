@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import moco
 from common import machine
-from moco_nonsem import main_lincls, pretrain_program
+from moco_nonsem import main_lincls
+from moco_nonsem.pretraining import program as pretrain_program
 from tests.moco_nonsem.small_runs import LINEAR, PATCH
 
 REASON = "this processor has no instructions for bfloat16"

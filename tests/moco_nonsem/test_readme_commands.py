@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from moco_nonsem.flag_parser import parse
-from moco_nonsem.flags import LinearFlags, PretrainFlags, RobustnessFlags
-from moco_nonsem.linear_config import check as check_linear
-from moco_nonsem.pretrain_config import resolve
-from moco_nonsem.robustness_flags import check as check_robustness
+from moco_nonsem.linear_probe.config import check as check_linear
+from moco_nonsem.pretraining.config import resolve
+from moco_nonsem.robustness.config import check as check_robustness
+from moco_nonsem.running.flag_parser import parse
+from moco_nonsem.running.flags import LinearFlags, PretrainFlags, RobustnessFlags
 from tests.moco_nonsem.small_runs import ROOT
 
 PROGRAMS: dict[str, tuple[Any, Any]] = {

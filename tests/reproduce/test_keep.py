@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ieg.flags
-import moco_nonsem.flags
+import moco_nonsem.running.flags
 import re_sln.flags
 import re_sln.search
 from common.errors import ReproduceError
@@ -116,9 +116,9 @@ def test_the_path_flags_are_flags_of_their_programs() -> None:
         "re_sln.train_real": re_sln.flags.Flags,
         "re_sln.train_clothing1m": re_sln.flags.Flags,
         "re_sln.tune": re_sln.search.SearchFlags,
-        "moco_nonsem.moco-non-sem-neg": moco_nonsem.flags.PretrainFlags,
-        "moco_nonsem.main_lincls": moco_nonsem.flags.LinearFlags,
-        "moco_nonsem.eval_robustness": moco_nonsem.flags.RobustnessFlags,
+        "moco_nonsem.moco-non-sem-neg": moco_nonsem.running.flags.PretrainFlags,
+        "moco_nonsem.main_lincls": moco_nonsem.running.flags.LinearFlags,
+        "moco_nonsem.eval_robustness": moco_nonsem.running.flags.RobustnessFlags,
     }
     assert kinds.keys() == known_programs().keys()
     for name, program in known_programs().items():

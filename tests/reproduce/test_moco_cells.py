@@ -69,7 +69,7 @@ def test_one_run_a_row_and_seed(tmp_path: Path) -> None:
 def test_the_programs_take_these_flags() -> None:
     """The parsers know every flag of every cell's commands and what its value may be."""
     pytest.importorskip("torch", reason="moco_nonsem runs in the PyTorch environment")
-    from moco_nonsem import flag_parser, flags
+    from moco_nonsem.running import flag_parser, flags
 
     classes = [flags.PretrainFlags, flags.LinearFlags, flags.RobustnessFlags]
     for name in NAMES:

@@ -1,0 +1,1 @@
+"""Image files: found, read, cropped and normalised."""

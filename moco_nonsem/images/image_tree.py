@@ -1,0 +1,116 @@
+"""Trees of images, a folder a class, and the textures that belong to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from moco_nonsem.errors import UsageError
+from moco_nonsem.images.image_files import refuse, unreadable
+
+ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+TEXTURE_TREE = "-texture"
+# The two patches that a texture was made from may lie beside it.
+LEFT_OVER = ("texture1_", "texture2_")
+
+
+@dataclass(frozen=True)
+class ImageTree:
+    """Images and their classes.
+
+    paths: N files; labels: int64 [N], places in `classes`, which are sorted; textures: N files, or None.
+    """
+
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    textures: tuple[Path, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def without(self, dropped: np.ndarray) -> ImageTree:
+        """The tree without some of its images; dropped: bool [N]."""
+        kept = np.flatnonzero(~dropped)
+        textures = None if self.textures is None else tuple(self.textures[place] for place in kept)
+        return ImageTree(tuple(self.paths[place] for place in kept), self.labels[kept], self.classes, textures)
+
+
+def training_tree(data: Path, robust: str) -> ImageTree:
+    """The images of `data`/train; for robust="texture" `data` names the tree of textures, `<root>-texture`.
+
+    Raises: UsageError for a tree that is not there, an empty class, a texture or a photograph without its partner.
+    """
+    if robust != "texture":
+        return read_tree(data / "train")
+    textures = Path(os.path.abspath(data))
+    root = textures.name.removesuffix(TEXTURE_TREE)
+    if root in (textures.name, ""):
+        raise UsageError(
+            f"{data}: with --robust texture the data argument names the tree of textures, <root>{TEXTURE_TREE}, which "
+            "preprocess/imagenet_texture_syn.py makes of <root>"
+        )
+    # DEVIATION: of the root's name and the ending only; the authors replace these words anywhere in the path.
+    return _pair(textures.with_name(root) / "train", textures / "train")
+
+
+def read_tree(folder: Path) -> ImageTree:
+    """All images below `folder`/<class>/, sorted. Raises: UsageError, naming the classes without an image."""
+    classes = _classes(folder)
+    files = [sorted(_images(folder / name)) for name in classes]
+    empty = [str(folder / name) for name, found in zip(classes, files, strict=True) if not found]
+    refuse(empty, f"class folder(s) without an image ({', '.join(ENDINGS)})", "fill them, or remove them")
+    labels = np.repeat(np.arange(len(classes)), [len(found) for found in files])
+    return ImageTree(tuple(path for found in files for path in found), labels, classes)
+
+
+def check_readable(tree: ImageTree, workers: int, skip: bool) -> tuple[ImageTree, int]:
+    """(the tree, how many images are left out of it because they, or their textures, cannot be read).
+
+    Reads every file. Raises: UsageError naming the unreadable ones unless `skip`, and where none is left.
+    """
+    bad = dict(unreadable(tree.paths + (tree.textures or ()), workers))
+    if not skip:
+        shown = [f"{path} ({why})" for path, why in bad.items()]
+        refuse(shown, "file(s) cannot be read as images", "unpack them again, or go on without: --skip-unreadable")
+    pairs = zip(tree.paths, tree.textures or tree.paths, strict=True)
+    dropped = np.array([path in bad or texture in bad for path, texture in pairs], bool)
+    if dropped.all():
+        raise UsageError(f"none of the {len(tree)} images can be read, the first is {tree.paths[0]}; unpack them again")
+    return tree.without(dropped), int(dropped.sum())
+
+
+def _pair(photographs: Path, textures: Path) -> ImageTree:
+    """Each photograph with the texture that mirrors its path, ending apart."""
+    tree = read_tree(photographs)
+    wanted = {path.relative_to(photographs).with_suffix(""): path for path in tree.paths}
+    files = sorted(path for name in _classes(textures) for path in _images(textures / name))
+    found = {
+        path.relative_to(textures).with_suffix(""): path
+        for path in files
+        if path.suffix.lower() == ".png" and not path.name.startswith(LEFT_OVER)
+    }
+    # DEVIATION: the authors train on what lies there, left-over patches too, and fail in mid-epoch at a gap.
+    lonely = [str(path) for key, path in found.items() if key not in wanted]
+    refuse(lonely, f"texture(s) without a photograph in {photographs}", "remove them, or complete the photographs")
+    missing = [str(path) for key, path in wanted.items() if key not in found]
+    refuse(missing, f"image(s) without a texture in {textures}", "run preprocess/imagenet_texture_syn.py again")
+    return ImageTree(tree.paths, tree.labels, tree.classes, tuple(found[key] for key in wanted))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not there, or is no folder; it holds a folder of images for each class")
+    names = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()))
+    if not names:
+        raise UsageError(f"{folder} holds no folder; it is to hold a folder of images for each class")
+    return names
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in names if name.lower().endswith(ENDINGS))

@@ -1,0 +1,1 @@
+"""Linear evaluation: `main_lincls.py`."""

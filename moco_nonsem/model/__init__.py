@@ -1,0 +1,1 @@
+"""The networks and equations of MoCo with non-semantic negatives."""

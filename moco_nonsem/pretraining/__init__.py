@@ -1,0 +1,1 @@
+"""Pre-training: `moco-non-sem-neg.py`."""

@@ -1,0 +1,165 @@
+"""Pre-training: it schedules; the equations are in the files that they are named for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
+from moco_nonsem.errors import UsageError
+from moco_nonsem.model.contrastive_loss import contrastive_losses
+from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logits
+from moco_nonsem.pretraining.config import PretrainConfig
+from moco_nonsem.pretraining.tally import Tally
+from moco_nonsem.running import checkpoint
+from moco_nonsem.running.distributed import Group
+from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of, timed
+
+
+class ViewSource(Protocol):
+    """Where views come from."""
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Whole batches of an epoch."""
+
+    def batches(self, epoch: int, start_batch: int) -> Iterator[ViewsOfImages]:
+        """This process's parts of the batches from `start_batch` on of `epoch` (0, 1, …)."""
+
+
+class Trainer:
+    """One run, from where it stands to its last epoch. epoch, batch: of the next batch; step: how many are done."""
+
+    def __init__(self, config: PretrainConfig, views: ViewSource, group: Group) -> None:
+        self.config, self.views, self.group = config, views, group
+        flags = config.flags
+        channels_last = group.channels_last(flags.channels_last)
+        memory = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = MoCo(
+            flags.arch, flags.moco_dim, flags.moco_k, flags.mlp, flags.seed, config.bn_parts // group.world_size
+        ).to(group.device, memory_format=memory)
+        self.model.train()
+        self.encoders = make_encoders(self.model, channels_last, flags.compile, group)
+        # Both encoders', as in the authors' files; those of the key encoder never have a gradient.
+        self.optimiser = torch.optim.SGD(
+            [*self.model.encoder_q.parameters(), *self.model.encoder_k.parameters()],
+            flags.lr,
+            flags.momentum,
+            weight_decay=flags.weight_decay,
+        )
+        self.contrast = Contrast(config.alpha, flags.moco_t, flags.moco_m, flags.seed)
+        self.tally, self.finite = Tally(group.device), FiniteLoss(group)
+        self.epoch, self.batch, self.step = flags.start_epoch, 0, flags.start_epoch * views.batches_per_epoch
+        self.logged, self.last_values = 0, {}  # type: int, dict[str, float]
+        self.waited = [0.0]
+        self.neighbour_accuracy: Callable[[nn.Module], float] | None = None
+
+    # ------------------------------------------------------------------ state to and from a checkpoint
+
+    def content(self) -> dict[str, Any]:
+        """Everything that the next step depends on, in the authors' layout. All processes must ask at once.
+
+        Every draw is keyed by seed, epoch, step and example: the position is the state of all generators.
+        """
+        return {
+            "epoch": self.epoch,
+            "arch": self.config.flags.arch,
+            "state_dict": checkpoint.prefixed(self.model.state_dict()),
+            "optimizer": self.optimiser.state_dict(),
+            "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step, "logged": self.logged},
+            "seed": self.config.flags.seed,
+            "tally": self.group.add(self.tally.state.clone()),
+            "last_values": self.last_values,
+        }
+
+    def restore(self, content: Mapping[str, Any], name: str) -> None:
+        """Puts everything back as it was; a file of the authors' goes on at the beginning of its epoch.
+
+        Raises: UsageError, naming `name`, where it does not fit.
+        """
+        flags = self.config.flags
+        if content.get("arch", flags.arch) != flags.arch:
+            raise UsageError(
+                f"{name} is of --arch={content['arch']}, not of {flags.arch}; give --arch={content['arch']}"
+            )
+        try:
+            place = place_of(content, name, flags.epochs, self.views.batches_per_epoch)
+            self.model.load_state_dict(checkpoint.unprefixed(content["state_dict"]))
+            moved = self.model.encoder_q.parameters() if place["step"] else ()
+            load_optimiser(self.optimiser, content["optimizer"], moved)
+            self.last_values = dict(content.get("last_values", {}))
+            if self.group.leads and "tally" in content:
+                copy_into(self.tally.state, content["tally"], "tally")
+        except MISFITS as error:
+            raise UsageError(
+                f"{name} does not fit this run: {words_of(error)}; give the --arch, --mlp, --moco-dim and --moco-k "
+                "that it was trained with"
+            ) from error
+        self.epoch, self.batch, self.step, self.logged = (place[key] for key in PLACE)
+
+    # ------------------------------------------------------------------ the loop
+
+    def epoch_steps(self) -> Iterator[None]:
+        """Trains on what is left of the epoch, and yields after every step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.rate(self.epoch)
+        self.model.train()
+        left = self.views.batches_per_epoch - self.batch
+        if not left:
+            return
+        for views in timed(iter(self.views.batches(self.epoch, self.batch)), self.waited):
+            self.update(views)
+            self.step += 1
+            self.batch += 1
+            yield
+
+    def update(self, views: ViewsOfImages) -> None:
+        """One step."""
+        config = self.config
+        amp = config.flags.amp == "bf16"
+        logits = step_logits(self.model, self.encoders, views, self.contrast, self.step, self.group, amp)
+        losses = contrastive_losses(logits)  # [b]
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.mean().backward()  # the processes' gradients are averaged, and their parts of the batch are equal
+        self.optimiser.step()
+        losses, logits = losses.detach(), logits.detach()
+        self.tally.add(losses, logits, config.num_nonsem, config.alpha, config.flags.moco_t)
+        self.finite.watch(losses, self.step + 1)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Metrics of the epoch that is over; moves on to the next."""
+        values = Tally.means(self.group.add(self.tally.state), self.config.num_nonsem)
+        values["learning_rate"] = self.config.rate(self.epoch)
+        self.tally = Tally(self.group.device)
+        self.epoch, self.batch = self.epoch + 1, 0
+        every = self.config.flags.knn_every
+        if self.neighbour_accuracy and (self.epoch % every == 0 or self.epoch == self.config.flags.epochs):
+            values["accuracy/neighbours"] = self.neighbour_accuracy(self.model.encoder_q)
+        self.last_values = values
+        return values
+
+    def shown(self) -> dict[str, float]:
+        """Means of the epoch so far, of this process."""
+        means = Tally.means(self.tally.state, self.config.num_nonsem)
+        return {"loss": means["loss/train"], "top1": means["accuracy/contrast_top1"]}
+
+
+def make_encoders(model: MoCo, channels_last: bool, compiled: bool, group: Group) -> Encoders:
+    """The encoders as they are called in training."""
+    query: nn.Module = model.encoder_q
+    if group.world_size > 1:
+        # The running statistics of the first process are the run's, as in the authors' program; they are no one else's
+        # input, so they need not be sent around.
+        query = DistributedDataParallel(query, broadcast_buffers=False, gradient_as_bucket_view=True)
+    called = [torch.compile(part, dynamic=False) if compiled else part for part in (query, model.encoder_k)]
+    if not channels_last:
+        return Encoders(*called)
+    return Encoders(*[_with_channels_last(part) for part in called])
+
+
+def _with_channels_last(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda images: network(images.contiguous(memory_format=torch.channels_last))

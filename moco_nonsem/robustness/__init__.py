@@ -1,0 +1,1 @@
+"""Robustness: `eval_robustness.py`."""

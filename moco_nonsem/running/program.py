@@ -1,0 +1,67 @@
+"""What the programs have in common: flags in, processes started, exit code out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from common.errors import DataError, RecordError
+from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
+from moco_nonsem.running.flags import Common
+from moco_nonsem.running.launch import Place, places, start_all
+
+F = TypeVar("F", bound=Common)
+
+
+Work = Callable[[F, Place, list[str]], int]
+
+
+def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: list[str]) -> int:
+    """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user.
+
+    check(flags, processes) refuses what it can before torch is loaded; work(flags, place, command) is what each process
+    does, a function of a module, so that a new process finds it; command: for the record.
+    """
+
+    def start() -> int:
+        check(flags, 1)
+        import torch
+
+        found = places(flags, torch.cuda.device_count())
+        check(flags, found[0].world_size)
+        if len(found) == 1:
+            return work(flags, found[0], command)
+        return start_all(work, flags, found, command)
+
+    return guarded(start)
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Runs a program; mistakes of the user become one sentence and an exit code."""
+    leads = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.INFO if leads else logging.ERROR, format="%(levelname)s: %(message)s", force=True)
+    try:
+        return work()
+    except (UsageError, DataError, RecordError) as error:
+        _say(f"error: {error}", leads)
+        return 2
+    except (NonFiniteLoss, FrozenWeightsMoved, OSError) as error:
+        _say(f"error: {error}", leads)
+        return 1
+    except Interrupted as stop:
+        _say(str(stop), leads)
+        return 130
+    except KeyboardInterrupt:
+        _say(
+            "interrupted; run the same command to resume from the last checkpoint",
+            leads,
+        )
+        return 130
+
+
+def _say(text: str, leads: bool) -> None:
+    if leads:
+        print(text, file=sys.stderr)

@@ -1,0 +1,87 @@
+"""Where a run's record and its checkpoints lie, and what a run that goes on begins with."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common.errors import RecordError
+from common.paths import repo_root, user_path
+from common.saved_state import MARK, Owner
+from moco_nonsem.errors import UsageError
+from moco_nonsem.running import checkpoint
+from moco_nonsem.running.flags import LinearFlags, PretrainFlags
+
+PlaceFlags = PretrainFlags | LinearFlags
+
+
+def new_folder(kind: str) -> Path:
+    """`<kind>_<date>_<time>-<microseconds>` in the folder of runs."""
+    runs = user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute() / "moco_nonsem"
+    return runs / datetime.datetime.now().strftime(f"{kind}_%Y-%m-%d_%H-%M-%S-%f")
+
+
+def run_folder(flags: PlaceFlags, kind: str) -> Path:
+    """--run_dir, or the run folder that --resume names (itself, or that of its state), or a new one.
+
+    Raises: UsageError for a --resume that is not there.
+    """
+    resume = user_path(flags.resume)
+    if flags.resume and not resume.exists():
+        raise UsageError(
+            f"--resume={flags.resume}: there is no such checkpoint or run folder; leave it out to train from the start"
+        )
+    if flags.run_dir:
+        return user_path(flags.run_dir).absolute()
+    if flags.resume:
+        folder = resume if resume.is_dir() else resume.parent
+        if resume.is_dir() or (checkpoint.PATTERN.fullmatch(resume.name) and (folder / "config.yml").is_file()):
+            return folder.absolute()
+    return new_folder(kind)
+
+
+class Start(NamedTuple):
+    """What a run begins with. content: None to begin anew; name: for messages; own: whether it is this run's state."""
+
+    content: dict[str, Any] | None
+    name: str
+    own: bool
+
+
+def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
+    """The file of --resume, else the newest state in the run's folder, or nothing.
+
+    A file may be of any run, as the authors' program has it; a state in the run's own folder has to be `owner`'s.
+    Raises: UsageError where what was asked for cannot be read, or is another run's.
+    """
+    resume = user_path(flags.resume)
+    if flags.resume and resume.is_file():
+        content = checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer")
+        step = checkpoint.step_of(resume)
+        own = step is not None and resume.parent.absolute() == folder
+        if own and step is not None:
+            try:
+                owner.check(resume, content.get(MARK), step)
+            except (RecordError, ValueError) as error:
+                raise UsageError(f"--resume: {error}") from error
+        return Start(content, flags.resume, own)
+    found = checkpoint.newest_own(folder, owner)
+    if flags.resume and found is None:
+        raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")
+    return Start(found[1], str(found[0]), True) if found else Start(None, "", False)
+
+
+def checkpoint_folder(flags: PlaceFlags) -> Path:
+    """--ckpt_path, else --run_dir, else moco_nonsem/ckpts: the authors' ./ckpts as seen from inside the folder."""
+    chosen = flags.ckpt_path or flags.run_dir or repo_root() / "moco_nonsem" / "ckpts"
+    return user_path(chosen).absolute()
+
+
+def make_checkpoint_folder(folder: Path, new_run: bool) -> None:
+    """Makes it, and warns a new run of another run's files, which have the same names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if new_run and any(folder.glob("checkpoint_*.pth.tar")):
+        logging.warning("%s holds checkpoints already; those of the same epochs will be replaced", folder)

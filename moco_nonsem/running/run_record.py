@@ -1,0 +1,78 @@
+"""What every program of moco_nonsem says of a run and takes from the machine: record, device, reading processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+
+from common.machine import cores, warn_of_slow_bfloat16
+from common.record import RunRecord
+from common.record_files import finished_result
+from moco_nonsem.running.distributed import Group
+from moco_nonsem.running.flags import Common, Distributed, Training
+from moco_nonsem.running.run_folder import Start
+
+SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
+
+
+def is_finished(folder: Path, config: Mapping[str, Any], whole: bool = True) -> bool:
+    """Whether the result of this run is there; says it. config, whole: see `finished_result`."""
+    result = finished_result(folder, config, whole=whole)
+    if result:
+        logging.info("%s is finished: %s", folder, result["metrics"])
+    return result is not None
+
+
+def is_saved(start: Start) -> bool | None:
+    """As `RunRecord.begin` wants to know it: a file of --resume brings no lines of metrics.jsonl along."""
+    return start.own if start.own or not start.content else None
+
+
+def warn_of_precision(flags: Training, group: Group) -> None:
+    """Says that bfloat16 is slow, where it is."""
+    if flags.amp == "bf16" and group.device.type == "cpu":
+        warn_of_slow_bfloat16("--amp=bf16")
+
+
+def workers(flags: Distributed, group: Group) -> int:
+    """Reading processes of this one: its part of -j, which is capped at the cores; at least 1 unless -j is 0."""
+    if flags.workers == 0:
+        return 0
+    return max(1, min(flags.workers, cores()) // group.local_size)
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, else the processor's architecture and core count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
+
+
+def make_record(
+    folder: Path,
+    config: Mapping[str, Any],
+    flags: Common,
+    described: Mapping[str, str],
+    group: Group,
+    command: list[str],
+) -> RunRecord:
+    """The record of a run."""
+    return RunRecord(
+        folder,
+        sub_project=SUB_PROJECT,
+        command=command,
+        config=config,
+        seed=flags.seed,
+        dataset=described,
+        device=device_name(group.device),
+        world_size=group.world_size,
+        libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
+    )

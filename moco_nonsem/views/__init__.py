@@ -1,0 +1,1 @@
+"""Views of images: drawn at random, and made."""

@@ -1,0 +1,262 @@
+"""main_lincls.py: what it trains, what it leaves alone, what it leaves behind; and the nearest neighbours."""
+
+import math
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from moco_nonsem import main_lincls
+from moco_nonsem.errors import FrozenWeightsMoved
+from moco_nonsem.images.image_tree import read_tree
+from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
+from moco_nonsem.images.workers import Reading
+from moco_nonsem.linear_probe.config import mark
+from moco_nonsem.linear_probe.network import LinearNetwork, check_frozen, load_backbone
+from moco_nonsem.linear_probe.trainer import LinearTrainer
+from moco_nonsem.model.encoder import build_encoder
+from moco_nonsem.pretraining import program as pretrain_program
+from moco_nonsem.pretraining.neighbours import neighbour_classes
+from moco_nonsem.running import checkpoint
+from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, assert_same_bits, make_tree, metrics_of, result_of, start
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory, tree):
+    folder = tmp_path_factory.mktemp("pretrained")
+    assert pretrain_program.main([*PATCH, "--epochs=1", f"--run_dir={folder}", str(tree)]) == 0
+    return folder / "checkpoint_0000.pth.tar"
+
+
+@pytest.fixture(scope="module")
+def command(pretrained, tree):
+    return [*LINEAR, f"--epochs={EPOCHS}", "--schedule", "2", "--seed=4", f"--pretrained={pretrained}", str(tree)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, command):
+    folder = tmp_path_factory.mktemp("linear") / "run"
+    assert main_lincls.main([*command, f"--run_dir={folder}"]) == 0
+    return folder
+
+
+def test_what_a_run_leaves_behind(whole, pretrained):
+    assert {path.name for path in whole.glob("*.tar")} == {
+        "checkpoint_robust_0000.pth.tar", "model_best_0000.pth.tar", "state_00000012.pth.tar",
+    }  # fmt: skip
+    content = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")
+    assert content["epoch"] == EPOCHS and content["classes"] == ["n01", "n02", "n03"]
+    assert {"arch", "state_dict", "best_acc1", "optimizer"} <= content.keys()
+    lines, result = metrics_of(whole), result_of(whole)
+    assert [line["step"] for line in lines] == [4, 8, 12]  # 26 images in batches of 8: the last batch is kept
+    assert [line["learning_rate"] for line in lines] == pytest.approx([0.05, 0.05, 0.005])
+    # The result is the last epoch's; the best one stands apart.
+    assert result["metrics"]["accuracy"] == lines[-1]["accuracy/val"]
+    assert result["best_on_test"]["accuracy"]["value"] == max(line["accuracy/val"] for line in lines)
+    assert content["best_acc1"] == 100 * max(line["accuracy/val"] for line in lines)
+    assert result["notes"]["frozen_backbone"] == "unchanged" and result["finished"]
+    assert 'pretrained_sha256: "' in (whole / "config.yml").read_text()
+
+
+def test_the_backbone_is_untouched_and_the_classifier_is_not(whole, pretrained):
+    before = checkpoint.read(pretrained)["state_dict"]
+    after = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")["state_dict"]
+    kept = [name for name in before if name.startswith("module.encoder_q.") and ".fc." not in name]
+    assert len(kept) == len(after) - 2
+    assert all(torch.equal(after[name.replace("encoder_q.", "")], before[name]) for name in kept)
+    start_weights = LinearNetwork("resnet10-small", 4).classifier.weight
+    assert not torch.equal(after["module.fc.weight"], start_weights)
+
+
+def test_a_backbone_that_moved_is_found(pretrained):
+    content = checkpoint.read(pretrained)
+    network = LinearNetwork("resnet10-small", 0)
+    weights = load_backbone(network, content, "x")
+    check_frozen(network, weights)
+    network.backbone.bn1.running_mean[3] += 1e-6
+    with pytest.raises(FrozenWeightsMoved, match=r"bn1\.running_mean"):
+        check_frozen(network, weights)
+
+
+def test_a_program_that_moves_it_fails(command, tmp_path, monkeypatch, capfd):
+    original = LinearTrainer.update
+
+    def update(self, *arguments):
+        self.network.backbone.bn1.train()
+        original(self, *arguments)
+
+    monkeypatch.setattr(LinearTrainer, "update", update)
+    assert main_lincls.main([*command, "--epochs=1", f"--run_dir={tmp_path / 'run'}"]) == 1
+    assert "error: the backbone is not as it was" in capfd.readouterr().err
+    assert not result_of(tmp_path / "run")["finished"]
+
+
+def test_the_classifier_begins_as_the_papers():
+    network = LinearNetwork("resnet10-small", 0)
+    weight = network.classifier.weight
+    assert weight.shape == (1000, 256) and not network.classifier.bias.any()
+    assert weight.std().item() == pytest.approx(0.01, rel=0.02) and abs(weight.mean().item()) < 1e-4
+    assert not any(value.requires_grad for value in network.backbone.parameters()) and not network.backbone.training
+
+
+def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
+    """Softmax regression by hand on the same features: gradient, momentum, rate; then loss and accuracies."""
+    network = LinearNetwork("resnet10-small", 4)
+    load_backbone(network, checkpoint.read(pretrained), "x")
+    reading = Reading(batch_size=8, workers=0, seed=4, rank=0, world_size=1, device=torch.device("cpu"))
+    train, val = read_tree(tree / "train"), read_tree(tree / "val")
+    weight = network.classifier.weight.detach().double().numpy().copy()
+    bias = np.zeros(1000)
+    speed_w, speed_b = np.zeros_like(weight), np.zeros_like(bias)
+    from common.random_streams import generator
+
+    def features(tree_, look, batches, epoch=0):
+        for images, labels in labelled_batches(tree_, look, batches, reading, epoch):
+            yield network.backbone(images).double().numpy(), labels.numpy()
+
+    for epoch, line in zip(range(EPOCHS), metrics_of(whole), strict=True):
+        order = generator(4, "linear order", epoch).permutation(26)
+        batches = [order[place : place + 8] for place in range(0, 26, 8)]
+        losses, right = [], []
+        for values, labels in features(train, Look(16, random=True), batches, epoch):
+            logits = values @ weight.T + bias
+            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+            shares /= shares.sum(axis=1, keepdims=True)
+            tops = logits.max(axis=1)
+            totals = np.log(np.exp(logits - tops[:, None]).sum(axis=1)) + tops
+            losses += (totals - logits[np.arange(len(labels)), labels]).tolist()
+            right += (logits.argmax(axis=1) == labels).tolist()
+            slope = shares.copy()
+            slope[np.arange(len(labels)), labels] -= 1
+            slope /= len(labels)
+            speed_w, speed_b = 0.9 * speed_w + slope.T @ values, 0.9 * speed_b + slope.sum(axis=0)
+            rate = 0.05 if epoch < 2 else 0.005
+            weight, bias = weight - rate * speed_w, bias - rate * speed_b
+        assert line["loss/train"] == pytest.approx(np.mean(losses), rel=1e-3)
+        assert line["accuracy/train"] == pytest.approx(np.mean(right))
+    logits, labels = (np.concatenate(parts) for parts in zip(*[
+        (values @ weight.T + bias, labels) for values, labels in features(val, Look(16), shares_in_order(9, reading))
+    ], strict=True))  # fmt: skip
+    assert line["accuracy/val"] == pytest.approx((logits.argmax(axis=1) == labels).mean())
+
+
+def test_ctrl_c_and_resume_give_the_same_bits(whole, command, tmp_path, monkeypatch, capfd):
+    original = LinearTrainer.update
+
+    def update(self, *arguments):
+        if self.step + 1 == 6:
+            signal.raise_signal(signal.SIGINT)
+        original(self, *arguments)
+
+    monkeypatch.setattr(LinearTrainer, "update", update)
+    run = tmp_path / "run"
+    assert main_lincls.main([*command, f"--run_dir={run}"]) == 130
+    assert "after step 6" in capfd.readouterr().err
+    monkeypatch.setattr(LinearTrainer, "update", original)
+    assert main_lincls.main([*command, "--resume", str(run), f"--ckpt_path={run}"]) == 0
+    assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    for name in ("checkpoint_robust_0000.pth.tar", "model_best_0000.pth.tar"):
+        assert_same_bits(checkpoint.read(run / name), checkpoint.read(whole / name))
+    assert result_of(run)["metrics"] == result_of(whole)["metrics"]
+
+
+def test_evaluate_scores_a_trained_classifier(whole, tree, capsys):
+    given = whole / "checkpoint_robust_0000.pth.tar"
+    assert main_lincls.main([*LINEAR, "-e", f"--resume={given}", str(tree)]) == 0
+    shown = dict(zip(*[iter(capsys.readouterr().out.split())] * 2, strict=True))
+    assert float(shown["accuracy/val"]) == pytest.approx(metrics_of(whole)[-1]["accuracy/val"], abs=1e-4)
+
+
+def test_mistakes_are_one_sentence(pretrained, whole, tree, tmp_path, capfd):
+    other = make_tree(tmp_path / "other")
+    (other / "val" / "n01").rename(other / "val" / "n07")
+    given = f"--pretrained={pretrained}"
+    robust = whole / "checkpoint_robust_0000.pth.tar"
+    cases = [
+        ([str(tree)], ["--pretrained is missing"]),
+        ([f"--pretrained={tmp_path / 'no.pth.tar'}", str(tree)], ["no.pth.tar", "no such file"]),
+        ([f"--pretrained={robust}", str(tree)], ["holds no encoder_q"]),
+        ([given, "--arch=resnet18", str(tree)], ["does not fit --arch"]),
+        (["-e", str(tree)], ["--evaluate", "--resume"]),
+        (["-e", f"--resume={pretrained}", str(tree)], ["holds no trained classifier"]),
+        ([given, str(other)], ["different classes", "n01"]),
+        ([given, f"--val={tmp_path / 'nowhere'}", str(tree)], ["nowhere"]),
+        ([given, "--resume=/nowhere.pth.tar", str(tree)], ["/nowhere.pth.tar"]),
+        ([given, "--lr=-1", str(tree)], ["--lr=-1"]),
+    ]
+    for arguments, words in cases:
+        assert main_lincls.main([*LINEAR, f"--run_dir={tmp_path / 'run'}", *arguments]) == 2, arguments
+        err = capfd.readouterr().err
+        (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert all(word in line for word in words), line
+    assert not (tmp_path / "run").exists()
+
+
+def test_check_prints_the_configuration(command, capsys):
+    assert main_lincls.main([*command, "--check"]) == 0
+    assert 'program: "main_lincls"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, wanted", [
+    ("ckpts/checkpoint_0199.pth.tar", "0199"), ("a_b/model_best_7.pth", "7"), ("plain.pth.tar", "plain"),
+])  # fmt: skip
+def test_what_stands_after_the_last_underscore(name, wanted):
+    assert mark(name) == wanted
+
+
+def test_views_for_scoring():
+    """Resize of the shorter side to 256/224, then the centre; without the resize the centre alone."""
+    image = torch.arange(40 * 60, dtype=torch.uint8).reshape(1, 40, 60).expand(3, 40, 60).contiguous()
+    view = centre_view(image, 28, resize=False)
+    assert torch.equal(view, image[:, 6:34, 16:44])
+    from torchvision.transforms import v2
+
+    reference = v2.Compose([v2.Resize(32, antialias=True), v2.CenterCrop(28)])
+    found = centre_view(image, 28, resize=True)
+    assert found.shape == (3, 28, 28)
+    assert (found.int() - reference(image).int()).abs().max() <= 1
+    assert torch.equal(centre_view(found, 28, resize=False), found)
+    crops = {random_view(image, 16, np.random.default_rng(seed)).numpy().tobytes() for seed in range(5)}
+    assert len(crops) == 5
+
+
+def test_neighbours_against_a_loop():
+    random = torch.Generator().manual_seed(0)
+
+    def unit(count):
+        values = torch.randn(count, 4, generator=random, dtype=torch.float64)
+        return values / values.norm(dim=1, keepdim=True)
+
+    queries, bank = unit(30), unit(40)
+    labels = torch.randint(0, 5, (40,), generator=random)
+    for k in (1, 7, 100):
+        found = neighbour_classes(queries, bank, labels, 5, k)
+        for query, guess in zip(queries, found.tolist(), strict=True):
+            cosines = sorted(
+                ((float(query @ row), int(label)) for row, label in zip(bank, labels, strict=True)), reverse=True
+            )
+            votes = [sum(math.exp(c / 0.07) for c, label in cosines[:k] if label == number) for number in range(5)]
+            assert guess == votes.index(max(votes))
+
+
+def test_neighbours_leave_the_encoder_as_it_was(tree):
+    from moco_nonsem.pretraining.neighbours import Neighbours
+    from moco_nonsem.running.distributed import Group
+
+    encoder = build_encoder("resnet10-small", 8, True, 0).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    reading = Reading(batch_size=4, workers=0, seed=0, rank=0, world_size=1, device=torch.device("cpu"))
+    train, val = read_tree(tree / "train"), read_tree(tree / "val")
+    monitor = Neighbours(train, val, 5, 16, reading, Group(0, 1, torch.device("cpu")))
+    accuracy = monitor(encoder)
+    assert accuracy * 9 == pytest.approx(round(accuracy * 9)) and encoder.training
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_the_program_from_inside_its_folder():
+    process = start(["main_lincls.py"], "--help", cwd=ROOT / "moco_nonsem")
+    out, err = process.communicate()
+    assert process.returncode == 0 and "--pretrained" in out, err
