@@ -12,16 +12,22 @@ from common.errors import ReproduceError
 from common.flags import underscored
 from common.machine import cores, gpus
 from common.record_files import RESULT
-from reproduce import demo, demo_fsr, demo_moco, demo_sln, paper_tables, plan
-from reproduce.all_tables import filled_tables
+from reproduce import plan
 from reproduce.cells import CELLS, DATA_DIR, DEMO, ROOT, load_tables, select
 from reproduce.curves import draw_curves
-from reproduce.imported import PROGRAMS, agreement, imported_tables, read_logs
+from reproduce.demo_cells import prepare
+from reproduce.demos import demo
+from reproduce.demos import fsr as demo_fsr
+from reproduce.demos import moco as demo_moco
+from reproduce.demos import sln as demo_sln
+from reproduce.engines.local import RETRIES, LocalEngine, printable
 from reproduce.keep import EVIDENCE, RECORDS, keep
-from reproduce.local_engine import RETRIES, LocalEngine, printable
-from reproduce.readme import pages, write_pages
-from reproduce.report import write_report
+from reproduce.report.page import write_report
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
+from reproduce.tables import paper_tables
+from reproduce.tables.all_tables import filled_tables
+from reproduce.tables.imported import PROGRAMS, agreement, imported_tables, read_logs
+from reproduce.tables.pages import pages, write_pages
 from reproduce.verify import TOLERANCE, verify
 
 
@@ -191,7 +197,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.engine == "local":
         jobs = arguments.jobs or (max(1, len(devices)) if _needs_gpu(runs) else cores())
         return _do(arguments, runs, LocalEngine(jobs, devices, _data_dir(arguments), arguments.retries))
-    from reproduce.ray_engine import RayEngine
+    from reproduce.engines.ray_cluster import RayEngine
 
     if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
         raise ReproduceError(
@@ -212,7 +218,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     (table,) = select(load_tables(arguments.cells), arguments.table)
-    table = demo.prepare(table, _data_dir(arguments))
+    table = prepare(table, _data_dir(arguments))
     demo.make_data(table, arguments.dry_run)
     runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     devices = gpus()

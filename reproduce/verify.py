@@ -21,7 +21,7 @@ from common.errors import RecordError
 from common.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
 from common.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
-from reproduce.local_engine import started
+from reproduce.engines.local import started
 from reproduce.programs import known_programs, program_of
 
 VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"

@@ -14,9 +14,9 @@ from common.errors import RecordError
 from common.record_files import finished_result, read_config, read_metrics, read_result
 from reproduce.cells import load_tables
 from reproduce.cli import main
-from reproduce.imported import RE_SLN
-from reproduce.report_data import thinned_lines
+from reproduce.report.packed import thinned_lines
 from reproduce.runs import runs_of
+from reproduce.tables.imported import RE_SLN
 from tests.damages import put, without
 from tests.reproduce import fake_program
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,21 @@ def test_imports_lead_down_only(package: str) -> None:
 
 def test_every_package_has_its_floor() -> None:
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"} == set(FLOORS)
+
+
+def rooms(package: str) -> dict[str, set[str]]:
+    """Which sub-packages of a package each of them imports."""
+    found: dict[str, set[str]] = {}
+    for init in (ROOT / package).glob("*/__init__.py"):
+        room, others = init.parent.name, set()
+        for path in init.parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+                    others.add((node.module or "").split(".")[1])
+        found[room] = others - {room}
+    return {room: others & set(found) for room, others in found.items()}
+
+
+@pytest.mark.parametrize("package", ["ieg", "re_sln", "moco_nonsem", "reproduce"])
+def test_no_two_rooms_need_each_other(package: str) -> None:
+    TopologicalSorter(rooms(package)).prepare()  # raises CycleError

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from common.errors import ReproduceError
-from reproduce import paper_tables
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
-from reproduce.standing import Standing, standings
+from reproduce.tables import paper_tables
+from reproduce.tables.comparison import Standing, standings
 
 TABLES = load_tables()
 ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]

@@ -17,7 +17,7 @@ import pytest
 from common.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.local_engine import LocalEngine, environment_of
+from reproduce.engines.local import LocalEngine, environment_of
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
 WriteCells = Callable[..., Path]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from common.record_files import read_result
-from reproduce import paper_tables
 from reproduce.cells import Cell, load_tables
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, RUNNING, Run, progress, runs_of, state_of
-from reproduce.standing import Standing, standings
+from reproduce.tables import paper_tables
+from reproduce.tables.comparison import Standing, standings
 from tests.reproduce import fake_program
 
 

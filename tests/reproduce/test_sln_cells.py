@@ -12,12 +12,13 @@ import yaml
 
 from common.errors import ReproduceError
 from common.record_files import read_result
-from reproduce import paper_tables, plan
+from reproduce import plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main
-from reproduce.local_engine import exact_commands
+from reproduce.engines.local import exact_commands
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
-from reproduce.standing import GAP, standings
+from reproduce.tables import paper_tables
+from reproduce.tables.comparison import GAP, standings
 from tests.reproduce import fake_program
 from tests.reproduce.conftest import cells_content
 

@@ -17,12 +17,14 @@ import yaml
 
 from common.errors import ReproduceError
 from common.record_files import read_metrics, read_result
-from reproduce import demo, paper_tables, plan
+from reproduce import plan
 from reproduce.cells import ROOT, Table, load_tables
 from reproduce.cli import main
-from reproduce.local_engine import exact_commands
+from reproduce.demo_cells import prepare
+from reproduce.engines.local import exact_commands
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, distinct, progress, runs_of, state_of
-from reproduce.standing import standings
+from reproduce.tables import paper_tables
+from reproduce.tables.comparison import standings
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.fake_program import accuracy
 
@@ -201,7 +203,7 @@ def test_a_dry_run_prints_the_chain_on_one_line(tmp_path: Path, capsys: pytest.C
 def test_the_demo_gives_other_settings_another_folder_where_cells_share_a_run(tmp_path: Path) -> None:
     names = []
     for value in ("a", "b"):
-        table = demo.prepare(load_tables(write(tmp_path, content(network_name=value)))["small"])
+        table = prepare(load_tables(write(tmp_path, content(network_name=value)))["small"])
         names.append({cell.run_name() for cell in table.cells})
     assert [len(found) for found in names] == [1, 1]
     assert names[0] != names[1]

@@ -17,7 +17,7 @@ from common.result_schema import seal
 from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cli import main
-from reproduce.local_engine import python_of
+from reproduce.engines.local import python_of
 from reproduce.programs import Program, known_programs, program_of
 from reproduce.verify import contradictions, verify
 

@@ -15,9 +15,9 @@ from typing import Any
 from common.errors import ReproduceError
 from common.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
-from reproduce.local_engine import started
+from reproduce.engines.local import started
 from reproduce.runs import DONE, MISSING, Run
-from reproduce.standing import standings
+from reproduce.tables.comparison import standings
 
 FOLDER, ORIGIN = "imported", "logs.txt"
 PROGRAMS = {"re_sln": (["python", "-m", "re_sln.results"], "pytorch")}

@@ -14,11 +14,11 @@ import pytest
 from common.errors import ReproduceError
 from common.record_files import read_result
 from common.result_schema import seal
-from reproduce import readme
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.keep import EVIDENCE, RECORDS, keep
 from reproduce.runs import DONE, distinct, runs_of
+from reproduce.tables import pages as readme
 from reproduce.verify import verify
 from tests.reproduce import fake_program
 

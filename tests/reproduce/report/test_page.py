@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from common.record_files import CONFIG, METRICS, RESULT
-from reproduce.all_tables import filled_tables
 from reproduce.cells import load_tables
 from reproduce.cli import main
 from reproduce.keep import EVIDENCE
-from reproduce.report import report_html
-from reproduce.report_data import tail, thinned_lines
+from reproduce.report.packed import tail, thinned_lines
+from reproduce.report.page import report_html
+from reproduce.tables.all_tables import filled_tables
 from tests.reproduce.browser import CHROMIUM, Page
 from tests.reproduce.many_runs import write_runs
 

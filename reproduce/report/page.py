@@ -12,10 +12,9 @@ from common.files import atomic_write
 from common.provenance import git_state
 from common.tables import STATISTICS, format_mean
 from reproduce.cells import Table
-from reproduce.paper_tables import known_text, not_at_hand, note
-from reproduce.report_data import packed
+from reproduce.report.packed import packed
 from reproduce.runs import DONE, MISSING, Run, distinct
-from reproduce.standing import (
+from reproduce.tables.comparison import (
     ALONE,
     FARTHER,
     NO_STD,
@@ -27,6 +26,7 @@ from reproduce.standing import (
     standings,
     verdict,
 )
+from reproduce.tables.paper_tables import known_text, not_at_hand, note
 
 HERE = Path(__file__).resolve().parent
 CLASSES = {WITHIN_1: "within1", WITHIN_2: "within2", FARTHER: "farther", NO_STD: "alone", ALONE: "alone"}

@@ -7,10 +7,10 @@ from typing import Any
 
 from common.tables import format_mean, mean, new_figure, sample_std, save_figure
 from reproduce.cells import Table
-from reproduce.demo import row_of, write_table
-from reproduce.demo_pictures import CLEAN, COLOURS, example_weights, learning_curves, metric_series
-from reproduce.paper_tables import values_of
+from reproduce.demos.demo import row_of, write_table
+from reproduce.demos.pictures import CLEAN, COLOURS, example_weights, learning_curves, metric_series
 from reproduce.runs import DONE, Run
+from reproduce.tables.paper_tables import values_of
 
 DATA = {"noise": "60 % uniform noise", "tail": "long tail, 0.02"}
 HEADER = ["data", "method", "mean ± std", "n", "each seed", "last step", "probe images"]

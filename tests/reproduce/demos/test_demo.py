@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproduce import demo
 from reproduce.cells import DEMO, load_tables
 from reproduce.cli import main
+from reproduce.demo_cells import prepare
 from tests.reproduce.fake_program import accuracy
 
 
@@ -74,7 +74,7 @@ def test_a_failure_is_told_and_no_table_is_drawn(cells: Path, capsys: pytest.Cap
 
 
 def test_the_demo_as_it_is_shipped() -> None:
-    cells = demo.prepare(load_tables(DEMO)["demo"]).cells
+    cells = prepare(load_tables(DEMO)["demo"]).cells
     assert [cell.flags["method"] for cell in cells] == ["supervised", "l2r", "ieg"]
     assert all(cell.seeds == (0, 1, 2) and cell.flags["dataset"] == "digits_uniform_0.8" for cell in cells)
     assert len({cell.id for cell in cells}) == 3

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproduce import demo, demo_moco
 from reproduce.cells import DEMO, ROOT, Table, load_tables
 from reproduce.cli import main
+from reproduce.demo_cells import prepare
+from reproduce.demos import moco as demo_moco
 from reproduce.runs import DONE, MISSING, Run, runs_of
 
 PYTORCH = ROOT / ".venv" / "pytorch" / "bin" / "python"
@@ -131,7 +132,7 @@ def finished(table: Table, folder: Path) -> tuple[list[Run], dict[str, dict[str,
 
 def test_table_and_dots_of_made_up_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_moco, "pictures", lambda *_: [])
-    table = demo.prepare(load_tables(DEMO)["demo-moco"])
+    table = prepare(load_tables(DEMO)["demo-moco"])
     runs, numbers = finished(table, tmp_path)
     text = demo_moco.summarise(table, runs, tmp_path / "out")
     assert table_lines(text) == expected_lines(numbers)
@@ -143,7 +144,7 @@ def test_table_and_dots_of_made_up_numbers(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_demo_as_it_is_shipped() -> None:
-    table = demo.prepare(load_tables(DEMO)["demo-moco"])
+    table = prepare(load_tables(DEMO)["demo-moco"])
     assert {cell.seeds for cell in table.cells} == {(0, 1, 2)}
     assert len({cell.run_name() for cell in table.cells}) == 2
     none, patch = (next(cell for cell in table.cells if cell.row == row) for row in table.rows)

@@ -19,7 +19,7 @@ import pytest
 from common.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.ray_work import pack, unpack
+from reproduce.engines.ray_worker import pack, unpack
 from reproduce.runs import DONE, INTERRUPTED, runs_of
 from tests.reproduce.fake_program import accuracy
 

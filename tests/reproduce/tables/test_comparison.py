@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from reproduce.cells import Cell, Reference, load_tables
-from reproduce.latex import escaped, latex_table
 from reproduce.runs import DONE, MISSING, Run
-from reproduce.standing import (
+from reproduce.tables.comparison import (
     ALONE,
     FARTHER,
     NO_STD,
@@ -22,6 +21,7 @@ from reproduce.standing import (
     standing,
     verdict,
 )
+from reproduce.tables.latex import escaped, latex_table
 
 PAPER, RERUN = Reference("paper", 93.7, 0.5), Reference("rerun", 80.0, None)
 

@@ -19,7 +19,7 @@ from common.errors import RecordError
 from common.files import atomic_path
 from common.provenance import take_lock
 from reproduce.cells import ROOT
-from reproduce.local_engine import LOG, PROMPT, end_of_log, environment_of, exact_commands, in_shell
+from reproduce.engines.local import LOG, PROMPT, end_of_log, environment_of, exact_commands, in_shell
 from reproduce.runs import DONE, RUNNING, Run, progress, state_of
 
 POLL_SECONDS = 0.5

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reproduce import demo
 from reproduce.cells import CELLS, DEMO, Table, load_tables, select
-from reproduce.imported import imported_tables
+from reproduce.demo_cells import prepare
 from reproduce.keep import EVIDENCE, RECORDS
 from reproduce.runs import MISSING, Run, runs_of
+from reproduce.tables.imported import imported_tables
 
 Filled = list[tuple[Table, list[Run]]]
 
@@ -21,7 +21,7 @@ def filled_tables(cells: Path | None, name: str | None, seeds: tuple[int, ...] |
     if cells is not None:
         return [(table, runs_of(table.cells, seeds, runs_dir)) for table in select(load_tables(cells), name)]
     papers, evidence = load_tables(CELLS), load_tables(EVIDENCE)
-    demos = {table.name: demo.prepare(table) for table in load_tables(DEMO).values()}
+    demos = {table.name: prepare(table) for table in load_tables(DEMO).values()}
     imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir, papers)}
     every = papers | demos | {name: table for name, (table, _) in imported.items()} | evidence
     found: Filled = []

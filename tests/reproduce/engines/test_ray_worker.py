@@ -14,7 +14,7 @@ import pytest
 
 from common.record_files import read_metrics
 from reproduce.cells import ROOT, load_tables
-from reproduce.ray_work import pack, unpack, work
+from reproduce.engines.ray_worker import pack, unpack, work
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
 
@@ -103,7 +103,7 @@ def test_a_run_that_another_has_is_skipped(run_of: Callable[..., Run], tmp_path:
     command = [sys.executable, "-c", holder, str(run.folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"held\n"
-        from reproduce import ray_work
+        from reproduce.engines import ray_worker as ray_work
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ray_work, "LOCK_SECONDS", 0.2)
@@ -116,7 +116,7 @@ def test_a_killed_worker_takes_its_program_along(run_of: Callable[..., Run], tmp
     run = run_of(max_iteration=100, step_seconds=0.1)
     program = (
         "import sys; from pathlib import Path; from reproduce.cells import load_tables;"
-        "from reproduce.runs import runs_of; from reproduce.ray_work import work;"
+        "from reproduce.runs import runs_of; from reproduce.engines.ray_worker import work;"
         "cells, runs = map(Path, sys.argv[1:]);"
         "run = runs_of(load_tables(cells)['small'].cells, (0,), runs)[0]; work(run, runs, None, 1, lambda steps: False)"
     )

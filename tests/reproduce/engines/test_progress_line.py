@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.cells import load_tables
-from reproduce.progress_line import ProgressLine
+from reproduce.engines.progress_line import ProgressLine
 from reproduce.runs import Run, runs_of
 
 POLL_SECONDS = 0.25  # a fraction that adds up without rounding

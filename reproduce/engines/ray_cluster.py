@@ -12,8 +12,8 @@ from typing import Any
 from common.errors import ReproduceError
 from common.machine import cores
 from reproduce.cells import ROOT
-from reproduce.progress_line import ProgressLine, share_of
-from reproduce.ray_work import Outcome, pack, unpack, work
+from reproduce.engines.progress_line import ProgressLine, share_of
+from reproduce.engines.ray_worker import Outcome, pack, unpack, work
 from reproduce.runs import Run
 
 POLL_SECONDS = 0.5

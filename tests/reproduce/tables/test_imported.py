@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reproduce.all_tables import filled_tables
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.imported import RE_SLN, agreement, imported_tables
 from reproduce.programs import read_yaml
-from reproduce.report import report_html
+from reproduce.report.page import report_html
+from reproduce.tables.all_tables import filled_tables
+from reproduce.tables.imported import RE_SLN, agreement, imported_tables
 
 ARCHIVE = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data") / "re-sln-runs" / "runs.tar.xz"
 HEADER = "table,row,column,n,mean,population_std,values,runs,paper,paper_std,published_rerun,published_rerun_std\n"

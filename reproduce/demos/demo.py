@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -13,25 +10,14 @@ from pathlib import Path
 from common.errors import ReproduceError
 from common.files import atomic_write
 from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
-from reproduce.cells import DATA_DIR, ROOT, Cell, Table
-from reproduce.demo_pictures import example_weights, learning_curves
-from reproduce.local_engine import started
-from reproduce.paper_tables import values_of
+from reproduce.cells import ROOT, Cell, Table
+from reproduce.demos.pictures import example_weights, learning_curves
+from reproduce.engines.local import started
 from reproduce.runs import DONE, Run
+from reproduce.tables.paper_tables import values_of
 
 HEADER = ["method", "mean ± std", "n", "each seed"]
 STOPPED = 130
-
-
-def prepare(table: Table, data_dir: Path | None = None) -> Table:
-    """The table with a hash of each cell's command in its id, so that other settings get other folders."""
-    cells = []
-    for cell in table.cells:
-        digest = hashlib.sha256(json.dumps(cell.commands(0, Path())).encode()).hexdigest()[:8]
-        shared = f"{cell.shared_run}-{digest}" if cell.shared_run else None
-        cells.append(dataclasses.replace(cell, id=f"{cell.id}-{digest}", shared_run=shared))
-    words = tuple(word.format(data_dir=data_dir or DATA_DIR) for word in table.prepare)
-    return dataclasses.replace(table, cells=tuple(cells), prepare=words)
 
 
 def make_data(table: Table, dry_run: bool = False) -> None:

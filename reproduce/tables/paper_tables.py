@@ -7,9 +7,9 @@ from pathlib import Path
 from common.files import atomic_write
 from common.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 from reproduce.cells import Cell, Reference, Table
-from reproduce.latex import latex_table
 from reproduce.runs import Run
-from reproduce.standing import GAP, NOT_RUN, SOURCES, Standing, standing, standings
+from reproduce.tables.comparison import GAP, NOT_RUN, SOURCES, Standing, standing, standings
+from reproduce.tables.latex import latex_table
 
 FORMS = "Markdown, CSV, LaTeX and PNG"
 

@@ -21,7 +21,7 @@ from common.errors import RecordError
 from common.machine import cores
 from common.provenance import take_lock
 from reproduce.cells import ROOT
-from reproduce.progress_line import ProgressLine, share_of
+from reproduce.engines.progress_line import ProgressLine, share_of
 from reproduce.runs import DONE, Run, progress, state_again
 
 LOG, PROMPT = "log.txt", "$ "

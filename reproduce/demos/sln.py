@@ -6,11 +6,11 @@ from pathlib import Path
 
 from common.tables import mean
 from reproduce.cells import Table
-from reproduce.demo import draw, row_of, write_table
-from reproduce.demo_pictures import learning_curves
-from reproduce.local_engine import python_of
-from reproduce.paper_tables import values_of
+from reproduce.demos.demo import draw, row_of, write_table
+from reproduce.demos.pictures import learning_curves
+from reproduce.engines.local import python_of
 from reproduce.runs import DONE, Run
+from reproduce.tables.paper_tables import values_of
 
 HEADER = ["model", "mean ± std", "n", "each seed", "best epoch's mean", "best − last"]
 SHOWN = ("CE", "SLN+MO+LC")

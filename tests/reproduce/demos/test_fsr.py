@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproduce import demo, demo_fsr
 from reproduce.cells import DEMO, load_tables
 from reproduce.cli import main
+from reproduce.demo_cells import prepare
+from reproduce.demos import fsr as demo_fsr
 from reproduce.runs import runs_of
 from tests.reproduce.fake_program import accuracy
 
@@ -64,7 +65,7 @@ def test_weights_by_class(cells: Path) -> None:
 
     words = ["demo", "--table", "demo-fsr", f"--cells={cells}", f"--runs_dir={cells.parent / 'runs'}", "--seeds=0"]
     assert main([*words, f"--out={cells.parent / 'out'}"]) == 0
-    table = demo.prepare(load_tables(cells)["demo-fsr"])
+    table = prepare(load_tables(cells)["demo-fsr"])
     run = next(run for run in runs_of(table.cells, (0,), cells.parent / "runs") if run.cell.row == "FSR")
     assert run.record_folder
     with np.load(run.record_folder / "example_weights.npz") as file:
@@ -77,7 +78,7 @@ def test_weights_by_class(cells: Path) -> None:
 
 
 def test_the_demo_as_it_is_shipped() -> None:
-    cells = demo.prepare(load_tables(DEMO)["demo-fsr"]).cells
+    cells = prepare(load_tables(DEMO)["demo-fsr"]).cells
     assert [cell.flags["method"] for cell in cells] == ["supervised"] * 2 + ["l2r"] * 2 + ["fsr"] * 2
     assert [cell.flags["dataset"] for cell in cells] == 3 * ["digits_uniform_0.6", "digits_imbal_0.02"]
     assert all(cell.seeds == (0, 1, 2) for cell in cells)

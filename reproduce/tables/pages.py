@@ -12,11 +12,12 @@ from pathlib import Path
 from common.errors import ReproduceError
 from common.files import atomic_write
 from common.tables import markdown_table
-from reproduce import paper_tables, plan
+from reproduce import plan
 from reproduce.cells import ROOT, Table, load_tables
 from reproduce.keep import EVIDENCE, RECORDS
 from reproduce.runs import Run, distinct, runs_of
-from reproduce.standing import standings, verdict
+from reproduce.tables import paper_tables
+from reproduce.tables.comparison import standings, verdict
 
 README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables", RECORDS / "README.md"
 PAPERS = {"ieg": "IEG", "fsr": "FSR", "sln": "SLN", "moco": "MoCo"}  # a table's name begins with its paper's

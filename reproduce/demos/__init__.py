@@ -1,0 +1,1 @@
+"""Small experiments in minutes: their tables and pictures."""

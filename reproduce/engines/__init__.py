@@ -1,0 +1,1 @@
+"""What starts runs and watches them: this machine, or a Ray cluster."""

@@ -1,0 +1,1 @@
+"""One HTML page with every table, curve and origin of a number."""

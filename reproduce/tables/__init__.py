@@ -1,0 +1,1 @@
+"""Tables of the papers from runs, beside what was published."""
