@@ -46,10 +46,10 @@ def endless(variant: str, network: str, batch_size: int, precision: str) -> Iter
     import numpy as np
     import tensorflow as tf
 
-    from ieg.evaluation import distribute
+    from ieg.distribution import distribute
     from ieg.methods import METHODS
     from ieg.methods.step import Settings
-    from ieg.networks import build_network
+    from ieg.networks.network import build_network
     from ieg.pseudo_loss_name import parse_pseudo_loss
     from ieg.state import TrainState
     from ieg.train_step import TrainStep

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from ieg.errors import UsageError
-from ieg.long_tail import class_counts
 
 SIZES = {"cifar10": (50000, 10), "cifar100": (50000, 100), "digits": (1437, 10)}  # training images, classes
 LARGEST = {"cifar10": 5000, "cifar100": 500, "digits": 139}  # what every class has at least
@@ -108,3 +108,12 @@ def number(parts: list[str]) -> float:
         return float(parts[0])
     except (IndexError, ValueError):
         return -1.0
+
+
+def class_counts(largest: int, factor: float, num_classes: int) -> list[int]:
+    """n_k = ⌊n_max·F^(k/(C−1))⌋, k = 0…C−1, as in class-balanced loss (arXiv 1901.05555): falls from n_max to F·n_max.
+
+    Args: largest: n_max; factor: F = n_min/n_max in (0,1]; num_classes: C ≥ 2. Returns: C counts.
+    """
+    exact = [largest * factor ** (k / (num_classes - 1)) for k in range(num_classes)]
+    return [math.floor(round(count, 6)) for count in exact]  # 500·0.57 is 284.99999999999994

@@ -140,3 +140,16 @@ def agree(strategy, value: int) -> list[int]:
     own = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.int64))
     joined = tf.function(lambda: strategy.run(all_gather, (own,)), autograph=False)()
     return np.asarray(strategy.experimental_local_results(joined)[0]).tolist()
+
+
+def distribute(strategy, batch: Mapping[str, np.ndarray]) -> dict:
+    """Cuts every array [R·n,…] into the n rows of each of the R replicas."""
+    count = strategy.num_replicas_in_sync
+
+    def part(array):
+        size = len(array) // count
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(array[context.replica_id_in_sync_group * size :][:size])
+        )
+
+    return {name: part(array) for name, array in batch.items()}

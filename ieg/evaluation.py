@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from ieg.augmentation.weak import normalize
-
-
-class TestSet(Protocol):
-    """Labelled images, handed out in order."""
-
-    labels: np.ndarray  # int [T]
-
-    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Network inputs float32 [≤size,H,W,3] and labels [≤size]; the last batch may be smaller."""
-
-
-class ImageArray:
-    """A test set in memory. Args: images uint8 [T,H,W,3]; labels int [T]; normalize: bytes to network inputs."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, normalize: Callable = normalize):
-        self.images, self.labels, self.normalize = images, labels, normalize
-
-    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """As TestSet."""
-        for start in range(0, len(self.labels), size):
-            yield self.normalize(self.images[start : start + size]), self.labels[start : start + size]
+from ieg.distribution import distribute
+from ieg.state import TrainState
+from ieg.test_set import TestSet
 
 
 class Evaluator:
@@ -65,14 +45,23 @@ class Evaluator:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, counts, axis=None)
 
 
-def distribute(strategy, batch: Mapping[str, np.ndarray]) -> dict:
-    """Cuts every array [R·n,…] into the n rows of each of the R replicas."""
-    count = strategy.num_replicas_in_sync
+def accuracies(evaluators: Mapping[str, Evaluator], state: TrainState, use_ema: bool) -> dict[str, float]:
+    """`acc/eval` of the weights and `acc/ema_eval` of their average, on a second test set `acc/eval_<its name>`, …"""
+    values = {}
+    for name, evaluator in evaluators.items():
+        suffix = f"_{name}" if name else ""
+        values[f"acc/eval{suffix}"] = evaluator.accuracy(state.parameters, state.moving)
+        if use_ema:
+            values[f"acc/ema_eval{suffix}"] = evaluator.accuracy(state.ema, state.moving)
+    return values
 
-    def part(array):
-        size = len(array) // count
-        return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(array[context.replica_id_in_sync_group * size :][:size])
-        )
 
-    return {name: part(array) for name, array in batch.items()}
+def scores_of(values: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """`accuracy` (of the average where there is one) and `accuracy_raw`; of a second test set `accuracy_<its name>`…"""
+    scores = {}
+    for name in names:
+        suffix = f"_{name}" if name else ""
+        raw = values[f"acc/eval{suffix}"]
+        scores[f"accuracy{suffix}"] = values.get(f"acc/ema_eval{suffix}", raw)
+        scores[f"accuracy{suffix}_raw"] = raw
+    return scores

@@ -21,18 +21,18 @@ from ieg.batches import BatchSource
 from ieg.config import Config
 from ieg.distribution import NoRecord, agree, this_worker
 from ieg.errors import UsageError
-from ieg.evaluation import Evaluator
+from ieg.evaluation import Evaluator, accuracies, scores_of
 from ieg.fsr_config import partial_level
 from ieg.inputs import Inputs, make_inputs
 from ieg.memory import Memory, MemorySettings
 from ieg.methods import METHODS
 from ieg.methods.step import Settings
-from ieg.networks import build_network
+from ieg.networks.network import build_network
 from ieg.pretrained import load as load_weights
 from ieg.pseudo_loss_name import parse_pseudo_loss
 from ieg.state import TrainState
 from ieg.train_step import TrainStep
-from ieg.trainer import Interrupted, Trainer, accuracies, scores_of
+from ieg.trainer import Interrupted, Trainer
 
 
 @dataclass(frozen=True)

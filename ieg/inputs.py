@@ -13,9 +13,9 @@ from ieg import datasets, webvision
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.batches import BatchSource
 from ieg.config import USES_PROBES, Config
-from ieg.evaluation import ImageArray, TestSet
 from ieg.file_batches import FileBatchSource
 from ieg.split import make_split
+from ieg.test_set import ImageArray, TestSet
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,8 @@
-"""Long-tailed class counts, and the examples that a long-tailed set keeps of a balanced one."""
+"""The examples that a long-tailed set keeps of a balanced one."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-
-
-def class_counts(largest: int, factor: float, num_classes: int) -> list[int]:
-    """n_k = ⌊n_max·F^(k/(C−1))⌋, k = 0…C−1, as in class-balanced loss (arXiv 1901.05555): falls from n_max to F·n_max.
-
-    Args: largest: n_max; factor: F = n_min/n_max in (0,1]; num_classes: C ≥ 2. Returns: C counts.
-    """
-    exact = [largest * factor ** (k / (num_classes - 1)) for k in range(num_classes)]
-    return [math.floor(round(count, 6)) for count in exact]  # 500·0.57 is 284.99999999999994
 
 
 def long_tailed(labels: np.ndarray, counts: list[int]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,10 @@ from common.stopping import stop_signals
 from ieg.batches import BatchSource, prefetch
 from ieg.checkpoint import Checkpoint, checkpoint_path, fitting, save
 from ieg.config import Config
-from ieg.distribution import NoRecord, Worker
+from ieg.distribution import NoRecord, Worker, distribute
 from ieg.ema import ema_decay
 from ieg.errors import NonFiniteLoss
-from ieg.evaluation import Evaluator, distribute
+from ieg.evaluation import Evaluator, accuracies, scores_of
 from ieg.memory import Memory
 from ieg.pictures import draw_pictures
 from ieg.state import TrainState
@@ -254,28 +254,6 @@ class Trainer:
             metrics, int(end["step"]), {"accuracy": {"value": best["accuracy"], "step": best["step"]}}, notes
         )
         logging.info("accuracy %.4f at step %d, the last cycle end", end["accuracy"], end["step"])
-
-
-def accuracies(evaluators: Mapping[str, Evaluator], state: TrainState, use_ema: bool) -> dict[str, float]:
-    """`acc/eval` of the weights and `acc/ema_eval` of their average, on a second test set `acc/eval_<its name>`, …"""
-    values = {}
-    for name, evaluator in evaluators.items():
-        suffix = f"_{name}" if name else ""
-        values[f"acc/eval{suffix}"] = evaluator.accuracy(state.parameters, state.moving)
-        if use_ema:
-            values[f"acc/ema_eval{suffix}"] = evaluator.accuracy(state.ema, state.moving)
-    return values
-
-
-def scores_of(values: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
-    """`accuracy` (of the average where there is one) and `accuracy_raw`; of a second test set `accuracy_<its name>`…"""
-    scores = {}
-    for name in names:
-        suffix = f"_{name}" if name else ""
-        raw = values[f"acc/eval{suffix}"]
-        scores[f"accuracy{suffix}"] = values.get(f"acc/ema_eval{suffix}", raw)
-        scores[f"accuracy{suffix}_raw"] = raw
-    return scores
 
 
 def gather(strategy, value, joined: bool) -> np.ndarray:

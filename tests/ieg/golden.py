@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ieg.networks import Network
+from ieg.networks.network import Network
 
 
 def values(shape, k=0):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ieg import pretrained
 from ieg.errors import UsageError
 from ieg.main import main
-from ieg.networks import build_network
+from ieg.networks.network import build_network
 
 NETWORK = build_network("wrn10-1", 10, image_size=8)
 SHAPES = pretrained.needed_shapes(NETWORK, list(NETWORK.specs))

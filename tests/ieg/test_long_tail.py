@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ieg.dataset_name import parse_dataset_name
-from ieg.long_tail import class_counts, long_tailed
+from ieg.dataset_name import class_counts, parse_dataset_name
+from ieg.long_tail import long_tailed
 
 TOTALS = {  # of the class-balanced-loss files
     (5000, 10): {0.2: 25423, 0.1: 20431, 0.05: 17023, 0.02: 13996, 0.01: 12406, 0.005: 11203},

@@ -12,7 +12,7 @@ from ieg.losses.guess_label import guess_label
 from ieg.methods.ieg import ieg_step, reweight_and_relabel
 from ieg.methods.l2r import l2r_step
 from ieg.methods.step import Settings
-from ieg.networks import build_network
+from ieg.networks.network import build_network
 from ieg.networks.resnet29 import resnet29
 from ieg.networks.wide_resnet import wide_resnet
 from tests.ieg.golden import random_problem, toy_problem

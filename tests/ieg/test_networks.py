@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from ieg.losses.weight_decay import l2_loss
-from ieg.networks import build_network
 from ieg.networks.basic_resnet import resnet18, resnet32
 from ieg.networks.layers import Forward
+from ieg.networks.network import build_network
 from ieg.networks.wide_resnet import wide_resnet
 from tests.ieg.golden import fill, random_problem, values
 

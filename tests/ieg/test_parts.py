@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ieg.networks import build_network, parts
+from ieg.networks import parts
+from ieg.networks.network import build_network
 from ieg.networks.parts import Parts, joint_moments
 
 NAMES = ("resnet11", "wrn10-1", "resnet32", "resnet18")

@@ -10,7 +10,7 @@ from ieg.config import resolve
 from ieg.errors import UsageError
 from ieg.experiment import start_from_pretrained
 from ieg.flags import parse_flags
-from ieg.networks import build_network
+from ieg.networks.network import build_network
 from ieg.state import TrainState
 from tests.ieg.small_runs import folder_of, last_checkpoint, run
 
