@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.machine import described, measures_bfloat16
 from common.files import atomic_write
 from common.machine import gpus
-from ieg.start_tensorflow import prepare_tensorflow
+from ieg.devices.start_tensorflow import prepare_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("supervised", "fsr", "fsr-reuse", "l2r", "ieg")  # fsr-reuse: with --reuse_features
@@ -46,13 +46,13 @@ def endless(variant: str, network: str, batch_size: int, precision: str) -> Iter
     import numpy as np
     import tensorflow as tf
 
-    from ieg.distribution import distribute
+    from ieg.devices.distribution import distribute
     from ieg.methods import METHODS
     from ieg.methods.step import Settings
     from ieg.networks.network import build_network
-    from ieg.pseudo_loss_name import parse_pseudo_loss
-    from ieg.state import TrainState
-    from ieg.train_step import TrainStep
+    from ieg.settings.pseudo_loss_name import parse_pseudo_loss
+    from ieg.training.state import TrainState
+    from ieg.training.train_step import TrainStep
 
     method, _, reuse = variant.partition("-")
     network_ = build_network(network, 10, dtype=tf.as_dtype(precision))
@@ -77,8 +77,8 @@ def full_memory(generator, batch_size: int):
     """The memory of fsr for 10,000 examples of ten classes, its queue full of random images."""
     import numpy as np
 
-    from ieg.memory import Memory, MemorySettings
-    from ieg.pseudo_loss_name import parse_pseudo_loss
+    from ieg.methods.fsr_memory import Memory, MemorySettings
+    from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 
     settings = MemorySettings(
         capacity=CAPACITY // 10,

@@ -16,23 +16,23 @@ from common.paths import user_path
 from common.record import RunRecord
 from common.record_files import check_same_data, finished_result
 from common.saved_state import Owner
-from ieg import checkpoint
-from ieg.batches import BatchSource
-from ieg.config import Config
-from ieg.distribution import NoRecord, agree, this_worker
+from ieg.checkpoints import checkpoint
+from ieg.checkpoints.pretrained import load as load_weights
+from ieg.datasets.batches import BatchSource
+from ieg.datasets.inputs import Inputs, make_inputs
+from ieg.devices.distribution import NoRecord, agree, this_worker
 from ieg.errors import UsageError
-from ieg.evaluation import Evaluator, accuracies, scores_of
-from ieg.fsr_config import partial_level
-from ieg.inputs import Inputs, make_inputs
-from ieg.memory import Memory, MemorySettings
 from ieg.methods import METHODS
+from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.step import Settings
 from ieg.networks.network import build_network
-from ieg.pretrained import load as load_weights
-from ieg.pseudo_loss_name import parse_pseudo_loss
-from ieg.state import TrainState
-from ieg.train_step import TrainStep
-from ieg.trainer import Interrupted, Trainer
+from ieg.settings.config import Config
+from ieg.settings.fsr_config import partial_level
+from ieg.settings.pseudo_loss_name import parse_pseudo_loss
+from ieg.training.evaluation import Evaluator, accuracies, scores_of
+from ieg.training.state import TrainState
+from ieg.training.train_step import TrainStep
+from ieg.training.trainer import Interrupted, Trainer
 
 
 @dataclass(frozen=True)

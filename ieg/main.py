@@ -20,19 +20,19 @@ from common.config_text import config_hash, format_config
 from common.errors import DataError, RecordError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import repo_root, user_path
+from ieg.devices.start_tensorflow import prepare_tensorflow
 from ieg.errors import NonFiniteLoss, UsageError
-from ieg.flags import Flags, parse_flags
-from ieg.start_tensorflow import prepare_tensorflow
+from ieg.settings.flags import Flags, parse_flags
 
 if TYPE_CHECKING:
-    from ieg.config import Config
+    from ieg.settings.config import Config
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
     flags = parse_flags(arguments)  # answers --help, before even numpy is loaded
-    from ieg.config import resolve
+    from ieg.settings.config import resolve
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", force=True)
     try:
@@ -55,9 +55,9 @@ def main(argv: list[str] | None = None) -> int:
 def run(flags: Flags, command: list[str]) -> int:
     """Does what good flags ask for. Returns the exit code."""
     prepare_tensorflow()
-    from ieg import datasets
-    from ieg.config import resolve, without_effect
-    from ieg.distribution import make_strategy, on_cpu
+    from ieg.datasets import load as datasets
+    from ieg.devices.distribution import make_strategy, on_cpu
+    from ieg.settings.config import resolve, without_effect
 
     strategy = make_strategy(flags)
     described = datasets.describe(flags)

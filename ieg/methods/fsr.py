@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ieg import classifier_lookahead as closed_form
-from ieg import lookahead
 from ieg.losses.cross_entropy import cross_entropy, smooth_labels
 from ieg.losses.margin import margin
 from ieg.losses.meta_weights import meta_weights, unclipped_weights
@@ -16,6 +14,8 @@ from ieg.losses.mixup import mix, mixing_weight
 from ieg.losses.moving_weights import moving_weights
 from ieg.losses.pseudo_label import pseudo_label, pseudo_loss, running_logits
 from ieg.losses.weight_decay import l2_loss
+from ieg.methods import classifier_lookahead as closed_form
+from ieg.methods import lookahead
 from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradient, one_hot
 
 
@@ -51,7 +51,7 @@ def fsr_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
     """Gradient of Σ_i w_i ℓ_i + weight · pseudo loss + reg, and what the memory takes from the step.
 
     Args: batch: images x [B,H,W,3], labels int [B], the MixUp draws partner int [B] and uniform [B], and what
-        `ieg.memory.Memory.read` adds: probe_images [P,H,W,3], probe_labels [P], running_logits [B,C], class_weights
+        `Memory.read` adds: probe_images [P,H,W,3], probe_labels [P], running_logits [B,C], class_weights
         [C], and whether examples are `weighted` and `weights_move`, bool.
     """
     labels = one_hot(batch["labels"], network)  # [B,C]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ieg import lookahead
 from ieg.losses.cross_entropy import cross_entropy
 from ieg.losses.guess_label import guess_label
 from ieg.losses.kl_consistency import kl_consistency
 from ieg.losses.meta_weights import blend_labels, meta_relabel, meta_weights
 from ieg.losses.mixup import mix, mixing_weight, mixup_losses
 from ieg.losses.weight_decay import l2_loss
+from ieg.methods import lookahead
 from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradient, one_hot
 
 

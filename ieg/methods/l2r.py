@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ieg import lookahead
 from ieg.losses.cross_entropy import cross_entropy, smooth_labels
 from ieg.losses.meta_weights import meta_weights
 from ieg.losses.weight_decay import l2_loss
+from ieg.methods import lookahead
 from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradient, one_hot
 
 

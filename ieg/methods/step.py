@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ieg.pseudo_loss_name import PseudoLoss
+from ieg.settings.pseudo_loss_name import PseudoLoss
 
 
 class Settings(NamedTuple):

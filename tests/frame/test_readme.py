@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ieg.flags import Flags
+from ieg.settings.flags import Flags
 from re_sln.flags import Flags as SlnFlags
 from reproduce.cells import load_tables
 

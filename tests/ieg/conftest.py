@@ -2,7 +2,7 @@
 
 import pytest
 
-from ieg.start_tensorflow import prepare_tensorflow
+from ieg.devices.start_tensorflow import prepare_tensorflow
 from tests.data.standin import write_cifar
 
 prepare_tensorflow()

@@ -8,17 +8,17 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from ieg.distribution import distribute  # noqa: E402
-from ieg.evaluation import Evaluator  # noqa: E402
-from ieg.memory import Memory, MemorySettings  # noqa: E402
+from ieg.datasets.test_set import ImageArray  # noqa: E402
+from ieg.devices.distribution import distribute  # noqa: E402
 from ieg.methods import METHODS  # noqa: E402
+from ieg.methods.fsr_memory import Memory, MemorySettings  # noqa: E402
 from ieg.methods.step import Settings  # noqa: E402
 from ieg.networks.layers import Forward  # noqa: E402
 from ieg.networks.network import build_network  # noqa: E402
-from ieg.pseudo_loss_name import PseudoLoss  # noqa: E402
-from ieg.state import TrainState  # noqa: E402
-from ieg.test_set import ImageArray  # noqa: E402
-from ieg.train_step import TrainStep  # noqa: E402
+from ieg.settings.pseudo_loss_name import PseudoLoss  # noqa: E402
+from ieg.training.evaluation import Evaluator  # noqa: E402
+from ieg.training.state import TrainState  # noqa: E402
+from ieg.training.train_step import TrainStep  # noqa: E402
 
 SIZE = 4
 # Rounding differs between one device and two, and where the input of a ReLU is nearer to 0 than that, its gradient is 0

@@ -3,7 +3,7 @@
 import pytest
 
 from common import machine
-from ieg import distribution
+from ieg.devices import distribution
 from ieg.main import main
 
 CHECKED = ["--dataset=digits_uniform_0.8", "--image_size=8", "--network_name=wrn10-1", "--check"]

@@ -9,7 +9,7 @@ from ieg.losses.margin import margin, score_update
 from ieg.losses.meta_weights import unclipped_weights
 from ieg.losses.moving_weights import moving_weights
 from ieg.losses.pseudo_label import pseudo_label, pseudo_loss, running_logits
-from ieg.pseudo_loss_name import PseudoLoss, parse_pseudo_loss
+from ieg.settings.pseudo_loss_name import PseudoLoss, parse_pseudo_loss
 from tests.ieg.test_losses import A, B, numeric_gradient, slow_cross_entropy, slow_logit_norm, softmax, tape_gradient
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ieg.flags import parse_flags
+from ieg.settings.flags import parse_flags
 from preprocess.webvision_mini import main as prepare
 from reproduce.cells import load_tables
 from tests.ieg.photographs import image_tree, webvision_tree

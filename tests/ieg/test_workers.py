@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ieg.distribution import check_tf_config, make_strategy
+from ieg.devices.distribution import check_tf_config, make_strategy
 from ieg.errors import UsageError
-from ieg.flags import parse_flags
+from ieg.settings.flags import parse_flags
 from tests.ieg.small_runs import SMALL, folder_of, metrics_of, run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from ieg.distribution import agree, make_strategy, this_worker
-from ieg.flags import parse_flags
+from ieg.devices.distribution import agree, make_strategy, this_worker
+from ieg.settings.flags import parse_flags
 from tests.ieg.replicas_program import SEEDS, SIZE, make_batch, steps
 
 METHODS = ("supervised", "fsr")

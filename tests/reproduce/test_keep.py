@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import ieg.flags
+import ieg.settings.flags
 import moco_nonsem.running.flags
 import re_sln.flags
 import re_sln.search
@@ -111,7 +111,7 @@ def test_another_cells_file_need_not_say_it_again_and_may_say_its_own(made: Path
 
 def test_the_path_flags_are_flags_of_their_programs() -> None:
     kinds = {
-        "ieg.main": ieg.flags.Flags,
+        "ieg.main": ieg.settings.flags.Flags,
         "re_sln.train_cifar": re_sln.flags.Flags,
         "re_sln.train_real": re_sln.flags.Flags,
         "re_sln.train_clothing1m": re_sln.flags.Flags,

@@ -4,8 +4,8 @@ import pytest
 from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak
-from ieg.batches import BatchSource
-from ieg.split import make_split
+from ieg.datasets.batches import BatchSource
+from ieg.datasets.split import make_split
 
 
 def by_hand(image, offset, flip, pad, value):

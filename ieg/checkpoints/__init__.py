@@ -1,0 +1,1 @@
+"""The state of a run on disk, its own and that of other programs."""

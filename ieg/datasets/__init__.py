@@ -1,0 +1,1 @@
+"""Data sets, their noise and split, and the batches made of them."""

@@ -1,0 +1,156 @@
+"""The batch of every step as a pure function of (seed, step), and threads that make batches ahead of the step."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from common.random_streams import generator
+from ieg.augmentation.strong import draw_strong, make_strong_copy
+from ieg.augmentation.transforms import CIFAR, Transform
+from ieg.augmentation.weak import WeakDraws, draw_weak, weak_augment
+from ieg.datasets.split import Split
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """Training batches from images in memory.
+
+    Args:
+        images: uint8 [N,H,W,3], the whole training set in the official order.
+        split: which of them train, with which labels, and which are probes.
+        batch_size: per replica; replicas: how many replicas share a step.
+        aug_type: of the strong copy; None makes none (supervised, L2R).
+        probes: whether the method looks at probe images.
+        mixup_blocks: K of the MixUp draws; 0 draws none.
+        transform: of the images, training and probe alike.
+        rows: which of a batch's images are made here; those of other machines' replicas stay 0.
+    """
+
+    images: np.ndarray
+    split: Split
+    batch_size: int
+    seed: int
+    replicas: int = 1
+    aug_type: str | None = None
+    probes: bool = False
+    mixup_blocks: int = 0
+    transform: Transform = CIFAR
+    rows: slice = field(default_factory=lambda: slice(None))
+
+    @property
+    def global_batch(self) -> int:
+        """Images of one step over all replicas."""
+        return self.batch_size * self.replicas
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the training set; what is left over waits for another epoch."""
+        return len(self.split.train_index) // self.global_batch
+
+    def positions(self, step: int) -> np.ndarray:
+        """Positions in the split's training set for `step` (0, 1, …): int [global batch], a new order every epoch."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = generator(self.seed, "order", epoch).permutation(len(self.split.train_index))
+        return order[place * self.global_batch : (place + 1) * self.global_batch]
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Everything `step` trains on, replica after replica along the first axis.
+
+        positions int64 [G] · images float32 [G,H,W,3] in [-1,1] · labels int32 [G] · strong_images ·
+        probe_images, probe_labels · MixUp draws of every replica: probe_choice int32 [G], partner int32 [K·G],
+        uniform float32 [K·G], the indices counted within the replica.
+        """
+        positions = self.positions(step)
+        raw = self.images[self.split.train_index[positions]]  # uint8 [G,H,W,3]
+        own = self.rows
+        images = self.weak(raw[own], self.weak_draws("weak", step, len(raw)).rows(own))
+        batch = {
+            "positions": positions,
+            "images": self.placed(images, len(raw)),
+            "labels": self.split.train_labels[positions].astype(np.int32),
+        }
+        if self.aug_type:
+            draws = draw_strong(generator(self.seed, "strong", step), len(raw), self.aug_type).rows(own)
+            strong = make_strong_copy(raw[own], images, draws, self.transform.normalize, self.transform.to_bytes)
+            batch["strong_images"] = self.placed(strong, len(raw))
+        if self.probes:
+            batch |= self.probe_batch(step)
+        if self.mixup_blocks:
+            batch |= self.mixup_draws(step)
+        return batch
+
+    def weak_draws(self, purpose: str, key: int, count: int) -> WeakDraws:
+        """Draws of crop and flip for `count` images."""
+        return draw_weak(generator(self.seed, purpose, key), count, self.transform.pad)
+
+    def weak(self, raw: np.ndarray, draws: WeakDraws) -> np.ndarray:
+        """Weakly augmented float32 [n,H,W,3] of uint8 [n,H,W,3]."""
+        return weak_augment(raw, draws, self.transform.normalize)
+
+    def placed(self, images: np.ndarray, count: int) -> np.ndarray:
+        """The images of `rows` in their places among `count`, 0 elsewhere."""
+        if len(images) == count:
+            return images
+        batch = np.zeros((count, *images.shape[1:]), images.dtype)
+        batch[self.rows] = images
+        return batch
+
+    def probe_batch(self, step: int) -> dict[str, np.ndarray]:
+        """The next G of the endlessly repeated, class-interleaved probe set, weakly augmented."""
+        places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
+        draws = self.weak_draws("probe", step, len(places)).rows(self.rows)
+        images = self.weak(self.images[self.split.probe_index[places[self.rows]]], draws)
+        return {
+            "probe_images": self.placed(images, len(places)),
+            "probe_labels": self.split.probe_labels[places].astype(np.int32),
+        }
+
+    def mixup_draws(self, step: int) -> dict[str, np.ndarray]:
+        """MixUp happens within a replica, so every replica draws for itself."""
+        drawn: dict[str, list] = {"probe_choice": [], "partner": [], "uniform": []}
+        for replica in range(self.replicas):
+            random, stack = generator(self.seed, "mixup", step, replica), self.mixup_blocks * self.batch_size
+            if self.probes:
+                drawn["probe_choice"].append(random.integers(self.batch_size, size=self.batch_size, dtype=np.int32))
+            drawn["partner"].append(random.permutation(stack).astype(np.int32))
+            drawn["uniform"].append(random.random(stack, dtype=np.float32))
+        return {name: np.concatenate(values) for name, values in drawn.items() if values}
+
+    @property
+    def byte_values(self) -> np.ndarray:
+        """float32 [256]: the value in a batch's images that a byte becomes."""
+        return self.transform.normalize(np.arange(256, dtype=np.uint8))
+
+    def queue_images(self, positions: np.ndarray, refill: int) -> np.ndarray:
+        """Images for the queue of fsr, after crop and flip, drawn anew for every refill: uint8 [n,H,W,3]."""
+        raw = self.images[self.split.train_index[positions]]
+        images = self.weak(raw, self.weak_draws("queue", refill, len(raw)))
+        lowest, highest = self.byte_values[[0, -1]]
+        return np.rint((images - lowest) * (255 / (highest - lowest))).astype(np.uint8)
+
+
+def prefetch(
+    source: BatchSource, start: int, stop: int, workers: int, depth: int
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """Batches of steps start…stop−1 in order, `depth` of them in the making on `workers` threads.
+
+    The augmentation runs outside the interpreter lock; since a batch depends on its step alone, threads change nothing.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        pending: collections.deque = collections.deque()
+        try:
+            for step in range(start, stop):
+                pending.append(pool.submit(source.batch, step))
+                # DEVIATION: a batch that fails ends the run; the authors' pipelines drop it without a word.
+                if len(pending) > depth:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,130 @@
+"""Images from files and TFRecords, decoded in parallel inside tf.data; every draw comes in from outside."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from common.errors import DataError
+from ieg.augmentation import imagenet_policy, inception
+
+PARALLEL = os.cpu_count() or 1
+RECORD = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "image/label": tf.io.FixedLenFeature([], tf.int64)}
+
+
+def draw_weak(random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """Draws of a random crop and flip for `count` images: seed int32 [n,2], flip bool [n]."""
+    return {
+        "seed": random.integers(2**31, size=(count, 2), dtype=np.int32),
+        "flip": random.random(count) < 0.5,
+    }
+
+
+def draw_strong(random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """Draws of a strong copy: a crop and flip of its own, policy int32 [n], uniform and centre [n,2], negate [n,2]."""
+    policies = len(imagenet_policy.imagenet_policies()[0])
+    return draw_weak(random, count) | {
+        "policy": random.integers(policies, size=count, dtype=np.int32),
+        "uniform": random.random((count, 2), dtype=np.float32),
+        "negate": random.random((count, 2)) < 0.5,
+        "centre": random.random((count, 2), dtype=np.float32),
+    }
+
+
+def weak_image(element: Mapping[str, tf.Tensor], size: int):
+    """Random crop and flip: float32 [size,size,3] in [-1,1]."""
+    image = inception.training_image(encoded(element), element["seed"], element["flip"], size)
+    return inception.to_input(image)
+
+
+def strong_image(element: Mapping[str, tf.Tensor], size: int):
+    """Random crop and flip, AutoAugment, cutout: float32 [size,size,3] in [-1,1]."""
+    image = inception.training_image(encoded(element), element["seed"], element["flip"], size)
+    image = imagenet_policy.to_bytes(image)
+    image = imagenet_policy.autoaugment(image, element["policy"], element["uniform"], element["negate"])
+    return inception.to_input(imagenet_policy.cutout(image, element["centre"]))
+
+
+def evaluation_image(element: Mapping[str, tf.Tensor], size: int):
+    """Central crop: float32 [size,size,3] in [-1,1]."""
+    return inception.to_input(inception.evaluation_image(encoded(element), size))
+
+
+def encoded(element: Mapping[str, tf.Tensor]):
+    """The bytes of an image: those in the element, or those of its file."""
+    return element["encoded"] if "encoded" in element else tf.io.read_file(element["file"])
+
+
+class Decoder:
+    """Makes batches of one kind of image: `kind` is weak_image, strong_image or evaluation_image.
+
+    Called with {"file" or "encoded": string [n], draws: [n,…]}; returns float32 [n,size,size,3].
+    Raises: DataError naming the image that cannot be decoded.
+    """
+
+    def __init__(self, kind: Callable, size: int):
+        self.image = functools.partial(kind, size=size)
+        self.graph = tf.function(self.decode, autograph=False, reduce_retracing=True)
+
+    def __call__(self, elements: Mapping[str, np.ndarray]) -> np.ndarray:
+        """A batch, in the order of `elements`."""
+        try:
+            with tf.device("CPU"):
+                return self.graph({name: tf.constant(values) for name, values in elements.items()}).numpy()
+        except tf.errors.OpError as error:
+            raise self.culprit(elements, error) from error
+
+    def decode(self, elements):
+        """All images of a batch, several at a time."""
+        count = tf.cast(tf.shape(next(iter(elements.values())))[0], tf.int64)
+        images = tf.data.Dataset.from_tensor_slices(elements).map(self.image, PARALLEL, deterministic=True)
+        return images.batch(count).get_single_element()
+
+    def culprit(self, elements: Mapping[str, np.ndarray], error: tf.errors.OpError) -> DataError:
+        """What to say of a batch that could not be decoded."""
+        for k in range(len(next(iter(elements.values())))):
+            try:
+                self.image({name: tf.constant(values[k]) for name, values in elements.items()})
+            except tf.errors.OpError as found:
+                # DEVIATION: the authors' pipelines leave such images out without a word.
+                name = str(elements["file"][k]) if "file" in elements else f"image {k} of a TFRecord"
+                return DataError(
+                    f"{name} cannot be decoded ({found.message.splitlines()[0]}): replace it, or move it away; "
+                    "`python -m preprocess.webvision_mini --decode` finds all such images"
+                )
+        return DataError(str(error.message).splitlines()[0])
+
+
+def read_records(path: Path) -> tuple[list[bytes], np.ndarray]:
+    """Encoded images and labels int64 [n] of a TFRecord file. Raises: DataError for one that is damaged."""
+    try:
+        examples = [tf.io.parse_single_example(record, RECORD) for record in tf.data.TFRecordDataset(str(path))]
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.message.splitlines()[0]}): delete it and start "
+            "`python -m preprocess.webvision_mini` again"
+        ) from error
+    labels = np.array([int(example["image/label"]) for example in examples], np.int64)
+    return [example["image/encoded"].numpy() for example in examples], labels
+
+
+class EncodedImages:
+    """A test set of encoded images, in files or in memory, for `ieg.training.evaluation.Evaluator`.
+
+    Args: elements: {"file" or "encoded": [T]}; labels: int [T]; size: side in pixels.
+    """
+
+    def __init__(self, elements: Mapping[str, np.ndarray], labels: np.ndarray, size: int):
+        self.elements, self.labels, self.size = elements, labels, size
+        self.decoder = Decoder(evaluation_image, size)
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images float32 [≤size,H,W,3] and labels [≤size], in order; the next ones are decoded meanwhile."""
+        for start in range(0, len(self.labels), size):
+            part = {name: values[start : start + size] for name, values in self.elements.items()}
+            yield self.decoder(part), self.labels[start : start + size]

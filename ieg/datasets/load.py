@@ -1,0 +1,83 @@
+"""The data set that a --dataset name means: found and verified first, then read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+
+from data.cifar import describe_cifar, load_cifar
+from data.dataset import ImageDataset
+from data.digits import load_digits
+from ieg.datasets import long_tail_files, webvision
+from ieg.datasets.long_tail import long_tailed
+from ieg.settings.config import USES_PROBES, resolve_image_size
+from ieg.settings.dataset_name import DatasetName, parse_dataset_name
+from ieg.settings.flags import Flags
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is known of a data set before its images are read; num_images where the name does not tell it."""
+
+    name: str
+    fingerprint: str
+    num_images: int | None = None
+
+
+def describe(flags: Flags) -> Described:
+    """Verifies the files. Raises: common.errors.DataError, its message saying how to get or allow them."""
+    name = parse_dataset_name(flags.dataset)
+    if name.is_webvision:
+        data = webvision.load(flags, flags.method in USES_PROBES, name)
+        return Described(data.name, data.fingerprint, len(data.train.labels))
+    files = long_tail_files.find(name, flags)
+    if files:
+        return Described(*long_tail_files.identity(name, files))
+    base, fingerprint = describe_base(name, flags)
+    return Described(*long_tail_identity(name, base, fingerprint))
+
+
+def load(flags: Flags) -> ImageDataset:
+    """The data set, in memory. Raises: common.errors.DataError."""
+    name = parse_dataset_name(flags.dataset)
+    files = long_tail_files.find(name, flags)
+    if files:
+        return long_tail_files.load(name, files)
+    whole = (
+        load_digits(resolve_image_size(flags))
+        if name.base == "digits"
+        else load_cifar(name.base, flags.dataset_dir, flags.allow_unverified)
+    )
+    return whole if name.counts is None else cut(whole, name)
+
+
+def describe_base(name: DatasetName, flags: Flags) -> tuple[str, str]:
+    """Name and fingerprint of the balanced set."""
+    if name.base == "digits":
+        digits = load_digits(resolve_image_size(flags))
+        return digits.name, digits.fingerprint
+    own, _, fingerprint = describe_cifar(name.base, flags.dataset_dir, flags.allow_unverified)
+    return own, fingerprint
+
+
+def cut(whole: ImageDataset, name: DatasetName) -> ImageDataset:
+    """The long-tailed part of a balanced set; the test set stays whole."""
+    assert name.counts is not None
+    kept = long_tailed(whole.train_labels, name.counts)
+    own, fingerprint = long_tail_identity(name, whole.name, whole.fingerprint)
+    return dataclasses.replace(
+        whole,
+        train_images=whole.train_images[kept],
+        train_labels=whole.train_labels[kept],
+        name=own,
+        fingerprint=fingerprint,
+    )
+
+
+def long_tail_identity(name: DatasetName, own: str, fingerprint: str) -> tuple[str, str]:
+    """Name and fingerprint of what `name` keeps of the set called `own`."""
+    if name.imbalance is None:
+        return own, fingerprint
+    mark = hashlib.sha256(f"{fingerprint} first {name.counts}".encode()).hexdigest()
+    return f"{own}_imbal_{name.imbalance:g}", mark

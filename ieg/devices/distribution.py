@@ -1,0 +1,155 @@
+"""The devices of a run: replicas on one machine, on several, on one device or on a TPU, and who of them writes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ieg.devices.all_gather import all_gather
+from ieg.errors import UsageError
+from ieg.settings.flags import Flags
+
+EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+def make_strategy(flags: Flags):
+    """The strategy of --distribution_strategy. Raises: UsageError for devices or settings that are not there."""
+    if flags.deterministic:
+        tf.keras.utils.set_random_seed(flags.seed)
+        tf.config.experimental.enable_op_determinism()
+    if flags.distribution_strategy == "tpu":
+        return tpu(flags)
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if flags.num_devices > len(gpus) > 0:
+        raise UsageError(f"--num_devices={flags.num_devices}, but this machine has {len(gpus)} GPU(s)")
+    if flags.distribution_strategy == "multi_worker":
+        return multi_worker(flags, gpus)
+    if flags.distribution_strategy == "one_device":
+        return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
+    return mirrored(flags.num_devices or max(1, len(gpus)), gpus)
+
+
+def on_cpu(flags: Flags) -> bool:
+    """Whether a run with these flags computes on a CPU."""
+    return flags.distribution_strategy != "tpu" and not tf.config.list_physical_devices("GPU")
+
+
+def mirrored(count: int, gpus: list):
+    """MirroredStrategy over `count` devices; one device needs none and gets TensorFlow's default strategy."""
+    if count == 1:
+        return tf.distribute.get_strategy()
+    if not gpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return tf.distribute.MirroredStrategy([f"{'GPU' if gpus else 'CPU'}:{index}" for index in range(count)])
+
+
+def multi_worker(flags: Flags, gpus: list):
+    """MultiWorkerMirroredStrategy over the machines of TF_CONFIG, with every GPU of each, or one CPU of each."""
+    check_tf_config(os.environ.get("TF_CONFIG", ""))
+    if flags.num_devices:
+        tf.config.set_visible_devices(gpus[: flags.num_devices], "GPU")
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it would tell of every exchange between machines
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"--distribution_strategy=multi_worker: TF_CONFIG {os.environ['TF_CONFIG']} makes no cluster "
+            f"({str(error).splitlines()[0]}); start one process for each worker in it, each with its own index"
+        ) from error
+
+
+def check_tf_config(text: str) -> None:
+    """Raises: UsageError where TF_CONFIG does not say which workers there are and which of them this is."""
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        good = task["type"] == "worker" and 0 <= int(task["index"]) < len(workers) and len(config["cluster"]) == 1
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise UsageError(
+            f"--distribution_strategy=multi_worker: TF_CONFIG is {text or 'not set'!r}; it must name the workers and "
+            f"which of them this process is, such as {EXAMPLE}"
+        )
+
+
+def tpu(flags: Flags):
+    """TPUStrategy. Untried: there was no TPU to try it on. Raises: UsageError where none answers."""
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=flags.tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, OSError) as error:
+        raise UsageError(
+            f"--distribution_strategy=tpu --tpu={flags.tpu}: no TPU answers ({str(error).splitlines()[0]}); give its "
+            "name or address, or use --distribution_strategy=mirrored"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process among those of a run: replicas `first` … `first + count − 1` of all are here."""
+
+    chief: bool
+    several: bool
+    first: int
+    count: int
+
+    def rows(self, batch_size: int) -> slice:
+        """Rows of a global batch that belong to the replicas here."""
+        return slice(self.first * batch_size, (self.first + self.count) * batch_size)
+
+
+def this_worker(strategy) -> Worker:
+    """The first worker of several writes checkpoints and records; a run of one process is its own."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return Worker(chief=True, several=False, first=0, count=strategy.num_replicas_in_sync)
+    index, here = strategy.cluster_resolver.task_id, len(strategy.extended.worker_devices)
+    return Worker(chief=index == 0, several=True, first=index * here, count=here)
+
+
+class NoRecord:
+    """What a worker writes that is not the chief: nothing. In the place of common.record.RunRecord."""
+
+    def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
+        """Nothing."""
+
+    def log(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def finish(self, *_: Any) -> None:
+        """Nothing."""
+
+    def interrupted(self) -> None:
+        """Nothing."""
+
+
+def agree(strategy, value: int) -> list[int]:
+    """`value` of every replica, in their order: workers compare before they start. Not for the middle of a step."""
+    own = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.int64))
+    joined = tf.function(lambda: strategy.run(all_gather, (own,)), autograph=False)()
+    return np.asarray(strategy.experimental_local_results(joined)[0]).tolist()
+
+
+def distribute(strategy, batch: Mapping[str, np.ndarray]) -> dict:
+    """Cuts every array [R·n,…] into the n rows of each of the R replicas."""
+    count = strategy.num_replicas_in_sync
+
+    def part(array):
+        size = len(array) // count
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(array[context.replica_id_in_sync_group * size :][:size])
+        )
+
+    return {name: part(array) for name, array in batch.items()}

@@ -1,0 +1,1 @@
+"""The loop: steps, moving averages, evaluation, what is logged."""

@@ -1,0 +1,77 @@
+"""Pictures of a run: how clean the queue of fsr is over the epochs, and what a class weighs on long-tailed data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from common.files import atomic_path
+from common.record_files import read_metrics
+from ieg.settings.dataset_name import DatasetName
+
+INK, FAINT = "#1f4e79", "#999999"
+
+
+def draw_pictures(folder: Path, dataset: DatasetName, true_share: float) -> list[Path]:
+    """Draws what the records in `folder` have: queue_purity.png, class_weights.png. Returns the files written.
+
+    true_share: of the training labels, for comparison with the queue's.
+    """
+    lines = read_metrics(folder)
+    drawn = []
+    if any("queue/purity" in line for line in lines):
+        drawn.append(draw_purity(lines, true_share, dataset, folder / "queue_purity.png"))
+    if dataset.imbalance is not None:
+        with np.load(folder / "example_weights.npz") as file:
+            weights, labels = file["weight"], file["label"]
+        drawn.append(draw_class_weights(weights, labels, dataset, folder / "class_weights.png"))
+    return drawn
+
+
+def draw_purity(lines: list[dict], true_share: float, dataset: DatasetName, path: Path) -> Path:
+    """Share of true labels in the queue after each refill, beside that of the training set."""
+    figure, axes = new_figure()
+    points = [(line["epoch"], 100 * line["queue/purity"]) for line in lines if "queue/purity" in line]
+    axes.plot(*zip(*points, strict=True), color=INK, marker="o", markersize=3, drawstyle="steps-post")
+    axes.axhline(100 * true_share, color=FAINT, linestyle="--")
+    axes.annotate(
+        f"whole training set, {100 * true_share:.1f} %", (points[-1][0], 100 * true_share), color="#555555",
+        xytext=(0, 4), textcoords="offset points", ha="right", fontsize=9,
+    )  # fmt: skip
+    axes.set(xlabel="epoch", ylabel="true labels in the queue (%)", ylim=(0, 102))
+    axes.set_title(f"Queue purity, {dataset.base} with {dataset.ratio:g} {dataset.noise} noise", fontsize=10)
+    return save(figure, path)
+
+
+def draw_class_weights(weights: np.ndarray, labels: np.ndarray, dataset: DatasetName, path: Path) -> Path:
+    """Mean of the last weight of every example, by class from the largest to the smallest; 1 is plain training."""
+    figure, axes = new_figure()
+    order = np.argsort(-np.bincount(labels, minlength=dataset.num_classes), kind="stable")
+    means = [np.nanmean(weights[labels == c]) if np.isfinite(weights[labels == c]).any() else 0 for c in order]
+    axes.bar(np.arange(dataset.num_classes), means, color=INK)
+    axes.axhline(1, color=FAINT, linestyle="--")
+    if dataset.num_classes <= 20:
+        names = [f"{c}\n{np.sum(labels == c)}" for c in order]
+        axes.set_xticks(np.arange(dataset.num_classes), names, fontsize=8)
+    axes.set(xlabel="class, and its training examples; largest first", ylabel="mean weight (1 = plain training)")
+    noise = f", {dataset.ratio:g} {dataset.noise} noise" if dataset.ratio else ""
+    axes.set_title(f"Weight by class, {dataset.base}, imbalance {dataset.imbalance:g}{noise}", fontsize=10)
+    return save(figure, path)
+
+
+def new_figure():
+    """One pair of axes without a frame on two sides."""
+    from matplotlib.figure import Figure  # slow to import, and only a finished run needs it
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure, path: Path) -> Path:
+    """Writes the figure as a PNG, whole or not at all."""
+    with atomic_path(path) as target:
+        figure.savefig(target, dpi=150, format="png")
+    return path
