@@ -13,17 +13,18 @@ from data.dataset import ImageDataset
 from data.streams import generator
 from re_sln.dependent_noise import flip_most_doubtful
 from re_sln.errors import UsageError
+from re_sln.former_names import RERUN
 from re_sln.noise_files import write_labels
 from re_sln.noise_request import NoiseRequest, custom_path
 from re_sln.noise_rules import (
     NoiseRule,
     asymmetric_rules,
-    flip_as_the_seed,
+    flip_as_the_rerun,
     flip_independently,
     observed_rules,
     symmetric_rules,
 )
-from re_sln.openset_noise import choose_places, choose_places_as_the_seed, replace_images
+from re_sln.openset_noise import choose_places, choose_places_as_the_rerun, replace_images
 
 MeanSoftmax = Callable[[], np.ndarray]
 
@@ -76,13 +77,13 @@ def _rules(request: NoiseRequest, num_classes: int) -> tuple[NoiseRule, ...]:
 
 
 def _flipped(request: NoiseRequest, labels: np.ndarray, rules: tuple[NoiseRule, ...], num_classes: int) -> np.ndarray:
-    if request.custom_rng == "seed":
-        return flip_as_the_seed(labels, rules, num_classes, request.seed)
+    if request.custom_rng == RERUN:
+        return flip_as_the_rerun(labels, rules, num_classes, request.seed)
     return flip_independently(labels, rules, generator(request.seed, f"re_sln {request.mode} noise"))
 
 
 def _with_foreign_images(request: NoiseRequest, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Training array uint8 [N, 32, 32, 3] and bool [N], which images in it are foreign."""
     foreign = load_cifar("cifar100", request.data_dir, request.allow_unverified).train_images
-    choose = choose_places_as_the_seed if request.custom_rng == "seed" else choose_places
+    choose = choose_places_as_the_rerun if request.custom_rng == RERUN else choose_places
     return replace_images(images, foreign, *choose(len(images), len(foreign), request.p, request.seed))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from re_sln.former_names import present_name
 from reproduce.record import flag, make_parser, underscored
 
 NOT_IDENTITY = {
@@ -50,15 +51,17 @@ class Flags:
     make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise")
     custom_rng: str = flag(
         "independent",
-        "seed: custom files as the published second samples, drawn from one generator re-seeded for every class",
-        ("independent", "seed"),
+        "rerun: custom files as the published second samples, drawn from one generator re-seeded for every class",
+        ("independent", "rerun"),
         "noise",
+        present_name,
     )
     asym_rules: str = flag(
         "authors",
-        "of asym on CIFAR-10: seed leaves out 4→7, deer to horse",
-        ("authors", "seed"),
+        "class pairs of asym noise on CIFAR-10: all five (authors) or without 4→7, deer to horse (rerun)",
+        ("authors", "rerun"),
         "noise",
+        present_name,
     )
     dependent_epochs: int = flag(
         20, "custom dependent noise: epochs of the network whose softmax is averaged", group="noise"
@@ -76,13 +79,21 @@ class Flags:
         "data",
     )
     norm: str = flag(
-        "seed", "mean and std of the training images, or the authors' constants", ("seed", "authors"), "data"
+        "rerun",
+        "mean and std of the training images (rerun), or the authors' constants",
+        ("rerun", "authors"),
+        "data",
+        present_name,
     )
     lc_eval_transform: str = flag(
         "train", "how label correction sees images: as training does, or as the test", ("train", "test"), "data"
     )
     train_accuracy: str = flag(
-        "seed", "against the arg-max of the target without σ's noise (seed) or with it", ("seed", "authors"), "data"
+        "rerun",
+        "which target counts as correct: without σ's noise (rerun) or with it (authors)",
+        ("rerun", "authors"),
+        "data",
+        present_name,
     )
     limit_train_examples: int = flag(
         0, "only the first so many training images; the record says shortened", group="data"

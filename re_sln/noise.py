@@ -11,7 +11,7 @@ import numpy as np
 from data.dataset import ImageDataset
 from re_sln import noise_files
 from re_sln.custom_noise import MeanSoftmax, make_custom
-from re_sln.noise_request import NoiseRequest, authors_path, check_request, custom_path, existing_custom
+from re_sln.noise_request import NoiseRequest, authors_path, check_request, custom_path, existing_custom, unkeyed_path
 
 __all__ = ["MeanSoftmax", "NoiseRequest", "NoisyLabels", "check_request", "noisy_labels"]
 
@@ -47,7 +47,7 @@ def noisy_labels(request: NoiseRequest, dataset: ImageDataset, mean_softmax: Mea
     path = existing_custom(request) if request.custom else authors_path(request)
     if path is None:
         path = make_custom(request, dataset, mean_softmax)
-    elif request.custom and path != custom_path(request):
+    elif path == unkeyed_path(request):
         logging.warning(
             "%s does not say which seed and rules it was made with; it is used as it is, for want of %s, which "
             "--make_new_custom_noise makes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 
@@ -15,9 +15,15 @@ def underscored(argument: str) -> str:
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
-def flag(default: Any, text: str, choices: tuple | None = None, group: str = "training") -> Any:
-    """A field of a dataclass of flags, with its help."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "group": group})
+def flag(
+    default: Any,
+    text: str,
+    choices: tuple | None = None,
+    group: str = "training",
+    read: Callable[[str], Any] | None = None,
+) -> Any:
+    """A field of a dataclass of flags, with its help. read: makes a word its value, where the type alone does not."""
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "group": group, "read": read})
 
 
 def boolean(text: str) -> bool:
@@ -66,7 +72,7 @@ def make_parser(
         else:
             group.add_argument(
                 f"--{field.name}",
-                type=kind,
+                type=meta["read"] or kind,
                 default=default,
                 choices=meta["choices"],
                 help=text,
