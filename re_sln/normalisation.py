@@ -31,12 +31,12 @@ def check_normalisation(dataset_name: str, kind: str) -> None:
     """Raises: UsageError."""
     if kind == "authors" and dataset_name not in AUTHORS:
         raise UsageError(
-            f"--norm=authors: they have no constants for {dataset_name}, only for {', '.join(AUTHORS)}; use --norm=rerun"
+            f"--norm=authors: they have constants for {', '.join(AUTHORS)}, not for {dataset_name}; use --norm=rerun"
         )
     if kind == "rerun" and dataset_name == "clothing1m":
         raise UsageError(
-            "--norm=rerun: a million photographs are not read for their mean and std; Clothing1M is normalised with the "
-            "authors' constants, use --norm=authors"
+            "--norm=rerun: a million photographs are not read for their mean and std; use --norm=authors, the authors' "
+            "constants"
         )
 
 

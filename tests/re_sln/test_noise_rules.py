@@ -151,7 +151,7 @@ def test_places_and_sources_are_different_each(choose):
         choose(1000, 400, 0.41, 7)
 
 
-def test_our_number_of_places_is_rounded_where_the_seeds_is_cut():
+def test_our_number_of_places_is_rounded_where_the_reruns_is_cut():
     assert (
         len(choose_places(100, 100, 0.29, 1)[0]) == 29 and len(choose_places_as_the_rerun(100, 100, 0.29, 1)[0]) == 28
     )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from re_sln.cell_of_run import noise_of, place_of
-from re_sln.former_names import from_recorded
 from re_sln.errors import UsageError
+from re_sln.former_names import from_recorded
 from re_sln.result_tables import other_tables, published_tables
 from re_sln.results import main
 from re_sln.run_logs import read_logs
