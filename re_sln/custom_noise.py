@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +25,8 @@ from re_sln.noise_rules import (
 )
 from re_sln.openset_noise import choose_places, choose_places_as_the_rerun, replace_images
 
-MeanSoftmax = Callable[[], np.ndarray]
 
-
-def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: MeanSoftmax | None) -> Path:
+def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.ndarray | None) -> Path:
     """Makes the file that `request` names, from the training set of `dataset`, logs that, and returns its path.
 
     mean_softmax: see `re_sln.noise.noisy_labels`. Raises: UsageError where it is needed and None, or where the file
@@ -40,7 +37,7 @@ def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: Mean
         images, noisy = _with_foreign_images(request, dataset.train_images)
         rules: list[dict[str, object]] = [{"src": "cifar10", "dst": "cifar100", "p": request.p}]
     elif request.mode == "dependent":
-        noisy = flip_most_doubtful(labels, _predictions(path, mean_softmax), request.p)
+        noisy = flip_most_doubtful(labels, _given(path, mean_softmax), request.p)
         rules = observed_rules(labels, noisy)
     else:
         chosen = _rules(request, dataset.num_classes)
@@ -61,13 +58,13 @@ def _announce(request: NoiseRequest, path: Path, is_noisy: np.ndarray) -> None:
     logging.info("made %s: %d of %d examples are noisy (%.4f); %s", path, count, total, count / total, how)
 
 
-def _predictions(path: Path, mean_softmax: MeanSoftmax | None) -> np.ndarray:
+def _given(path: Path, mean_softmax: np.ndarray | None) -> np.ndarray:
     if mean_softmax is None:
         raise UsageError(
             f"{path} is not there: noise that depends on the image is made from the predictions of a network, which "
             "train_cifar.py trains first; run that with the same --p, --seed and --custom_noise"
         )
-    return mean_softmax()
+    return mean_softmax
 
 
 def _rules(request: NoiseRequest, num_classes: int) -> tuple[NoiseRule, ...]:

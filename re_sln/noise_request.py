@@ -145,6 +145,11 @@ def custom_path(request: NoiseRequest, rerun: str = RERUN) -> Path:
     return _folder(request) / custom_name(request.mode, request.p, request.seed, marks)
 
 
+def needs_predictions(request: NoiseRequest) -> bool:
+    """Whether a file must be made that depends on what a network predicts."""
+    return request.custom and request.mode == "dependent" and request.p > 0 and existing_custom(request) is None
+
+
 def unkeyed_path(request: NoiseRequest) -> Path:
     """The file of the published runs, whose name does not say how it was drawn."""
     return _folder(request) / custom_name(request.mode, request.p, None)

@@ -22,10 +22,15 @@ def main(name: str, argv: list[str] | None) -> int:
         flags = flags_of(program, arguments)  # answers --help, before even numpy is loaded
         from re_sln.config import resolve
 
-        resolve(program, flags)  # refuses what it can before torch is loaded
+        # Refuses what it can before torch is loaded.
+        config = resolve(program, flags, int(os.environ.get("WORLD_SIZE", 1)))
+        if flags.evaluate and not flags.check:
+            from re_sln import rescoring
+
+            return rescoring.rescore(flags)
         from re_sln import experiment
 
-        return experiment.run(program, flags, ["python", "-m", f"re_sln.{name}", *arguments])
+        return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])
 
     return guarded(
         train,

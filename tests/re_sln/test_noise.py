@@ -16,6 +16,7 @@ from data.errors import DataError
 from re_sln import noise_files
 from re_sln.errors import UsageError
 from re_sln.noise import check_request, noisy_labels
+from re_sln.noise_request import needs_predictions
 from tests.data.standin import write_cifar
 from tests.re_sln.noise_inputs import ROOT, request, toy_dataset
 
@@ -147,14 +148,12 @@ def test_a_rate_of_zero_is_no_noise_and_no_file(tmp_path):
 # Noise that depends on the image
 
 
-def test_dependent_noise_asks_the_network_once(tmp_path):
-    softmax, asked = np.random.default_rng(1).dirichlet(np.ones(10), size=2000), []
-
-    def predictions():
-        asked.append(1)
-        return softmax
-
-    noise = noisy_labels(request(tmp_path, mode="dependent", p=0.3, custom_rng="rerun"), TOY, predictions)
+def test_dependent_noise_is_made_from_predictions(tmp_path):
+    softmax = np.random.default_rng(1).dirichlet(np.ones(10), size=2000)
+    asked = request(tmp_path, mode="dependent", p=0.3, custom_rng="rerun")
+    assert needs_predictions(asked)
+    noise = noisy_labels(asked, TOY, softmax)
+    assert not needs_predictions(asked) and needs_predictions(dataclasses.replace(asked, make_new=True))
     assert noise.is_noisy.sum() == 600 and noise.path is not None
     assert noise.path.name == "dependent0.3_custom_seed123.csv"
     doubt = np.where(np.arange(10) == LABELS[:, None], -1, softmax)
@@ -162,22 +161,22 @@ def test_dependent_noise_asks_the_network_once(tmp_path):
     assert doubt.max(1)[noise.is_noisy].min() >= doubt.max(1)[~noise.is_noisy].max()
     shares = {int(rule["src"]): float(rule["p"]) for rule in noise.rules}
     assert all(abs(shares[c] - noise.is_noisy[LABELS == c].mean()) < 1e-4 for c in range(10))  # noqa: SIM300
-    assert noisy_labels(request(tmp_path, mode="dependent", p=0.3), TOY, predictions).sha256 == noise.sha256
-    assert asked == [1]
+    assert noisy_labels(request(tmp_path, mode="dependent", p=0.3), TOY).sha256 == noise.sha256
+
+
+@pytest.mark.parametrize(
+    "way", [{"mode": "sym"}, {"mode": "dependent", "custom": False}, {"mode": "dependent", "p": 0.0}]
+)
+def test_no_other_noise_needs_predictions(tmp_path, way):
+    assert not needs_predictions(request(tmp_path, **way))
 
 
 def test_dependent_noise_that_another_process_made_meanwhile_is_kept(tmp_path):
     random = np.random.default_rng(1)
     first, second = (random.dirichlet(np.ones(10), size=2000) for _ in range(2))
-    made = []
-
-    def slower():
-        made.append(noisy_labels(request(tmp_path, mode="dependent"), TOY, lambda: first))
-        return second
-
-    noise = noisy_labels(request(tmp_path, mode="dependent"), TOY, slower)
-    assert noise.sha256 == made[0].sha256
-    assert noisy_labels(request(tmp_path, mode="dependent", make_new=True), TOY, lambda: second).sha256 != noise.sha256
+    made = noisy_labels(request(tmp_path, mode="dependent"), TOY, first)
+    assert noisy_labels(request(tmp_path, mode="dependent"), TOY, second).sha256 == made.sha256
+    assert noisy_labels(request(tmp_path, mode="dependent", make_new=True), TOY, second).sha256 != made.sha256
 
 
 def test_dependent_noise_without_a_network_is_refused(tmp_path):
