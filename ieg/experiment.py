@@ -19,11 +19,10 @@ from ieg.config import Config
 from ieg.distribution import NoRecord, agree, this_worker
 from ieg.errors import UsageError
 from ieg.evaluation import Evaluator
-from ieg.fsr_config import partial_level
 from ieg.inputs import Inputs, make_inputs
 from ieg.memory import Memory, MemorySettings
 from ieg.methods import METHODS
-from ieg.methods.step import Settings
+from ieg.methods.step import settings_of
 from ieg.networks import build_network
 from ieg.pretrained import load as load_weights
 from ieg.pseudo_loss_name import parse_pseudo_loss
@@ -46,34 +45,17 @@ class Experiment:
 def build(config: Config, strategy) -> Experiment:
     """Data, split, network and state of a run, on the devices of `strategy`."""
     flags, inputs = config.flags, make_inputs(config, this_worker(strategy).rows(config.flags.batch_size))
-    source, is_ieg = inputs.source, flags.method == "ieg"
     network = make_network(config)
     with strategy.scope():
-        state = TrainState(network, flags.seed, make_memory(config, source) if flags.method == "fsr" else None)
-    settings = Settings(
-        flags.meta_stepsize,
-        flags.meta_momentum,
-        flags.grad_eps_init,
-        flags.ce_factor,
-        flags.consistency_factor,
-        flags.label_smoothing,
-        not flags.no_meta_relabel,
-        not flags.no_mixup if is_ieg else flags.use_mixup,
-        not flags.no_probe_mixing,
-        partial_level(flags),
-        flags.clip_meta_weight,
-        flags.moving_weight_gamma,
-        parse_pseudo_loss(flags.use_pseudo_loss) if flags.method == "fsr" else None,
-        flags.reuse_features,
-    )
+        state = TrainState(network, flags.seed, make_memory(config, inputs.source) if flags.method == "fsr" else None)
     step = TrainStep(
         strategy,
         network,
         METHODS[flags.method],
-        settings,
+        settings_of(flags),
         state,
         momentum=flags.momentum,
-        ema_first=not is_ieg,
+        ema_first=flags.method != "ieg",
         jit_compile=flags.jit_compile,
     )
     evaluators = {

@@ -86,7 +86,7 @@ class PretrainFlags(Machine):
     )
     texture_draw: str = option(
         "seed",
-        "texture view: the query's seed, as the authors, or its crop, flip, colour and blur",
+        "texture view: drawn with its query's random seed (authors), or with its query's crop, flip, colour, blur",
         choices=("seed", "aligned"),
         group="ours",
     )
