@@ -147,7 +147,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
         start_from_pretrained(run.state, run.step.network, config)
     if found:
         trainer.restore(found)
-        logging.info("going on after step %d of %d in %s", found.step, config.last_step, folder)
+        logging.info("resuming after step %d of %d in %s", found.step, config.last_step, folder)
     logged = int(trainer.scores["last"]["step"]) if trainer.scores else 0
     record.begin(logged, saved=found is not None, outputs=OUTPUTS)
     if not found:
@@ -160,7 +160,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise OSError(
             f"another worker is gone ({error.message.splitlines()[0]}): start the same command on all of them again; "
-            "it goes on from the last checkpoint"
+            "it resumes from the last checkpoint"
         ) from error
     finally:
         record.interrupted()

@@ -38,7 +38,7 @@ class MemorySettings:
 
 
 class Memory:
-    """Scores [N] and what hangs on them. Create it inside `strategy.scope()`.
+    """Scores [N] and what depends on them. Create it inside `strategy.scope()`.
 
     Place c·K + k of the queue is for an example of class c, K = capacity; the first counts[c] of them are taken.
 

@@ -64,7 +64,7 @@ class PretrainFlags(Machine):
     print_freq: int = option(10, "steps between looks at the loss", "-p")
     resume: str = option("", "go on with this checkpoint, or with this run folder")
     robust: str = option("none", "non-semantic negatives: patch (nonsem), texture (texture_syn), none")
-    patch_size: int = option(32, "parsed and never used, as by the authors; see --patch-ratio")
+    patch_size: int = option(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True)
     patch_ratio: tuple[int, ...] | None = option(
         None, "smallest and largest patch in pixels, both included [16 56]", count=2
     )

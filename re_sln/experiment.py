@@ -98,7 +98,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
                 config.flags.save_minutes,
             )
         except Interrupted as stop:
-            logging.warning("%s; go on with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
+            logging.warning("%s; resume with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
             return 130
         finally:
             if record:
@@ -121,7 +121,7 @@ def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
         trainer.restore(content)
         last = last_logged(trainer)
         logged = whole_number(content["logged"], last, last, "logged")
-    logging.info("going on in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
+    logging.info("resuming in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
     return logged
 
 
@@ -141,7 +141,7 @@ def settle(flags: Flags) -> None:
 def load_data(config: Config, group: Group, make_new: bool) -> Data:
     """The data of a run. A custom noise file that is missing is made by the leader, the others read it.
 
-    make_new: whether a file that is there is made again; not for a run that goes on.
+    make_new: whether a file that is there is made again; not for a run that is resumed.
     """
     if group.leads:
         data = _load_and_make_noise(_with_make_new(config, make_new), group.device)

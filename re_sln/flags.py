@@ -32,8 +32,8 @@ CLOTHING = {"weights", "images_per_class"}
 class Flags:
     """Values as given on the command line; `re_sln.config.resolve` turns them into a run."""
 
-    dataset_name: str = flag("cifar10", "what is learnt")
-    batch_size: int = flag(128, "of all processes together")
+    dataset_name: str = flag("cifar10", "data set")
+    batch_size: int = flag(128, "global batch size, over all processes")
     n_epochs: int = flag(300, "epochs")
     lr: float = flag(0.001, "learning rate; momentum is 0.9")
     sigma: float | None = flag(
@@ -41,9 +41,9 @@ class Flags:
     )
     mo: bool = flag(False, "keep a moving average of the model and test that")
     lc_n_epoch: int = flag(-1, "first epoch with label correction; -1: never")
-    seed: int = flag(123, "of the initial weights, the noise and every draw")
+    seed: int = flag(123, "random seed of the initial weights, the noise and every draw")
     network: str = flag("wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)")
-    ema_decay: float = flag(0.999, "share of the moving average that stays at a step")
+    ema_decay: float = flag(0.999, "decay of the moving average per step")
 
     noise_mode: str = flag("sym", "kind of wrong labels", ("sym", "asym", "openset", "dependent"), "noise")
     p: float = flag(0.4, "rate of wrong labels; 0: none", group="noise")
@@ -74,7 +74,7 @@ class Flags:
     image_size: int = flag(32, "side of the digits in pixels; CIFAR and Animal-10N have 32", group="data")
     augmentation: str = flag(
         "auto",
-        "of training images: random crop and flip, or none; auto: none for the digits, which do not bear a flip",
+        "of training images: random crop and flip, or none; auto: none for the digits, which a flip would change",
         ("auto", "crop_flip", "none"),
         "data",
     )
@@ -96,7 +96,7 @@ class Flags:
         present_name,
     )
     limit_train_examples: int = flag(
-        0, "only the first so many training images; the record says shortened", group="data"
+        0, "use only this many training images, the first ones; 0: all; the record says shortened", group="data"
     )
     weights: str = flag(
         "imagenet1k_v1", "initial weights of Clothing1M's network: imagenet1k_v1, none or a file", group="data"
@@ -107,10 +107,10 @@ class Flags:
 
     run_dir: str | None = flag(
         None,
-        "exactly this folder is the run's; an unfinished run there goes on [a new one in $RUNS_DIR/re_sln]",
+        "folder of this run, used as given; an unfinished run there is resumed [a new one in $RUNS_DIR/re_sln]",
         group="run",
     )
-    resume: str = flag("", "go on with this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
+    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
     check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run")
     evaluate: bool = flag(
         False, "score the finished run in --run_dir again, from its weights, print that as JSON and stop", group="run"
@@ -120,7 +120,8 @@ class Flags:
     device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine")
     loader: str = flag(
         "auto",
-        "device: all images lie on the device; dataloader: worker processes read them; auto: by what fits",
+        "device: all images lie on the device; dataloader: worker processes read them; "
+        "auto: device for arrays, dataloader for image files",
         ("auto", "device", "dataloader"),
         "machine",
     )

@@ -74,7 +74,7 @@ def _check_values(request: NoiseRequest) -> None:
         raise UsageError(f"--p={request.p}: the rate of the noise is above 0 and at most 1, or 0 for clean labels")
     check_seed(request.seed)
     if request.make_new and not request.custom:
-        raise UsageError("--make_new_custom_noise makes a custom file: add --custom_noise, or leave it away")
+        raise UsageError("--make_new_custom_noise makes a custom file: add --custom_noise, or drop this flag")
     if request.mode == "openset" and request.dataset_name != "cifar10":
         raise UsageError(
             f"--noise_mode=openset with {request.dataset_name}: its foreign images come from CIFAR-100, so it is there "

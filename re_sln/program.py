@@ -34,8 +34,7 @@ def main(name: str, argv: list[str] | None) -> int:
 
     return guarded(
         train,
-        "stopped before training began, or twice asked to stop: a run that had begun goes on from its last checkpoint "
-        "with --resume",
+        "interrupted; if it has a checkpoint, resume it with --resume RUN",
     )
 
 
