@@ -48,9 +48,9 @@ def endless(variant: str, network: str, batch_size: int, precision: str) -> Iter
 
     from ieg.devices.distribution import distribute
     from ieg.methods import METHODS
-    from ieg.methods.step import Settings
+    from ieg.methods.step import settings_of
     from ieg.networks.network import build_network
-    from ieg.settings.pseudo_loss_name import parse_pseudo_loss
+    from ieg.settings.flags import Flags
     from ieg.training.state import TrainState
     from ieg.training.train_step import TrainStep
 
@@ -58,12 +58,8 @@ def endless(variant: str, network: str, batch_size: int, precision: str) -> Iter
     network_ = build_network(network, 10, dtype=tf.as_dtype(precision))
     strategy = tf.distribute.get_strategy()
     generator = np.random.default_rng(0)
-    settings, memory = Settings(), None
-    if method == "fsr":
-        settings = Settings(
-            meta_partial_level=0, pseudo_loss=parse_pseudo_loss("all_1_0.1_2"), reuse_features=bool(reuse)
-        )
-        memory = full_memory(generator, batch_size)
+    settings = settings_of(Flags(method=method, reuse_features=bool(reuse)))
+    memory = full_memory(generator, batch_size) if method == "fsr" else None
     state = TrainState(network_, 0, memory)
     step = TrainStep(strategy, network_, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
     batch = random_batch(generator, method, batch_size)

@@ -63,8 +63,11 @@ def make_loader(paths: list[Path], kind: str, options: argparse.Namespace, worke
     paths = paths * -(-options.batch_size // len(paths))
     tree = ImageTree(tuple(paths), np.zeros(len(paths), np.int64), ("photographs",))
     low, high = min(16, options.size // 3), min(72, options.size // 2)
-    recipe = ViewRecipe(options.size, True, "patch", 1, (low, high))
-    return ViewLoader(tree, recipe, Reading(options.batch_size, workers, 0, 0, 1, device, kind))
+    recipe = ViewRecipe(size=options.size, robust="patch", patch_ratio=(low, high))
+    reading = Reading(
+        batch_size=options.batch_size, workers=workers, seed=0, rank=0, world_size=1, device=device, kind=kind
+    )
+    return ViewLoader(tree, recipe, reading)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 
@@ -15,9 +15,20 @@ def underscored(argument: str) -> str:
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
-def flag(default: Any, text: str, choices: tuple | None = None, group: str = "training") -> Any:
-    """A field of a dataclass of flags, with its help."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "group": group})
+def flag(
+    default: Any,
+    text: str,
+    choices: tuple | None = None,
+    group: str = "training",
+    read: Callable[[str], Any] | None = None,
+    hidden: bool = False,
+) -> Any:
+    """A field of a dataclass of flags, with its help.
+
+    read: makes a word its value, where the type alone does not; hidden: accepted, but not in --help.
+    """
+    metadata = {"help": text, "choices": choices, "group": group, "read": read, "hidden": hidden}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def boolean(text: str) -> bool:
@@ -35,7 +46,7 @@ def make_parser(
     defaults: Mapping[str, Any] | None = None,
     without: Collection[str] = (),
 ) -> argparse.ArgumentParser:
-    """The command line of the dataclass `flags`. Booleans: `--ema`, `--noema`, `--ema=false`.
+    """The command line of the dataclass `flags`. Booleans: `--ema`, `--noema` (not of `no_…`), `--ema=false`.
 
     defaults: values that take the place of the dataclass's; without: fields that have no flag.
     """
@@ -52,6 +63,8 @@ def make_parser(
         text = meta["help"].replace("%", "%%")
         if default not in (None, ""):
             text += f" [{default}]".replace("%", "%%")
+        if meta["hidden"]:
+            text = argparse.SUPPRESS
         if kind is bool:
             group.add_argument(
                 f"--{field.name}",
@@ -62,11 +75,12 @@ def make_parser(
                 help=text,
                 metavar="true|false",
             )
-            group.add_argument(f"--no{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
+            if not field.name.startswith("no_"):
+                group.add_argument(f"--no{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
         else:
             group.add_argument(
                 f"--{field.name}",
-                type=kind,
+                type=meta["read"] or kind,
                 default=default,
                 choices=meta["choices"],
                 help=text,

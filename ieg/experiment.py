@@ -24,10 +24,9 @@ from ieg.devices.distribution import NoRecord, agree, this_worker
 from ieg.errors import UsageError
 from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
-from ieg.methods.step import Settings
+from ieg.methods.step import settings_of
 from ieg.networks.network import build_network
 from ieg.settings.config import Config
-from ieg.settings.fsr_config import partial_level
 from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.state import TrainState
@@ -48,34 +47,17 @@ class Experiment:
 def build(config: Config, strategy) -> Experiment:
     """Data, split, network and state of a run, on the devices of `strategy`."""
     flags, inputs = config.flags, make_inputs(config, this_worker(strategy).rows(config.flags.batch_size))
-    source, is_ieg = inputs.source, flags.method == "ieg"
     network = make_network(config)
     with strategy.scope():
-        state = TrainState(network, flags.seed, make_memory(config, source) if flags.method == "fsr" else None)
-    settings = Settings(
-        flags.meta_stepsize,
-        flags.meta_momentum,
-        flags.grad_eps_init,
-        flags.ce_factor,
-        flags.consistency_factor,
-        flags.label_smoothing,
-        not flags.no_meta_relabel,
-        not flags.no_mixup if is_ieg else flags.use_mixup,
-        not flags.no_probe_mixing,
-        partial_level(flags),
-        flags.clip_meta_weight,
-        flags.moving_weight_gamma,
-        parse_pseudo_loss(flags.use_pseudo_loss) if flags.method == "fsr" else None,
-        flags.reuse_features,
-    )
+        state = TrainState(network, flags.seed, make_memory(config, inputs.source) if flags.method == "fsr" else None)
     step = TrainStep(
         strategy,
         network,
         METHODS[flags.method],
-        settings,
+        settings_of(flags),
         state,
         momentum=flags.momentum,
-        ema_first=not is_ieg,
+        ema_first=flags.method != "ieg",
         jit_compile=flags.jit_compile,
     )
     evaluators = {
@@ -167,7 +149,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
         start_from_pretrained(run.state, run.step.network, config)
     if found:
         trainer.restore(found)
-        logging.info("going on after step %d of %d in %s", found.step, config.last_step, folder)
+        logging.info("resuming after step %d of %d in %s", found.step, config.last_step, folder)
     logged = int(trainer.scores["last"]["step"]) if trainer.scores else 0
     record.begin(logged, saved=found is not None, outputs=OUTPUTS)
     if not found:
@@ -180,7 +162,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise OSError(
             f"another worker is gone ({error.message.splitlines()[0]}): start the same command on all of them again; "
-            "it goes on from the last checkpoint"
+            "it resumes from the last checkpoint"
         ) from error
     finally:
         record.interrupted()

@@ -62,12 +62,20 @@ def sheet(options: argparse.Namespace) -> bytes:
         raise UsageError(f"--images={options.images}: at least 1")
     textured = options.data.absolute().name.endswith(TEXTURE_TREE)
     tree = training_tree(options.data, "texture" if textured else "none")
-    shared = (options.image_size, options.aug_plus)
-    recipes = {"patch": ViewRecipe(*shared, "patch", 1, tuple(options.patch_ratio))}
+    shared = {"size": options.image_size, "aug_plus": options.aug_plus}
+    recipes = {"patch": ViewRecipe(robust="patch", patch_ratio=tuple(options.patch_ratio), **shared)}
     if textured:
-        recipes["texture"] = ViewRecipe(*shared, "texture", 1, texture_draw=options.texture_draw)
+        recipes["texture"] = ViewRecipe(robust="texture", texture_draw=options.texture_draw, **shared)
     count = min(options.images, len(tree))
-    reading = Reading(count, 0, options.seed, 0, 1, torch.device("cpu"), options.loader)
+    reading = Reading(
+        batch_size=count,
+        workers=0,
+        seed=options.seed,
+        rank=0,
+        world_size=1,
+        device=torch.device("cpu"),
+        kind=options.loader,
+    )
     rows: dict[str, torch.Tensor] = {}
     for name, recipe in recipes.items():  # the draws are keyed, so both show the same query and key
         views = next(ViewLoader(tree, recipe, reading).batches(options.epoch))

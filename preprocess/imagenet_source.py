@@ -44,7 +44,7 @@ class Folders:
         self.root = root
 
     def names(self, split: str, wnids: Sequence[str]) -> dict[str, list[str]]:
-        """As Source."""
+        """Names of the files in the class's folders. Raises: UsageError for classes without images."""
         there = class_folders(self.root / split)
         found = {wnid: [image.name for image in images_of(there[wnid])] for wnid in wnids if wnid in there}
         missing = [wnid for wnid in wnids if not found.get(wnid)]
@@ -56,7 +56,7 @@ class Folders:
         return found
 
     def read(self, split: str, wnid: str, name: str) -> bytes:
-        """As Source."""
+        """The file `<root>/<split>/<wnid>/<name>`."""
         return (self.root / split / wnid / name).read_bytes()
 
 
@@ -69,7 +69,7 @@ class Archives:
         self.files: dict[str, IO[bytes]] = {}
 
     def names(self, split: str, wnids: Sequence[str]) -> dict[str, list[str]]:
-        """As Source."""
+        """Names of the archive's members, found in one pass. Raises: UsageError for one that is missing or damaged."""
         path = self.root / (TRAIN_ARCHIVE if split == "train" else VAL_ARCHIVE)
         if not path.is_file():
             raise UsageError(f"there is no {path}; `python -m data list imagenet` says how to get it")
@@ -86,7 +86,7 @@ class Archives:
         return {wnid: sorted(found[wnid]) for wnid in wnids}
 
     def read(self, split: str, wnid: str, name: str) -> bytes:
-        """As Source."""
+        """The bytes of the member, from its place in the archive; `names` of this split comes first."""
         offset, size = self.members[split, wnid, name]
         self.files[split].seek(offset)
         return self.files[split].read(size)

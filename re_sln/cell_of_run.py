@@ -8,6 +8,7 @@ from typing import Any
 
 from data.registry import load_registry
 from re_sln.errors import UsageError
+from re_sln.former_names import from_recorded
 from re_sln.model_name import model_name
 from re_sln.task import TASKS
 
@@ -20,7 +21,7 @@ WHOLE_TABLE: dict[str, Any] = {
     "network": "wrn-28-2",
     "image_size": 32,
     "augmentation": "crop_flip",
-    "norm": "seed",
+    "norm": "rerun",
     "limit_train_examples": 0,
     "amp": "off",
 }
@@ -39,7 +40,7 @@ P, EMA_DECAY, LC_EVAL = 0.4, 0.999, "train"
 SAMPLES = {"sym": (False, True), "asym": (False, True), "dependent": (False,), "openset": (True,)}
 PAPERS_FILES = ("cifar10", "cifar100")
 # custom_rng and asym_rules of the published custom samples, and of data for which nobody published noise.
-CUSTOM, OWN = ("seed", "seed"), ("independent", "authors")
+CUSTOM, OWN = ("rerun", "rerun"), ("independent", "authors")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def place_of(config: Mapping[str, Any], data: str) -> Place:
 
     Raises: UsageError for a configuration that is none of the four models, or lacks what tells.
     """
+    config = from_recorded(config)
     _check(config, "dataset_name", "n_epochs", "sigma", "mo", "lc_n_epoch")
     sigma, lc_epoch = float(config["sigma"]), int(config["lc_n_epoch"])
     model = model_name(sigma, bool(config["mo"]), lc_epoch, int(config["n_epochs"]))
@@ -88,6 +90,7 @@ def place_of(config: Mapping[str, Any], data: str) -> Place:
 
 def search_place(config: Mapping[str, Any], data: str) -> tuple[str, str, str]:
     """(data, setting, noise) of a search for σ. Raises: UsageError where the configuration lacks what tells."""
+    config = from_recorded(config)
     _check(config, "dataset_name", "n_epochs", "noise_mode")
     return data, _setting(config, SEARCH), noise_of(config)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from re_sln.errors import UsageError
 from re_sln.flags import NOT_IDENTITY, Flags, Program
+from re_sln.former_names import to_recorded
 from re_sln.model_name import model_name
 from re_sln.network_name import check_network
 from re_sln.noise import NoiseRequest, check_request
@@ -72,7 +73,7 @@ class Config:
         skipped = NOT_IDENTITY | self.program.without
         kept = {name: value for name, value in dataclasses.asdict(self.flags).items() if name not in skipped}
         noise = self.noise
-        return kept | {
+        return to_recorded(kept) | {
             "program": self.program.name,
             "model": self.model,
             "sigma": self.sigma,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -35,8 +34,8 @@ def describe(config: Config) -> tuple[str, str]:
     return "clothing1m", describe_clothing1m(flags.data_dir)
 
 
-def load(config: Config, mean_softmax: Callable[[Data], np.ndarray]) -> Data:
-    """The data of a run; mean_softmax makes float [N, C] for custom instance-dependent noise from the clean data.
+def load(config: Config, mean_softmax: np.ndarray | None = None) -> Data:
+    """The data of a run; mean_softmax: see `re_sln.noise.noisy_labels`.
 
     Raises: common.errors.DataError, UsageError.
     """
@@ -76,11 +75,11 @@ def clean_data(dataset: ImageDataset, mean: np.ndarray, std: np.ndarray) -> Data
     )
 
 
-def with_noise(clean: Data, dataset: ImageDataset, config: Config, mean_softmax: Callable[[Data], np.ndarray]) -> Data:
+def with_noise(clean: Data, dataset: ImageDataset, config: Config, mean_softmax: np.ndarray | None) -> Data:
     """The data with the wrong labels (openset: the wrong images) of the run's noise."""
     if config.noise is None:
         return clean
-    noise = noisy_labels(config.noise, dataset, lambda: mean_softmax(clean))
+    noise = noisy_labels(config.noise, dataset, mean_softmax)
     logging.info("noise: %.4f of the labels are wrong (%s)", noise.is_noisy.mean(), noise.path)
     return replace(
         clean,

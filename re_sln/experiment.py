@@ -24,15 +24,16 @@ from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from common.torch_files import whole_number
 from re_sln import checkpoint, datasets
-from re_sln.config import Config, resolve
+from re_sln.config import Config
 from re_sln.device_images import DeviceImages, Look
 from re_sln.distributed import Group, in_group
 from re_sln.errors import Interrupted, UsageError
 from re_sln.evaluation import Images
 from re_sln.examples import Data, Pictures
-from re_sln.flags import Flags, Program
-from re_sln.mean_softmax import mean_softmax
+from re_sln.flags import Flags
+from re_sln.mean_softmax import mean_softmax, plain_config
 from re_sln.networks import Networks, check_weights
+from re_sln.noise_request import needs_predictions
 from re_sln.run_folder import find_run, new_folder, runs_dir
 from re_sln.scalars import Scalars
 from re_sln.training import Trainer
@@ -40,13 +41,13 @@ from re_sln.training import Trainer
 OUTPUTS = ("checkpoint_*.pt", "model*.pth")
 
 
-def run(program: Program, flags: Flags, command: list[str]) -> int:
-    """Does what good flags ask for. Returns the exit code."""
-    return in_group(flags.device, lambda group: _run(program, flags, group, command))
+def run(config: Config, command: list[str]) -> int:
+    """Trains, or with --check says what would be trained. Returns the exit code."""
+    return in_group(config.flags.device, lambda group: _run(config, group, command))
 
 
-def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> int:
-    config = resolve(program, flags, group.world_size)
+def _run(config: Config, group: Group, command: list[str]) -> int:
+    flags = config.flags
     if flags.network == "resnet50":
         check_weights(flags.weights)
     if flags.cuda_graphs and group.device.type == "cpu":
@@ -57,8 +58,6 @@ def _run(program: Program, flags: Flags, group: Group, command: list[str]) -> in
         if group.leads:
             print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
         return 0
-    if flags.evaluate:
-        return rescore(flags)
     return train(config, group, group.from_leader(folder_of(flags)), command)
 
 
@@ -66,15 +65,6 @@ def warn_of_precision(flags: Flags, group: Group) -> None:
     """Says that bfloat16 is slow, where it is."""
     if flags.amp == "bf16" and group.device.type == "cpu":
         warn_of_slow_bfloat16("--amp=bf16")
-
-
-def rescore(flags: Flags) -> int:
-    """Scores a finished run again. Returns the exit code."""
-    from re_sln import rescoring  # it needs what stands here
-
-    if not (flags.run_dir or flags.resume):
-        raise UsageError("--evaluate scores a finished run: name its folder with --run_dir")
-    return rescoring.rescore(flags, find_run(flags.resume or flags.run_dir or ""))
 
 
 def folder_of(flags: Flags) -> Path:
@@ -112,7 +102,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
                 config.flags.save_minutes,
             )
         except Interrupted as stop:
-            logging.warning("%s; go on with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
+            logging.warning("%s; resume with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
             return 130
         finally:
             if record:
@@ -135,7 +125,7 @@ def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
         trainer.restore(content)
         last = last_logged(trainer)
         logged = whole_number(content["logged"], last, last, "logged")
-    logging.info("going on in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
+    logging.info("resuming in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
     return logged
 
 
@@ -155,21 +145,13 @@ def settle(flags: Flags) -> None:
 def load_data(config: Config, group: Group, make_new: bool) -> Data:
     """The data of a run. A custom noise file that is missing is made by the leader, the others read it.
 
-    make_new: whether a file that is there is made again; not for a run that goes on.
+    make_new: whether a file that is there is made again; not for a run that is resumed.
     """
-
-    def average(clean: Data) -> np.ndarray:
-        alone = Group(0, 1, group.device)
-        return mean_softmax(config, clean, lambda plain, data: build(plain, data, alone))
-
-    def remaking(again: bool) -> Config:
-        return dataclasses.replace(config, flags=dataclasses.replace(config.flags, make_new_custom_noise=again))
-
     if group.leads:
-        data = datasets.load(remaking(make_new), average)
+        data = _load_and_make_noise(_with_make_new(config, make_new), group.device)
     group.add(torch.zeros(1, device=group.device))  # the others wait here until the file is there
     if not group.leads:
-        data = datasets.load(remaking(False), average)
+        data = datasets.load(_with_make_new(config, False))
     for name, size in {"the training set": len(data.given), "a test set": min(map(len, data.tests.values()))}.items():
         if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
             raise UsageError(
@@ -177,6 +159,18 @@ def load_data(config: Config, group: Group, make_new: bool) -> Data:
                 f"{size % config.flags.batch_size} images for {group.world_size} processes; choose another size"
             )
     return data
+
+
+def _with_make_new(config: Config, make_new: bool) -> Config:
+    return dataclasses.replace(config, flags=dataclasses.replace(config.flags, make_new_custom_noise=make_new))
+
+
+def _load_and_make_noise(config: Config, device: torch.device) -> Data:
+    predictions = None
+    if config.noise and needs_predictions(config.noise):
+        plain = plain_config(config)
+        predictions = mean_softmax(build(plain, datasets.load(plain), Group(0, 1, device)))
+    return datasets.load(config, predictions)
 
 
 def build(config: Config, data: Data, group: Group) -> Trainer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.flags import flag, make_parser, underscored
+from re_sln.former_names import present_name
 
 NOT_IDENTITY = {
     "data_dir",
@@ -31,8 +32,8 @@ CLOTHING = {"weights", "images_per_class"}
 class Flags:
     """Values as given on the command line; `re_sln.config.resolve` turns them into a run."""
 
-    dataset_name: str = flag("cifar10", "what is learnt")
-    batch_size: int = flag(128, "of all processes together")
+    dataset_name: str = flag("cifar10", "data set")
+    batch_size: int = flag(128, "global batch size, over all processes")
     n_epochs: int = flag(300, "epochs")
     lr: float = flag(0.001, "learning rate; momentum is 0.9")
     sigma: float | None = flag(
@@ -40,9 +41,9 @@ class Flags:
     )
     mo: bool = flag(False, "keep a moving average of the model and test that")
     lc_n_epoch: int = flag(-1, "first epoch with label correction; -1: never")
-    seed: int = flag(123, "of the initial weights, the noise and every draw")
+    seed: int = flag(123, "random seed of the initial weights, the noise and every draw")
     network: str = flag("wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)")
-    ema_decay: float = flag(0.999, "share of the moving average that stays at a step")
+    ema_decay: float = flag(0.999, "decay of the moving average per step")
 
     noise_mode: str = flag("sym", "kind of wrong labels", ("sym", "asym", "openset", "dependent"), "noise")
     p: float = flag(0.4, "rate of wrong labels; 0: none", group="noise")
@@ -50,15 +51,17 @@ class Flags:
     make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise")
     custom_rng: str = flag(
         "independent",
-        "seed: custom files as the published second samples, drawn from one generator re-seeded for every class",
-        ("independent", "seed"),
+        "rerun: custom files as the published second samples, drawn from one generator re-seeded for every class",
+        ("independent", "rerun"),
         "noise",
+        present_name,
     )
     asym_rules: str = flag(
         "authors",
-        "of asym on CIFAR-10: seed leaves out 4→7, deer to horse",
-        ("authors", "seed"),
+        "class pairs of asym noise on CIFAR-10: all five (authors) or without 4→7, deer to horse (rerun)",
+        ("authors", "rerun"),
         "noise",
+        present_name,
     )
     dependent_epochs: int = flag(
         20, "custom dependent noise: epochs of the network whose softmax is averaged", group="noise"
@@ -71,21 +74,29 @@ class Flags:
     image_size: int = flag(32, "side of the digits in pixels; CIFAR and Animal-10N have 32", group="data")
     augmentation: str = flag(
         "auto",
-        "of training images: random crop and flip, or none; auto: none for the digits, which do not bear a flip",
+        "of training images: random crop and flip, or none; auto: none for the digits, which a flip would change",
         ("auto", "crop_flip", "none"),
         "data",
     )
     norm: str = flag(
-        "seed", "mean and std of the training images, or the authors' constants", ("seed", "authors"), "data"
+        "rerun",
+        "mean and std of the training images (rerun), or the authors' constants",
+        ("rerun", "authors"),
+        "data",
+        present_name,
     )
     lc_eval_transform: str = flag(
         "train", "how label correction sees images: as training does, or as the test", ("train", "test"), "data"
     )
     train_accuracy: str = flag(
-        "seed", "against the arg-max of the target without σ's noise (seed) or with it", ("seed", "authors"), "data"
+        "rerun",
+        "which target counts as correct: without σ's noise (rerun) or with it (authors)",
+        ("rerun", "authors"),
+        "data",
+        present_name,
     )
     limit_train_examples: int = flag(
-        0, "only the first so many training images; the record says shortened", group="data"
+        0, "use only this many training images, the first ones; 0: all; the record says shortened", group="data"
     )
     weights: str = flag(
         "imagenet1k_v1", "initial weights of Clothing1M's network: imagenet1k_v1, none or a file", group="data"
@@ -96,10 +107,10 @@ class Flags:
 
     run_dir: str | None = flag(
         None,
-        "exactly this folder is the run's; an unfinished run there goes on [a new one in $RUNS_DIR/re_sln]",
+        "folder of this run, used as given; an unfinished run there is resumed [a new one in $RUNS_DIR/re_sln]",
         group="run",
     )
-    resume: str = flag("", "go on with this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
+    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
     check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run")
     evaluate: bool = flag(
         False, "score the finished run in --run_dir again, from its weights, print that as JSON and stop", group="run"
@@ -109,7 +120,8 @@ class Flags:
     device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine")
     loader: str = flag(
         "auto",
-        "device: all images lie on the device; dataloader: worker processes read them; auto: by what fits",
+        "device: all images lie on the device; dataloader: worker processes read them; "
+        "auto: device for arrays, dataloader for image files",
         ("auto", "device", "dataloader"),
         "machine",
     )

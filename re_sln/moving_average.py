@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 @torch.no_grad()
@@ -14,7 +15,8 @@ def update_moving_average(average: nn.Module, model: nn.Module, decay: float) ->
     """
     ours, theirs = average.state_dict(), model.state_dict()
     floating = [name for name, value in ours.items() if value.is_floating_point()]
-    torch._foreach_lerp_([ours[name] for name in floating], [theirs[name] for name in floating], 1 - decay)
+    average_over = get_ema_multi_avg_fn(decay)
+    average_over([ours[name] for name in floating], [theirs[name] for name in floating], None)
     for name in ours.keys() - set(floating):
         # DEVIATION: batch norm's counters are copied; the programs leave the average's at zero. Nothing reads them.
         ours[name].copy_(theirs[name])

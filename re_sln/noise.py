@@ -10,10 +10,10 @@ import numpy as np
 
 from data.dataset import ImageDataset
 from re_sln import noise_files
-from re_sln.custom_noise import MeanSoftmax, make_custom
-from re_sln.noise_request import NoiseRequest, authors_path, check_request, custom_path, existing_custom
+from re_sln.custom_noise import make_custom
+from re_sln.noise_request import NoiseRequest, authors_path, check_request, custom_path, existing_custom, unkeyed_path
 
-__all__ = ["MeanSoftmax", "NoiseRequest", "NoisyLabels", "check_request", "noisy_labels"]
+__all__ = ["NoiseRequest", "NoisyLabels", "check_request", "noisy_labels"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class NoisyLabels:
     sha256: str
 
 
-def noisy_labels(request: NoiseRequest, dataset: ImageDataset, mean_softmax: MeanSoftmax | None = None) -> NoisyLabels:
+def noisy_labels(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.ndarray | None = None) -> NoisyLabels:
     """Reads the noisy labels of `dataset`'s training set; makes a custom file that is missing, and logs that it did.
 
-    mean_softmax: gives float [N, C], the average over its training epochs of a network's softmax on the training set;
-    called only to make `dependent` noise. Two processes may ask at once. Raises: what `check_request` raises, and
-    UsageError for a file that is damaged or made for other data, or for `dependent` noise without `mean_softmax`.
+    mean_softmax: float [N, C], the average over its training epochs of a network's softmax on the training set, where
+    `needs_predictions`. Two processes may ask at once. Raises: what `check_request` raises, and UsageError for a file
+    that is damaged or made for other data, or for `dependent` noise that must be made without `mean_softmax`.
     """
     check_request(request)
     labels = dataset.train_labels
@@ -47,7 +47,7 @@ def noisy_labels(request: NoiseRequest, dataset: ImageDataset, mean_softmax: Mea
     path = existing_custom(request) if request.custom else authors_path(request)
     if path is None:
         path = make_custom(request, dataset, mean_softmax)
-    elif request.custom and path != custom_path(request):
+    elif path == unkeyed_path(request):
         logging.warning(
             "%s does not say which seed and rules it was made with; it is used as it is, for want of %s, which "
             "--make_new_custom_noise makes",

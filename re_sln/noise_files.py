@@ -1,9 +1,9 @@
 """The files that hold noisy labels: their names, and reading and writing them.
 
 Below `<data_dir>/label_noisy/<dataset>/`: `sym0.4.csv` is the authors'; `sym0.4_custom_seed123.csv` is one's own, with
-`…_rng-seed` and `…_rules-seed` where the flags of that name were given; `sym0.4_custom.csv`, which does not say what it
-was made with, is the name that the published runs used. Beside a custom file lie `…_noise_rules.csv` and, for open-set
-noise, `….npy` with the whole training array.
+`…_rng-rerun` and `…_rules-rerun` where the flags of that name were given (formerly `…-seed`, which is still found);
+`sym0.4_custom.csv`, which does not say what it was made with, is the name that the published runs used. Beside a custom
+file lie `…_noise_rules.csv` and, for open-set noise, `….npy` with the whole training array.
 """
 
 from __future__ import annotations

@@ -11,12 +11,13 @@ from data.checksums import Published, hash_file
 from data.cifar import find_cifar
 from data.registry import load_registry
 from re_sln.errors import UsageError
+from re_sln.former_names import FORMER, RERUN
 from re_sln.noise_files import authors_name, custom_name
 
 DATASETS = ("cifar10", "cifar100", "digits")
 MODES = ("sym", "asym", "dependent", "openset")
-CUSTOM_RNGS = ("independent", "seed")
-ASYM_RULES = ("authors", "seed")
+CUSTOM_RNGS = ("independent", RERUN)
+ASYM_RULES = ("authors", RERUN)
 # Numpy's legacy generator ends at 2**32 - 1, and seeds a little above the given one are used.
 LARGEST_SEED = 2**32 - 200
 
@@ -27,7 +28,7 @@ class NoiseRequest:
 
     dataset_name: cifar10, cifar100, digits; mode: sym, asym, dependent, openset; p: rate in [0, 1], 0 for clean labels;
     custom: one's own file instead of the authors'; make_new: make it even if it is there; custom_rng, asym_rules:
-    `seed` draws as the published runs did; data_dir: where `label_noisy` lies, None for the default.
+    `rerun` draws as the published runs did; data_dir: where `label_noisy` lies, None for the default.
     """
 
     dataset_name: str
@@ -73,7 +74,7 @@ def _check_values(request: NoiseRequest) -> None:
         raise UsageError(f"--p={request.p}: the rate of the noise is above 0 and at most 1, or 0 for clean labels")
     check_seed(request.seed)
     if request.make_new and not request.custom:
-        raise UsageError("--make_new_custom_noise makes a custom file: add --custom_noise, or leave it away")
+        raise UsageError("--make_new_custom_noise makes a custom file: add --custom_noise, or drop this flag")
     if request.mode == "openset" and request.dataset_name != "cifar10":
         raise UsageError(
             f"--noise_mode=openset with {request.dataset_name}: its foreign images come from CIFAR-100, so it is there "
@@ -134,21 +135,29 @@ def _published() -> dict[str, Published]:
     return {archive.into: archive.published for archive in load_registry()["sln-noise"].archives}
 
 
-def custom_path(request: NoiseRequest) -> Path:
-    """Files drawn in another way than the default have another name."""
+def custom_path(request: NoiseRequest, rerun: str = RERUN) -> Path:
+    """Files drawn in another way than the default have another name. rerun: what the mark calls the rerun."""
     marks = []
-    if request.custom_rng == "seed" and request.mode != "dependent":
-        marks.append("rng-seed")
-    if request.asym_rules == "seed" and (request.mode, request.dataset_name) == ("asym", "cifar10"):
-        marks.append("rules-seed")
+    if request.custom_rng == RERUN and request.mode != "dependent":
+        marks.append(f"rng-{rerun}")
+    if request.asym_rules == RERUN and (request.mode, request.dataset_name) == ("asym", "cifar10"):
+        marks.append(f"rules-{rerun}")
     return _folder(request) / custom_name(request.mode, request.p, request.seed, marks)
+
+
+def needs_predictions(request: NoiseRequest) -> bool:
+    """Whether a file must be made that depends on what a network predicts."""
+    return request.custom and request.mode == "dependent" and request.p > 0 and existing_custom(request) is None
+
+
+def unkeyed_path(request: NoiseRequest) -> Path:
+    """The file of the published runs, whose name does not say how it was drawn."""
+    return _folder(request) / custom_name(request.mode, request.p, None)
 
 
 def existing_custom(request: NoiseRequest) -> Path | None:
     """The custom file that serves the request; None where one must be made."""
     if request.make_new:
         return None
-    if (keyed := custom_path(request)).is_file():
-        return keyed
-    unkeyed = _folder(request) / custom_name(request.mode, request.p, None)
-    return unkeyed if unkeyed.is_file() else None
+    places = (custom_path(request), custom_path(request, FORMER), unkeyed_path(request))
+    return next((path for path in places if path.is_file()), None)

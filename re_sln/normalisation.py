@@ -17,7 +17,7 @@ CHUNK = 5000
 def normalisation(dataset_name: str, kind: str, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(mean, std), float64 [3] each.
 
-    kind `seed`: from the clean training images, uint8 [N, H, W, 3]; `authors`: their constants.
+    kind `rerun`: from the clean training images, uint8 [N, H, W, 3]; `authors`: their constants.
     Raises: UsageError where the authors have none.
     """
     check_normalisation(dataset_name, kind)
@@ -31,12 +31,12 @@ def check_normalisation(dataset_name: str, kind: str) -> None:
     """Raises: UsageError."""
     if kind == "authors" and dataset_name not in AUTHORS:
         raise UsageError(
-            f"--norm=authors: they have no constants for {dataset_name}, only for {', '.join(AUTHORS)}; use --norm=seed"
+            f"--norm=authors: they have constants for {', '.join(AUTHORS)}, not for {dataset_name}; use --norm=rerun"
         )
-    if kind == "seed" and dataset_name == "clothing1m":
+    if kind == "rerun" and dataset_name == "clothing1m":
         raise UsageError(
-            "--norm=seed: a million photographs are not read for their mean and std; Clothing1M is normalised with the "
-            "authors' constants, use --norm=authors"
+            "--norm=rerun: a million photographs are not read for their mean and std; use --norm=authors, the authors' "
+            "constants"
         )
 
 

@@ -16,7 +16,7 @@ def choose_places(num_images: int, num_foreign: int, p: float, seed: int) -> tup
     return random.permutation(num_images)[:count], random.permutation(num_foreign)[:count]
 
 
-def choose_places_as_the_seed(num_images: int, num_foreign: int, p: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_places_as_the_rerun(num_images: int, num_foreign: int, p: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The choice of the re-implementation behind the published numbers: numpy's legacy generator, seeded twice."""
     count = _count(int(num_images * p), num_foreign)
     places = np.random.RandomState(seed).choice(num_images, count, replace=False)

@@ -21,15 +21,19 @@ def main(name: str, argv: list[str] | None) -> int:
         flags = flags_of(program, arguments)  # answers --help, before even numpy is loaded
         from re_sln.config import resolve
 
-        resolve(program, flags)  # refuses what it can before torch is loaded
+        # Refuses what it can before torch is loaded.
+        config = resolve(program, flags, int(os.environ.get("WORLD_SIZE", 1)))
+        if flags.evaluate and not flags.check:
+            from re_sln import rescoring
+
+            return rescoring.rescore(flags)
         from re_sln import experiment
 
-        return experiment.run(program, flags, ["python", "-m", f"re_sln.{name}", *arguments])
+        return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])
 
     return guarded(
         train,
-        "stopped before training began, or twice asked to stop: a run that had begun goes on from its last checkpoint "
-        "with --resume",
+        "interrupted; if it has a checkpoint, resume it with --resume RUN",
     )
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from common.record_files import read_result
+from re_sln.errors import UsageError
 from re_sln.evaluation import accuracy_and_loss
 from re_sln.flags import Flags
+from re_sln.run_folder import find_run
 from re_sln.trained_run import config_of, load_trainer
 
 
-def rescore(flags: Flags, folder: Path) -> int:
-    """Prints step, metrics and data of the run in `folder` as one line of JSON. Returns the exit code.
+def rescore(flags: Flags) -> int:
+    """Prints step, metrics and data of the run in --run_dir as one line of JSON. Returns the exit code.
 
-    Raises: UsageError where the folder holds no finished run, or the data here are not those it learnt from.
+    Raises: UsageError without a folder, for one that holds no finished run, or where the data are not those it learnt
+    from.
     """
+    if not (flags.run_dir or flags.resume):
+        raise UsageError("--evaluate scores a finished run: name its folder with --run_dir")
+    folder = find_run(flags.resume or flags.run_dir or "")
     here = config_of(
         folder,
         data_dir=flags.data_dir,

@@ -14,6 +14,7 @@ from common.paths import repo_root, user_path
 from common.record_files import read_config
 from re_sln.errors import UsageError
 from re_sln.flags import Flags, Program
+from re_sln.former_names import from_recorded
 
 
 def runs_dir() -> Path:
@@ -47,7 +48,7 @@ def settings_of(folder: Path, program: Program) -> dict[str, Any]:
     if config.get("program") != program.name:
         raise UsageError(f"{folder} is a run of {config.get('program')}.py, not of {program.name}.py")
     kinds = typing.get_type_hints(Flags)
-    settings = {name: value for name, value in config.items() if name in kinds}
+    settings = {name: value for name, value in from_recorded(config).items() if name in kinds}
     for name, value in settings.items():
         if not isinstance(value, kinds[name]) and not (kinds[name] in (float, float | None) and type(value) is int):
             raise UsageError(f"{folder / 'config.yml'} is damaged: {name} = {value!r:.40}; bring back a copy of it")

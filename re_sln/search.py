@@ -54,7 +54,7 @@ PROGRAM = dataclasses.replace(
     PROGRAMS["train_cifar"],
     name="tune",
     description="Tries several σ at once with Ray Tune, each on most of the training set, and compares the accuracies "
-    "on the rest of it. The same command goes on with a search that was interrupted.",
+    "on the rest of it. The same command resumes a search that was interrupted.",
     without=PROGRAMS["train_cifar"].without | {"sigma", "resume"},
 )
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from common.errors import RecordError
 from common.record_files import read_config, read_result
 from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
 from re_sln.flags import PROGRAMS, Flags
+from re_sln.noise_request import needs_predictions
 from re_sln.run_folder import settings_of
 
 if TYPE_CHECKING:
@@ -48,13 +47,11 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
     from re_sln import datasets, experiment
     from re_sln.checkpoint import read_weights
     from re_sln.distributed import Group, pick_device
-    from re_sln.examples import Data
-
-    def refuse(_clean: Data) -> np.ndarray:
-        raise UsageError("the noise file of the run is not here; say with --data_dir where it is")
 
     weights = weights_of(folder)
-    data = datasets.load(config, refuse)
+    if config.noise and needs_predictions(config.noise):
+        raise UsageError("the noise file of the run is not here; say with --data_dir where it is")
+    data = datasets.load(config)
     check_same_data(folder, data.fingerprint, data.noise_sha256)
     trainer = experiment.build(config, data, Group(0, 1, pick_device(config.flags.device, 0)))
     try:

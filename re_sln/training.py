@@ -170,7 +170,7 @@ class Trainer:
         self.networks.descend(losses.sum() * (self.group.world_size / global_batch))
         if self.networks.average is not None:
             update_moving_average(self.networks.average, self.networks.model, config.flags.ema_decay)
-        aim = clean_targets if config.flags.train_accuracy == "seed" else targets
+        aim = clean_targets if config.flags.train_accuracy == "rerun" else targets
         losses = losses.detach()
         self.tally.add(losses, logits.argmax(dim=1) == aim.argmax(dim=1), self.is_noisy[index])
         bad = torch.where(torch.isfinite(losses).all(), torch.iinfo(torch.int64).max, self.step + 1)

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         found = resolve_search(flags)  # refuses what it can before torch is loaded
         return check(found) if flags.check else run(found, ["python", "-m", "re_sln.tune", *arguments])
 
-    return guarded(search, "stopped at once; the same command goes on from the last checkpoints")
+    return guarded(search, "interrupted; run the same command to resume from the last checkpoints")
 
 
 def check(search: Search) -> int:
@@ -99,7 +99,7 @@ def try_missing(search: Search, command: list[str]) -> int:
         return 0
     undone = f"{len(search.trials) - len(results)} of {len(search.trials)} trials"
     if stopped:
-        logging.warning("stopped, %s are not done; the same command goes on", undone)
+        logging.warning("interrupted, %s are not done; run the same command to resume", undone)
         return 130
     print(f"error: {undone} failed; the same command tries them again", *failures, sep="\n  ", file=sys.stderr)
     return 1

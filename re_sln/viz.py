@@ -19,6 +19,7 @@ from common.flags import underscored
 from common.paths import repo_root
 from data.dataset import ImageDataset
 from re_sln.errors import UsageError
+from re_sln.former_names import present_name
 from re_sln.noise import NoiseRequest, check_request, noisy_labels
 from re_sln.noise_files import rate_text
 from re_sln.noise_request import ASYM_RULES, CUSTOM_RNGS, DATASETS, MODES, check_seed
@@ -44,8 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--noise_mode", choices=MODES, default="sym", help="[sym]")
         kind.add_argument("--p", type=float, default=0.4, help="rate of the noise [0.4]")
         kind.add_argument("--custom_noise", action="store_true", help="one's own noise file instead of the authors'")
-        kind.add_argument("--custom_rng", choices=CUSTOM_RNGS, default=CUSTOM_RNGS[0], help="[independent]")
-        kind.add_argument("--asym_rules", choices=ASYM_RULES, default=ASYM_RULES[0], help="[authors]")
+        kind.add_argument(
+            "--custom_rng", type=present_name, choices=CUSTOM_RNGS, default=CUSTOM_RNGS[0], help="[independent]"
+        )
+        kind.add_argument(
+            "--asym_rules", type=present_name, choices=ASYM_RULES, default=ASYM_RULES[0], help="[authors]"
+        )
     kinds.add_parser("animal-10n", parents=[common], allow_abbrev=False, help="training examples and their labels")
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,19 +120,12 @@ def this_worker(strategy) -> Worker:
 
 
 class NoRecord:
-    """What a worker writes that is not the chief: nothing. In the place of common.record.RunRecord."""
+    """The record of a worker that is not the chief: a common.record.RunRecord that writes nothing."""
 
-    def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
-        """Nothing."""
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        pass
 
-    def log(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def finish(self, *_: Any) -> None:
-        """Nothing."""
-
-    def interrupted(self) -> None:
-        """Nothing."""
+    begin = log = finish = interrupted = _ignore
 
 
 def agree(strategy, value: int) -> list[int]:

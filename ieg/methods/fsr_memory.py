@@ -21,7 +21,7 @@ from ieg.settings.pseudo_loss_name import PseudoLoss
 NOTHING = -1  # the id of a place of the queue that is not taken
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemorySettings:
     """Hyper-parameters; names as the flags. `capacity` and `batch_size` of the queue count examples of one class."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from ieg.losses.cross_entropy import cross_entropy
@@ -12,6 +14,15 @@ from ieg.losses.mixup import mix, mixing_weight, mixup_losses
 from ieg.losses.weight_decay import l2_loss
 from ieg.methods import lookahead
 from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradient, one_hot
+
+
+class Ahead(NamedTuple):
+    """What the look-ahead from w = 1/B and λ = λ₀ found: weights w [B]; share λ [B]; probe loss; probe logits [B,C]."""
+
+    weights: tf.Tensor
+    share: tf.Tensor
+    probe_loss: tf.Tensor
+    probe_logits: tf.Tensor
 
 
 def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepResult:
@@ -26,14 +37,12 @@ def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
         strong_logits, _ = network.logits(parameters, batch["strong_images"])  # [B,C]
 
-    weights, share, probe_loss, probe_logits = reweight_and_relabel(
-        network, parameters, momentum, batch, labels, (logits, strong_logits), tape, settings
-    )
+    ahead = reweight_and_relabel(network, parameters, momentum, batch, labels, (logits, strong_logits), tape, settings)
     guesses = tf.stop_gradient(guess_label(logits, strong_logits))  # [B,C]
 
     with tf.GradientTape() as loss_tape:
         loss_tape.watch((logits, strong_logits))
-        net_loss = reweighted_loss(logits, labels, guesses, weights, share, settings.grad_eps_init)
+        net_loss = reweighted_loss(logits, labels, guesses, ahead.weights, ahead.share, settings.grad_eps_init)
         consistency = settings.consistency_factor * kl_consistency(logits, strong_logits)
         total = net_loss + consistency
     upstream = loss_tape.gradient(total, (logits, strong_logits))
@@ -41,23 +50,25 @@ def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
     gradients = add_dicts(gradients, l2_gradient(network, parameters))
     losses = {
         "net": net_loss,
-        "meta": probe_loss,
+        "meta": ahead.probe_loss,
         "consistency": consistency,
         "regularization": l2_loss(network, parameters),
     }
     if settings.mixup:
         mixup_gradients, losses["xemin"] = mixup_part(network, parameters, batch, guesses, settings)
         gradients = add_dicts(gradients, mixup_gradients)
-    extra = {"acc/meta": accuracy(probe_logits, batch["probe_labels"]), "labels/kept": tf.reduce_mean(share)}
-    recovered = tf.argmax(blend_labels(share, labels, guesses), axis=1, output_type=tf.int32)  # [B]
-    return StepResult(gradients, statistics, losses, weights, logits, extra, recovered)
+    extra = {
+        "acc/meta": accuracy(ahead.probe_logits, batch["probe_labels"]),
+        "labels/kept": tf.reduce_mean(ahead.share),
+    }
+    recovered = tf.argmax(blend_labels(ahead.share, labels, guesses), axis=1, output_type=tf.int32)  # [B]
+    return StepResult(gradients, statistics, losses, ahead.weights, logits, extra, recovered)
 
 
-def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings):
+def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings) -> Ahead:
     """The look-ahead at w = 1/B and λ = λ₀, the gradient running through the guessed labels.
 
     Args: labels [B,C]; logits: (f(x), f(xa)), [B,C] each, recorded on `tape`.
-    Returns: weights w [B]; share λ [B]; probe loss; probe logits [B,C].
     """
     start, alpha = 1 / labels.shape[0], settings.meta_stepsize
 
@@ -83,14 +94,10 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
     )  # [B]
     # DEVIATION: an ablation the authors' program has no flag for; λ stays λ₀.
     if not settings.meta_relabel:
-        return (
-            weights,
-            tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype)),
-            probe_loss,
-            probe_logits,
-        )
+        share = tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype))
+        return Ahead(weights, share, probe_loss, probe_logits)
     share = meta_relabel(lookahead.share_gradient(label_tangent, guess_tangent, start, alpha))  # [B]
-    return weights, share, probe_loss, probe_logits
+    return Ahead(weights, share, probe_loss, probe_logits)
 
 
 def blend(share, of_label, of_guess):

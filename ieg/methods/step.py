@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from ieg.settings.pseudo_loss_name import PseudoLoss
+from ieg.settings.flags import Flags
+from ieg.settings.fsr_config import partial_level
+from ieg.settings.pseudo_loss_name import PseudoLoss, parse_pseudo_loss
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """The hyper-parameters a step reads; names as the flags."""
 
-    meta_stepsize: float = 0.1
-    meta_momentum: float = 0.9
-    grad_eps_init: float = 0.9
-    ce_factor: float = 5.0
-    consistency_factor: float = 20.0
-    label_smoothing: float = 0.0
-    meta_relabel: bool = True
-    mixup: bool = True
-    probe_mixing: bool = True
-    meta_partial_level: int = -1
-    clip_meta_weight: bool = False
-    moving_weight_gamma: float = 0.0
-    pseudo_loss: PseudoLoss | None = None
-    reuse_features: bool = False
+    meta_stepsize: float
+    meta_momentum: float
+    grad_eps_init: float
+    ce_factor: float
+    consistency_factor: float
+    label_smoothing: float
+    meta_relabel: bool
+    mixup: bool
+    probe_mixing: bool
+    meta_partial_level: int
+    clip_meta_weight: bool
+    moving_weight_gamma: float
+    pseudo_loss: PseudoLoss | None
+    reuse_features: bool
+
+
+def settings_of(flags: Flags) -> Settings:
+    """What the flags, whose defaults are the only ones, say of a step."""
+    return Settings(
+        meta_stepsize=flags.meta_stepsize,
+        meta_momentum=flags.meta_momentum,
+        grad_eps_init=flags.grad_eps_init,
+        ce_factor=flags.ce_factor,
+        consistency_factor=flags.consistency_factor,
+        label_smoothing=flags.label_smoothing,
+        meta_relabel=not flags.no_meta_relabel,
+        mixup=not flags.no_mixup if flags.method == "ieg" else flags.use_mixup,
+        probe_mixing=not flags.no_probe_mixing,
+        meta_partial_level=partial_level(flags),
+        clip_meta_weight=flags.clip_meta_weight,
+        moving_weight_gamma=flags.moving_weight_gamma,
+        pseudo_loss=parse_pseudo_loss(flags.use_pseudo_loss) if flags.method == "fsr" else None,
+        reuse_features=flags.reuse_features,
+    )
 
 
 class StepResult(NamedTuple):

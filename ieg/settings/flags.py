@@ -38,14 +38,14 @@ class Flags:
         ("wrn28-10", "resnet29", "resnet11", "wrn10-1", "resnet32", "resnet18", "resnet50"),
     )
     mode: str = flag("train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"))
-    seed: int = flag(12345, "of the split, the noise, the initial weights and every draw")
+    seed: int = flag(12345, "random seed of the split, the noise, the initial weights and every draw")
     checkpoint_path: str | None = flag(None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]")
     dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]")
     use_imagenet_as_eval: bool = flag(False, "WebVision: evaluate on ImageNet's validation images of its classes too")
-    ds_include_metadata: bool = flag(False, "examples have ids with and without it, in which order ever they come")
+    ds_include_metadata: bool = flag(False, "no effect: examples always carry an id", hidden=True)
     pretrained_ckpt: str = flag("", "start from these weights: a run folder, one of its checkpoints, or TensorFlow's")
     pretrained_ckpt_mode: str = flag(
-        "imagenet", "imagenet = all weights but the classifier's; all = these too", ("imagenet", "all")
+        "imagenet", "imagenet: skip the classifier; all: load every weight", ("imagenet", "all")
     )
     allow_unverified: bool = flag(False, "use data whose checksums are not the official ones; the record names them so")
     image_size: int | None = flag(None, "side of the images in pixels [CIFAR and digits 32, WebVision 224]")
@@ -59,13 +59,13 @@ class Flags:
 
     max_iteration: int = flag(200000, "last step")
     max_epoch: int | None = flag(None, "if given: sets max_iteration, and decay_steps from decay_epochs")
-    batch_size: int = flag(100, "per replica")
-    val_batch_size: int = flag(100, "of evaluation, per replica")
+    batch_size: int = flag(100, "images per replica (global batch = this x replicas)")
+    val_batch_size: int = flag(100, "images per replica in evaluation")
     eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
     restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
     use_ema: bool = flag(True, "keep an exponential moving average of the weights and report its accuracy")
     label_smoothing: float = flag(
-        0.0, "of the training targets of supervised and l2r; of fsr's probe targets, and its others without MixUp"
+        0.0, "label smoothing; fsr: on probe targets, and on training targets only without MixUp (no effect on ieg)"
     )
 
     learning_rate: float = flag(0.1, "initial rate", group="optimisation")
@@ -114,11 +114,11 @@ class Flags:
 
     queue_capacity: int = flag(2000, "examples the queue holds, as many of every class", group="fsr")
     queue_bs: int = flag(200, "examples of the queue in the probe batch of a step", group="fsr")
-    queue_metric: str = flag("margin", "what the queue goes by", ("margin",), "fsr")
+    queue_metric: str = flag("margin", "score that orders the queue", ("margin",), "fsr", hidden=True)
     queue_beta: float = flag(
         0.9, "share of the past in an example's score; 1 or more: margins times it add up", group="fsr"
     )
-    meta_start_epoch: int = flag(20, "epoch, from 0, with which weights and pseudo labels set in", group="fsr")
+    meta_start_epoch: int = flag(20, "first epoch, counted from 0, with weights and pseudo labels", group="fsr")
     use_mixup: bool = flag(True, "MixUp of the batch with itself; for ieg see --no_mixup", group="fsr")
     use_pseudo_loss: str = flag(
         "all_1_0.1_2", "pseudo labels, TYPE_TEMPERATURE_GAMMA_WEIGHT, type all or partial; empty = none", group="fsr"
@@ -127,9 +127,9 @@ class Flags:
         False, "weights are max(0, -g); without it no example is left out (long tail)", group="fsr"
     )
     moving_weight_gamma: float = flag(
-        0.0, "every example weighs the moving average of its class, with this share of the past; 0 = off", group="fsr"
+        0.0, "use the class's moving-average weight with this decay; 0 turns it off", group="fsr"
     )
-    meta_moving_end_epoch: int = flag(0, "epoch with which these averages stand still; 0 = never", group="fsr")
+    meta_moving_end_epoch: int = flag(0, "epoch from which these averages are frozen; 0 = never", group="fsr")
     reuse_features: bool = flag(
         False,
         "take the margin from the features of the training pass: faster, not the authors' arithmetic",
@@ -155,15 +155,15 @@ class Flags:
     save_minutes: float = flag(10.0, "a checkpoint at least this often, besides those at evaluations", group="machine")
     log_freq: int = flag(50, "steps between TensorBoard points", group="machine")
 
-    dropout_rate: float = flag(0.0, "no effect, as in the authors' program", group="no effect")
-    fix_network_features: bool = flag(False, "no effect, as in the authors' program", group="no effect")
-    post_batch_mode_autoaug: bool = flag(False, "no effect, as in the authors' program", group="no effect")
+    dropout_rate: float = flag(0.0, "no effect, as in the authors' program", group="no effect", hidden=True)
+    fix_network_features: bool = flag(False, "no effect, as in the authors' program", group="no effect", hidden=True)
+    post_batch_mode_autoaug: bool = flag(False, "no effect, as in the authors' program", group="no effect", hidden=True)
     summary_eval_to_train: bool = flag(
-        False, "no effect: curves of training and evaluation are in one place", group="no effect"
+        False, "no effect: curves of training and evaluation are in one place", group="no effect", hidden=True
     )
-    verbose_finer_log: bool = flag(False, "no effect: everything is always logged", group="no effect")
-    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect")
-    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect")
+    verbose_finer_log: bool = flag(False, "no effect: everything is always logged", group="no effect", hidden=True)
+    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
+    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
 
 
 def parse_flags(argv: list[str]) -> Flags:

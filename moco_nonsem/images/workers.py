@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from moco_nonsem.errors import UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """How images are read.
 

@@ -73,7 +73,14 @@ def resolve(flags: PretrainFlags, world_size: int = 1) -> PretrainConfig:
         _check_given(flags)
     low, high = flags.patch_ratio or DEFAULT_RATIO
     views = 0 if robust == "none" else flags.num_nonsem
-    recipe = ViewRecipe(flags.image_size, flags.aug_plus, robust, views, (low, high), flags.texture_draw)
+    recipe = ViewRecipe(
+        size=flags.image_size,
+        aug_plus=flags.aug_plus,
+        robust=robust,
+        num_nonsem=views,
+        patch_ratio=(low, high),
+        texture_draw=flags.texture_draw,
+    )
     recipe.check()
     check_shares(flags.batch_size, world_size)
     check_queue(flags.moco_k, flags.batch_size)

@@ -11,12 +11,20 @@ F = TypeVar("F")
 
 
 def option(
-    default: Any, text: str, *names: str, choices: tuple | None = None, count: str | int | None = None, group: str = ""
+    default: Any,
+    text: str,
+    *names: str,
+    choices: tuple | None = None,
+    count: str | int | None = None,
+    group: str = "",
+    hidden: bool = False,
 ) -> Any:
-    """A field with its help. names: further spellings (`-b`); count: how many values, as argparse's nargs."""
-    return dataclasses.field(
-        default=default, metadata={"help": text, "names": names, "choices": choices, "count": count, "group": group}
-    )
+    """A field with its help.
+
+    names: further spellings (`-b`); count: how many values, as argparse's nargs; hidden: accepted, but not in --help.
+    """
+    metadata = {"help": text, "names": names, "choices": choices, "count": count, "group": group, "hidden": hidden}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def positional(text: str) -> Any:
@@ -44,7 +52,7 @@ def parse(flags: type[F], prog: str, description: str, argv: list[str], defaults
         text = meta["help"]
         if default is not None and default is not False and default not in ("", ()):  # 0 is shown, though 0 == False
             text += f" [{' '.join(map(str, default)) if isinstance(default, (tuple, list)) else default}]"
-        text = text.replace("%", "%%")
+        text = argparse.SUPPRESS if meta.get("hidden") else text.replace("%", "%%")
         if meta.get("positional"):
             parser.add_argument(
                 field.name,

@@ -81,7 +81,7 @@ class PretrainFlags(Training):
     print_freq: int = option(10, "steps between progress updates", "-p")
     resume: str = option("", "resume from this checkpoint or run folder")
     robust: str = option("none", "non-semantic negatives: patch (nonsem), texture (texture_syn), none")
-    patch_size: int = option(32, "no effect, as in the authors' program; see --patch-ratio")
+    patch_size: int = option(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True)
     patch_ratio: tuple[int, ...] | None = option(
         None, "smallest and largest patch in pixels, both included [16 56]", count=2
     )
@@ -103,7 +103,7 @@ class PretrainFlags(Training):
     )
     texture_draw: str = option(
         "seed",
-        "texture view: seed draws as the query's seed says (authors), aligned copies its crop, flip, colour, blur",
+        "texture view: drawn with its query's random seed (authors), or with its query's crop, flip, colour, blur",
         choices=("seed", "aligned"),
         group=ADDED,
     )

@@ -10,7 +10,7 @@ ROBUST = ("patch", "texture", "none")
 TEXTURE_DRAWS = ("seed", "aligned")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
     """Size of a view in pixels; MoCo v2's augmentation or v1's; kind and number S of non-semantic views.
 

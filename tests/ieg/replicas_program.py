@@ -12,13 +12,13 @@ from ieg.datasets.test_set import ImageArray  # noqa: E402
 from ieg.devices.distribution import distribute  # noqa: E402
 from ieg.methods import METHODS  # noqa: E402
 from ieg.methods.fsr_memory import Memory, MemorySettings  # noqa: E402
-from ieg.methods.step import Settings  # noqa: E402
 from ieg.networks.layers import Forward  # noqa: E402
 from ieg.networks.network import build_network  # noqa: E402
 from ieg.settings.pseudo_loss_name import PseudoLoss  # noqa: E402
 from ieg.training.evaluation import Evaluator  # noqa: E402
 from ieg.training.state import TrainState  # noqa: E402
 from ieg.training.train_step import TrainStep  # noqa: E402
+from tests.ieg.step_settings import step_settings  # noqa: E402
 
 SIZE = 4
 # Rounding differs between one device and two, and where the input of a ReLU is nearer to 0 than that, its gradient is 0
@@ -55,14 +55,14 @@ def fsr_parts():
     memory = Memory(np.arange(40) % 10, 10, (8, 8, 3), np.linspace(-1, 1, 256, dtype=np.float32), settings)
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
     memory.start(lambda chosen: images[: len(chosen)])
-    return Settings(meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=pseudo), memory
+    return step_settings(meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=pseudo), memory
 
 
 def steps(strategy, method, batches):
     """State after two steps on `batches` joined along the first axis, and the logs of the last."""
     network = build_network("wrn10-1", 10, image_size=8)
     with strategy.scope():
-        settings, memory = fsr_parts() if method == "fsr" else (Settings(), None)
+        settings, memory = fsr_parts() if method == "fsr" else (step_settings(), None)
         state = TrainState(network, 0, memory)
     step = TrainStep(strategy, network, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
     batch = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}

@@ -28,7 +28,7 @@ def test_kill_9_and_the_same_command_give_the_same_bits(tmp_path, method):
     assert not json.loads((folder / "result.json").read_text())["finished"]
     assert chosen <= step_of(tmp_path / "killed") < 30
     _, err = run(*arguments, f"--checkpoint_path={tmp_path / 'killed'}")
-    assert "going on after step" in err
+    assert "resuming after step" in err
     _, err = whole.communicate()
     assert whole.returncode == 0, err[-3000:]
     whole_folder = folder_of(tmp_path / "whole")

@@ -116,7 +116,7 @@ def test_one_worker_is_stopped_both_end_after_the_same_step_and_go_on(tmp_path):
     step = int(stopped[0].split()[3])
     assert (folder / f"checkpoint_{step:08d}.npz").exists()
     texts = ended(start_workers(*command))
-    assert f"going on after step {step}" in texts[0]
+    assert f"resuming after step {step}" in texts[0]
     assert json.loads((folder / "result.json").read_text())["finished"]
     assert [line["step"] for line in metrics_of(folder)][-1] == 100
     assert metrics_of(folder)[-1]["weights/clean"] == pytest.approx(1)

@@ -63,7 +63,7 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch
     let_be = ctrl_c_in_step(monkeypatch, step)
     assert train_cifar.main(ARGUMENTS) == 130
     folder = only_run(tmp_path)
-    assert f"after step {step}; go on with --resume {folder.name}" in capfd.readouterr().err
+    assert f"after step {step}; resume with --resume {folder.name}" in capfd.readouterr().err
     assert not result_of(folder)["finished"]
     assert not (folder / "model.pth").exists()
     assert checkpoint.steps(folder) == [step]
@@ -166,7 +166,7 @@ def test_ctrl_c_in_a_process_started_from_inside_the_folder(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert f"go on with --resume {tmp_path / 'run'}" in err
+    assert f"resume with --resume {tmp_path / 'run'}" in err
     assert "Traceback" not in err
     assert not result_of(tmp_path / "run")["finished"]
     assert checkpoint.newest(tmp_path / "run")["step"] >= 3

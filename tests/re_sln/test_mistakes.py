@@ -62,7 +62,7 @@ def error_of(capfd, *arguments, code=2):
         (["--lr=inf"], ["--lr=inf"]),
         (["--ema_decay=1.1"], ["--ema_decay=1.1", "[0, 1]"]),
         (["--save_minutes=-1"], ["--save_minutes=-1"]),
-        (["--norm=authors"], ["--norm=authors", "--norm=seed"]),
+        (["--norm=authors"], ["--norm=authors", "--norm=rerun"]),
         (["--dataset_name=clothing1m"], ["clothing1m", "train_clothing1m.py"]),
         (["--dataset_name=imagenet"], ["imagenet", "cifar10, cifar100, digits"]),
         (["--dataset_name=cifar10"], ["--image_size=8", "only the digits"]),

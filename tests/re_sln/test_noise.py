@@ -16,6 +16,7 @@ from data.cifar import load_cifar
 from re_sln import noise_files
 from re_sln.errors import UsageError
 from re_sln.noise import check_request, noisy_labels
+from re_sln.noise_request import needs_predictions
 from tests.data.standin import write_cifar
 from tests.re_sln.noise_inputs import ROOT, request, toy_dataset
 
@@ -39,7 +40,7 @@ def standins(tmp_path):
 # What is made
 
 
-@pytest.mark.parametrize("rng", ["independent", "seed"])
+@pytest.mark.parametrize("rng", ["independent", "rerun"])
 @pytest.mark.parametrize("mode", ["sym", "asym"])
 @pytest.mark.parametrize("dataset_name, num_classes", [("cifar10", 10), ("cifar100", 100), ("digits", 10)])
 def test_a_missing_file_is_made_then_read(tmp_path, caplog, mode, dataset_name, num_classes, rng):
@@ -68,18 +69,18 @@ def test_a_missing_file_is_made_then_read(tmp_path, caplog, mode, dataset_name, 
 
 def test_files_of_other_seeds_rates_and_ways_to_draw_have_other_names(tmp_path):
     ways: list[dict[str, Any]] = [
-        {}, {"seed": 5}, {"p": 0.45}, {"p": 0.5}, {"custom_rng": "seed"}, {"asym_rules": "seed"},
-        {"custom_rng": "seed", "asym_rules": "seed"},
+        {}, {"seed": 5}, {"p": 0.45}, {"p": 0.5}, {"custom_rng": "rerun"}, {"asym_rules": "rerun"},
+        {"custom_rng": "rerun", "asym_rules": "rerun"},
     ]  # fmt: skip
     found = [noisy_labels(request(tmp_path, mode="asym", **way), TOY) for way in ways]
     assert [noise.path.name for noise in found if noise.path] == [
         "asym0.4_custom_seed123.csv", "asym0.4_custom_seed5.csv", "asym0.45_custom_seed123.csv",
-        "asym0.5_custom_seed123.csv", "asym0.4_custom_seed123_rng-seed.csv", "asym0.4_custom_seed123_rules-seed.csv",
-        "asym0.4_custom_seed123_rng-seed_rules-seed.csv",
+        "asym0.5_custom_seed123.csv", "asym0.4_custom_seed123_rng-rerun.csv", "asym0.4_custom_seed123_rules-rerun.csv",
+        "asym0.4_custom_seed123_rng-rerun_rules-rerun.csv",
     ]  # fmt: skip
     assert len({noise.sha256 for noise in found}) == len(ways)
     # Where it makes no difference, a flag makes no other file.
-    path = noisy_labels(request(tmp_path, asym_rules="seed"), TOY).path
+    path = noisy_labels(request(tmp_path, asym_rules="rerun"), TOY).path
     assert path is not None and path.name == "sym0.4_custom_seed123.csv"
 
 
@@ -89,7 +90,7 @@ def test_no_global_generator_is_used(tmp_path):
     np.random.seed(1)  # noqa: NPY002
     torch.manual_seed(1)
     numpy_state, torch_state = np.random.get_state(legacy=False)["state"]["key"].copy(), torch.get_rng_state()  # noqa: NPY002
-    for rng in ("independent", "seed"):
+    for rng in ("independent", "rerun"):
         noisy_labels(request(tmp_path, custom_rng=rng), TOY)
     assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpy_state)  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), torch_state)
@@ -105,6 +106,28 @@ def test_a_name_without_a_seed_is_read_for_want_of_another_and_that_is_said(tmp_
     new = noisy_labels(request(tmp_path, make_new=True), TOY)
     assert new.path is not None and new.path.name == "sym0.4_custom_seed123.csv" and new.sha256 != own.sha256
     assert noisy_labels(request(tmp_path), TOY).path == new.path
+
+
+@pytest.mark.parametrize(
+    ("way", "former"),
+    [
+        ({"custom_rng": "rerun"}, "asym0.4_custom_seed123_rng-seed.csv"),
+        ({"custom_rng": "rerun", "asym_rules": "rerun"}, "asym0.4_custom_seed123_rng-seed_rules-seed.csv"),
+    ],
+)
+def test_a_file_marked_with_the_former_name_of_the_rerun_serves(tmp_path, caplog, way, former):
+    asked = request(tmp_path, mode="asym", **way)
+    made = noisy_labels(asked, TOY)
+    assert made.path is not None
+    for suffix in (".csv", "_noise_rules.csv"):
+        made.path.with_name(made.path.stem + suffix).rename(made.path.with_name(former.removesuffix(".csv") + suffix))
+    found = noisy_labels(asked, TOY)
+    assert found.path is not None and found.path.name == former
+    assert (
+        (found.sha256, found.rules) == (made.sha256, made.rules) and found.rules and "does not say" not in caplog.text
+    )
+    new = noisy_labels(dataclasses.replace(asked, make_new=True), TOY)
+    assert new.path == made.path and noisy_labels(asked, TOY).path == made.path
 
 
 def test_make_new_replaces_a_file(tmp_path, caplog):
@@ -125,14 +148,12 @@ def test_a_rate_of_zero_is_no_noise_and_no_file(tmp_path):
 # Noise that depends on the image
 
 
-def test_dependent_noise_asks_the_network_once(tmp_path):
-    softmax, asked = np.random.default_rng(1).dirichlet(np.ones(10), size=2000), []
-
-    def predictions():
-        asked.append(1)
-        return softmax
-
-    noise = noisy_labels(request(tmp_path, mode="dependent", p=0.3, custom_rng="seed"), TOY, predictions)
+def test_dependent_noise_is_made_from_predictions(tmp_path):
+    softmax = np.random.default_rng(1).dirichlet(np.ones(10), size=2000)
+    asked = request(tmp_path, mode="dependent", p=0.3, custom_rng="rerun")
+    assert needs_predictions(asked)
+    noise = noisy_labels(asked, TOY, softmax)
+    assert not needs_predictions(asked) and needs_predictions(dataclasses.replace(asked, make_new=True))
     assert noise.is_noisy.sum() == 600 and noise.path is not None
     assert noise.path.name == "dependent0.3_custom_seed123.csv"
     doubt = np.where(np.arange(10) == LABELS[:, None], -1, softmax)
@@ -140,22 +161,22 @@ def test_dependent_noise_asks_the_network_once(tmp_path):
     assert doubt.max(1)[noise.is_noisy].min() >= doubt.max(1)[~noise.is_noisy].max()
     shares = {int(rule["src"]): float(rule["p"]) for rule in noise.rules}
     assert all(abs(shares[c] - noise.is_noisy[LABELS == c].mean()) < 1e-4 for c in range(10))  # noqa: SIM300
-    assert noisy_labels(request(tmp_path, mode="dependent", p=0.3), TOY, predictions).sha256 == noise.sha256
-    assert asked == [1]
+    assert noisy_labels(request(tmp_path, mode="dependent", p=0.3), TOY).sha256 == noise.sha256
+
+
+@pytest.mark.parametrize(
+    "way", [{"mode": "sym"}, {"mode": "dependent", "custom": False}, {"mode": "dependent", "p": 0.0}]
+)
+def test_no_other_noise_needs_predictions(tmp_path, way):
+    assert not needs_predictions(request(tmp_path, **way))
 
 
 def test_dependent_noise_that_another_process_made_meanwhile_is_kept(tmp_path):
     random = np.random.default_rng(1)
     first, second = (random.dirichlet(np.ones(10), size=2000) for _ in range(2))
-    made = []
-
-    def slower():
-        made.append(noisy_labels(request(tmp_path, mode="dependent"), TOY, lambda: first))
-        return second
-
-    noise = noisy_labels(request(tmp_path, mode="dependent"), TOY, slower)
-    assert noise.sha256 == made[0].sha256
-    assert noisy_labels(request(tmp_path, mode="dependent", make_new=True), TOY, lambda: second).sha256 != noise.sha256
+    made = noisy_labels(request(tmp_path, mode="dependent"), TOY, first)
+    assert noisy_labels(request(tmp_path, mode="dependent"), TOY, second).sha256 == made.sha256
+    assert noisy_labels(request(tmp_path, mode="dependent", make_new=True), TOY, second).sha256 != made.sha256
 
 
 def test_dependent_noise_without_a_network_is_refused(tmp_path):
@@ -166,7 +187,7 @@ def test_dependent_noise_without_a_network_is_refused(tmp_path):
 # Open-set noise
 
 
-@pytest.mark.parametrize("rng", ["independent", "seed"])
+@pytest.mark.parametrize("rng", ["independent", "rerun"])
 def test_open_set_noise_puts_cifar100_in_the_place_of_images(standins, rng):
     place, dataset = standins
     asked = request(place, mode="openset", p=0.5, custom_rng=rng)
@@ -181,7 +202,7 @@ def test_open_set_noise_puts_cifar100_in_the_place_of_images(standins, rng):
     expected = [f"{label},{noisy}" for label, noisy in zip(dataset.train_labels, noise.is_noisy, strict=True)]
     assert lines == ["label,label_noisy", *expected]
     assert noise.rules == ({"src": "cifar10", "dst": "cifar100", "p": "0.5"},)
-    name = f"openset0.5_custom_seed123{'_rng-seed' if rng == 'seed' else ''}"
+    name = f"openset0.5_custom_seed123{'_rng-rerun' if rng == 'rerun' else ''}"
     assert set(files_of(place)) == {f"{name}.csv", f"{name}.npy", f"{name}_noise_rules.csv"}
     shutil.rmtree(place / "cifar-100-python")
     again = noisy_labels(asked, dataset)
@@ -274,8 +295,8 @@ def test_the_authors_files_are_verified(tmp_path):
     [
         ({"dataset_name": "mnist"}, "--dataset_name=mnist: choose one of cifar10, cifar100, digits"),
         ({"mode": "pair"}, "--noise_mode=pair: choose one of sym, asym, dependent, openset"),
-        ({"custom_rng": "numpy"}, "--custom_rng=numpy: choose one of independent, seed"),
-        ({"asym_rules": "mine"}, "--asym_rules=mine: choose one of authors, seed"),
+        ({"custom_rng": "numpy"}, "--custom_rng=numpy: choose one of independent, rerun"),
+        ({"asym_rules": "mine"}, "--asym_rules=mine: choose one of authors, rerun"),
         ({"p": -0.1}, r"--p=-0\.1: the rate of the noise is above 0 and at most 1"),
         ({"p": 1.01}, r"--p=1\.01"),
         ({"p": float("nan")}, "--p=nan"),

@@ -8,7 +8,7 @@ import pytest
 
 from re_sln.noise import noisy_labels
 from re_sln.noise_files import HEADER, format_rows
-from re_sln.openset_noise import choose_places_as_the_seed
+from re_sln.openset_noise import choose_places_as_the_rerun
 from tests.re_sln.noise_inputs import AUTHORS, REAL, SHARED, authors_columns, request, toy_dataset
 
 pytestmark = REAL
@@ -37,14 +37,14 @@ def real_labels(dataset_name):
 @pytest.mark.parametrize("dataset_name, mode, p, flips, sha256", SEEDS_OWN)
 def test_the_published_second_sample_is_drawn_bit_for_bit(tmp_path, dataset_name, mode, p, flips, sha256):
     dataset = toy_dataset(real_labels(dataset_name), 10 if dataset_name == "cifar10" else 100)
-    noise = noisy_labels(request(tmp_path, dataset_name, mode, p=p, custom_rng="seed", asym_rules="seed"), dataset)
+    noise = noisy_labels(request(tmp_path, dataset_name, mode, p=p, custom_rng="rerun", asym_rules="rerun"), dataset)
     assert (noise.is_noisy.sum(), noise.sha256) == (flips, sha256)
     assert noise.path is not None and hashlib.sha256(noise.path.read_bytes()).hexdigest() == sha256
 
 
 def test_the_published_open_set_file_is_drawn_bit_for_bit():
     is_foreign = np.zeros(50000, dtype=bool)
-    is_foreign[choose_places_as_the_seed(50000, 50000, 0.4, 123)[0]] = True
+    is_foreign[choose_places_as_the_rerun(50000, 50000, 0.4, 123)[0]] = True
     text = format_rows(HEADER, zip(real_labels("cifar10").tolist(), is_foreign.tolist(), strict=True))
     expected = "29bd238950ca7d9d10447087a1a594a67394fcdfd6a514d7d1c7590b2bf0437c"
     assert hashlib.sha256(text.encode()).hexdigest() == expected

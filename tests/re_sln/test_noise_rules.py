@@ -7,12 +7,12 @@ from re_sln.dependent_noise import flip_most_doubtful
 from re_sln.errors import UsageError
 from re_sln.noise_rules import (
     asymmetric_rules,
-    flip_as_the_seed,
+    flip_as_the_rerun,
     flip_independently,
     observed_rules,
     symmetric_rules,
 )
-from re_sln.openset_noise import choose_places, choose_places_as_the_seed, replace_images
+from re_sln.openset_noise import choose_places, choose_places_as_the_rerun, replace_images
 
 LABELS = np.random.default_rng(0).integers(0, 10, size=20000)
 
@@ -22,10 +22,10 @@ def test_the_rules_are_the_papers():
         (0, (1, 2), 0.4), (1, (0, 2), 0.4), (2, (0, 1), 0.4)
     ]  # fmt: skip
     pairs = {
-        kind: {rule.src: rule.dsts for rule in asymmetric_rules("cifar10", 0.4, kind)} for kind in ("authors", "seed")
+        kind: {rule.src: rule.dsts for rule in asymmetric_rules("cifar10", 0.4, kind)} for kind in ("authors", "rerun")
     }
     assert pairs["authors"] == {9: (1,), 2: (0,), 3: (5,), 5: (3,), 4: (7,)}
-    assert pairs["seed"] == {9: (1,), 2: (0,), 3: (5,), 5: (3,)}
+    assert pairs["rerun"] == {9: (1,), 2: (0,), 3: (5,), 5: (3,)}
     hundred = asymmetric_rules("cifar100", 0.4)
     assert {rule.src: rule.dsts for rule in hundred} == {k: ((k + 1) % 100,) for k in range(100)} and len(
         hundred
@@ -77,14 +77,14 @@ def test_classes_flip_independently_of_one_another_unlike_the_seeds():
     ours = first_of_each_class(flip_independently(LABELS, rules, generator(1, "test")) != LABELS)
     for label in range(1, 10):
         assert within((ours[0] == ours[label]).sum(), 1500, 0.4**2 + 0.6**2)
-    theirs = first_of_each_class(flip_as_the_seed(LABELS, rules, 10, 1) != LABELS)
+    theirs = first_of_each_class(flip_as_the_rerun(LABELS, rules, 10, 1) != LABELS)
     assert (theirs == theirs[0]).all() and within(theirs[0].sum(), 1500, 0.4)
 
 
 def test_the_seeds_draws_leave_the_global_generator_alone_and_skip_empty_classes():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    noisy = flip_as_the_seed(np.array([1, 1, 1, 5, 5]), symmetric_rules(10, 1.0), 10, 123)
+    noisy = flip_as_the_rerun(np.array([1, 1, 1, 5, 5]), symmetric_rules(10, 1.0), 10, 123)
     assert torch.equal(torch.get_rng_state(), before)
     assert noisy.dtype == np.int64 and (noisy != [1, 1, 1, 5, 5]).all()
 
@@ -135,12 +135,12 @@ def test_other_predictions_are_refused(softmax):
 
 
 def test_the_seeds_places_are_the_published_ones():
-    places, sources = choose_places_as_the_seed(50000, 50000, 0.4, 123)
+    places, sources = choose_places_as_the_rerun(50000, 50000, 0.4, 123)
     assert places[:5].tolist() == [11872, 40828, 36400, 5166, 30273] and len(set(places)) == 20000
     assert sources[:5].tolist() == [20304, 22089, 1976, 22154, 31917] and len(set(sources)) == 20000
 
 
-@pytest.mark.parametrize("choose", [choose_places, choose_places_as_the_seed])
+@pytest.mark.parametrize("choose", [choose_places, choose_places_as_the_rerun])
 def test_places_and_sources_are_different_each(choose):
     places, sources = choose(1000, 400, 0.37, 7)
     assert len(places) == len(set(places)) == 370 and set(places) <= set(range(1000))
@@ -151,8 +151,10 @@ def test_places_and_sources_are_different_each(choose):
         choose(1000, 400, 0.41, 7)
 
 
-def test_our_number_of_places_is_rounded_where_the_seeds_is_cut():
-    assert len(choose_places(100, 100, 0.29, 1)[0]) == 29 and len(choose_places_as_the_seed(100, 100, 0.29, 1)[0]) == 28
+def test_our_number_of_places_is_rounded_where_the_reruns_is_cut():
+    assert (
+        len(choose_places(100, 100, 0.29, 1)[0]) == 29 and len(choose_places_as_the_rerun(100, 100, 0.29, 1)[0]) == 28
+    )
 
 
 def test_images_are_replaced_in_a_copy():

@@ -46,7 +46,7 @@ def record_below(runs_dir: Path) -> dict:
     return result_of(folder)
 
 
-def test_the_readme_prints_what_the_seed_printed() -> None:
+def test_the_readme_prints_what_the_rerun_printed() -> None:
     assert len(TRAINING) >= 10
     programs = {re.search(r"(\w+)\.py", command)[1] for command in COMMANDS}  # type: ignore[index]
     assert programs == {"train_cifar", "train_real", "train_clothing1m", "tune", "viz", "plot", "results"}

@@ -122,7 +122,7 @@ def test_it_learns(tmp_path):
         (["--noise_mode=sym", "--p=0.4"], "cifar10", 0.4),
         (["--noise-mode", "asym", "--mo", "--lc_n_epoch", "1", "--n_epochs", "2"], "cifar10", 0.4),
         (["--noise_mode=dependent", "--norm=authors", "--sigma=0"], "cifar10", 0.4),
-        (["--noise_mode=sym", "--custom_noise", "--p=0.3", "--custom_rng=seed"], "cifar10", None),
+        (["--noise_mode=sym", "--custom_noise", "--p=0.3", "--custom_rng=rerun"], "cifar10", None),
         (["--noise_mode=openset", "--custom_noise", "--p=0.5"], "cifar10", None),
         (["--noise_mode=dependent", "--custom_noise", "--dependent_epochs=1"], "cifar10", None),
         (["--noise_mode=asym"], "cifar100", 0.4),
@@ -150,7 +150,7 @@ def test_open_set_noise_trains_on_the_foreign_images(places):
     config = config_of(
         dataset_name="cifar10", image_size=32, noise_mode="openset", custom_noise=True, p=0.1, allow_unverified=True
     )
-    data = datasets.load(config, lambda _: np.empty(0))
+    data = datasets.load(config)
     (file,) = (places / "data" / "label_noisy" / "cifar10").glob("openset0.1_custom_seed123.npy")
     clean = load_cifar("cifar10", places / "data", True)
     foreign = (data.train != clean.train_images).any(axis=(1, 2, 3))
@@ -225,11 +225,11 @@ def test_compiled_it_is_near(tmp_path):
 
 def test_training_accuracy_is_against_the_target_without_noise_unless_the_authors_is_asked_for(tmp_path):
     common = [*DIGITS, "--sigma=2", "--n_epochs=2"]
-    run(*common, f"--run_dir={tmp_path / 'seed'}")
+    run(*common, f"--run_dir={tmp_path / 'rerun'}")
     run(*common, "--train_accuracy=authors", f"--run_dir={tmp_path / 'authors'}")
-    seed, authors = metrics_of(tmp_path / "seed"), metrics_of(tmp_path / "authors")
-    assert [line.pop("accuracy/train") for line in seed] != [line.pop("accuracy/train") for line in authors]
-    assert seed == authors
+    rerun, authors = metrics_of(tmp_path / "rerun"), metrics_of(tmp_path / "authors")
+    assert [line.pop("accuracy/train") for line in rerun] != [line.pop("accuracy/train") for line in authors]
+    assert rerun == authors
 
 
 @pytest.mark.parametrize("arguments", [DIGITS, [*SHORT, "--dataset_name=cifar10", "--sigma=0.2"]])

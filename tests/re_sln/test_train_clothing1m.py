@@ -153,8 +153,8 @@ def test_a_folder_without_it_says_how_to_get_it(root, capfd, tmp_path):
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        (["--norm=seed"], "use --norm=authors"),
-        (["--norm=seed", "--check"], "use --norm=authors"),
+        (["--norm=rerun"], "use --norm=authors"),
+        (["--norm=rerun", "--check"], "use --norm=authors"),
         (["--images_per_class=0"], "--images_per_class=0"),
         (["--images_per_class=-2"], "--images_per_class=-2"),
         (["--loader=device"], "use --loader=dataloader"),

@@ -39,7 +39,7 @@ def files(root, part):
 
 
 def test_images_labels_and_normalisation_are_what_a_loop_over_files_finds(root):
-    data = load_animal10n(None, "seed")
+    data = load_animal10n(None, "rerun")
     assert data.given.tolist() == [int(path.name.split("_")[0]) for path in files(root, "training")]
     assert data.tests["test"].tolist() == [int(path.name.split("_")[0]) for path in files(root, "testing")]
     assert (data.num_classes, data.class_names[5], data.knows_noise) == (10, "jaguar", False)
@@ -124,7 +124,7 @@ def test_a_data_folder_without_it_says_how_to_get_it(root, capfd, tmp_path):
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        (["--norm=authors"], "--norm=seed"),
+        (["--norm=authors"], "--norm=rerun"),
         (["--dataset_name=cifar10"], "train_real reads animal-10n"),
         (["--limit_train_examples=46"], "there are 45"),
     ],
@@ -145,4 +145,4 @@ def test_load_names_a_file_that_lost_its_rights(root):
     path.unlink()
     path.symlink_to(root / "gone.jpg")
     with pytest.raises(UsageError, match=path.name):
-        load_animal10n(None, "seed")
+        load_animal10n(None, "rerun")

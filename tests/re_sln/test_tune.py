@@ -424,7 +424,7 @@ def test_stopped_with_ctrl_c_all_running_trials_save_and_a_failing_one_is_told(t
     wait_until(lambda: len(lines_of(folder / "sigma_0.1")) > 1, process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=900)
-    assert process.returncode == 130 and "the same command goes on" in error
+    assert process.returncode == 130 and "run the same command to resume" in error
     assert list((folder / "sigma_0.1").glob("checkpoint_*.pt"))
     again = subprocess.run([sys.executable, "-m", "re_sln.tune", *command], cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 1, again.stderr

@@ -78,7 +78,7 @@ def test_a_run_goes_on_where_it_was_and_refuses_other_images(folder, tmp_path):
     result = json.loads((place / "result.json").read_text())
     (place / "result.json").write_text(json.dumps(result | {"finished": False}))
     _, err = run(*arguments, f"--checkpoint_path={tmp_path / 'twice'}")
-    assert "going on after step 2" in err
+    assert "resuming after step 2" in err
     assert last_checkpoint(place) == last_checkpoint(folder_of(tmp_path / "once"))
     (place / "result.json").write_text(json.dumps(result | {"finished": False}))
     train, _ = list_webvision(tmp_path / "data")

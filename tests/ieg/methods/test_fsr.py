@@ -1,5 +1,6 @@
 """The step of fsr against the authors' numbers, and in float64 against definitions written with loops and one tape."""
 
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -12,17 +13,17 @@ from ieg.methods import fsr
 from ieg.methods.fsr import fsr_step
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.lookahead import looked_ahead
-from ieg.methods.step import Settings
 from ieg.networks.resnet29 import resnet29
 from ieg.networks.wide_resnet import wide_resnet
 from ieg.settings.pseudo_loss_name import PseudoLoss
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
 from tests.ieg.golden import linear, random_problem, toy_problem
+from tests.ieg.step_settings import step_settings
 
 RESNET = partial(resnet29, blocks_per_stage=1)
 WIDE = partial(wide_resnet, blocks_per_stage=1, width=16)
-PLAIN = Settings(mixup=False, meta_partial_level=0)
+PLAIN = step_settings(mixup=False, meta_partial_level=0)
 
 
 def with_memory(problem, weighted=True, weights_move=True):
@@ -62,7 +63,7 @@ GOLDEN = {
 def test_golden(clip, level, monkeypatch):
     """On the toy, which is a classifier and nothing else, both look-aheads are the authors'."""
     seen = seen_gradient(monkeypatch, clip)
-    settings = PLAIN._replace(clip_meta_weight=clip, meta_partial_level=level)
+    settings = dataclasses.replace(PLAIN, clip_meta_weight=clip, meta_partial_level=level)
     problem = with_memory(toy_problem())
     result = fsr_step(*problem, settings)
     np.testing.assert_allclose(seen["g"], [-0.0189943, -0.0584652, -0.0289163, 0.0118157], atol=2e-7)
@@ -132,13 +133,13 @@ def central_differences(function, at, step=1e-5):
 
 
 LOOK_AHEADS = [
-    (RESNET, Settings(meta_partial_level=0)),
-    (RESNET, Settings(meta_partial_level=1)),
-    (RESNET, Settings(meta_partial_level=2)),
-    (RESNET, Settings(meta_partial_level=-1)),
-    (WIDE, Settings(meta_partial_level=0, mixup=False, label_smoothing=0.1)),
-    (WIDE, Settings(meta_partial_level=0, label_smoothing=0.1)),
-    (WIDE, Settings(meta_partial_level=-1, mixup=False)),
+    (RESNET, step_settings(meta_partial_level=0)),
+    (RESNET, step_settings(meta_partial_level=1)),
+    (RESNET, step_settings(meta_partial_level=2)),
+    (RESNET, step_settings(meta_partial_level=-1)),
+    (WIDE, step_settings(meta_partial_level=0, mixup=False, label_smoothing=0.1)),
+    (WIDE, step_settings(meta_partial_level=0, label_smoothing=0.1)),
+    (WIDE, step_settings(meta_partial_level=-1, mixup=False)),
 ]
 
 
@@ -167,7 +168,7 @@ def test_closed_form_equals_the_general_look_ahead(monkeypatch):
     """`look_ahead` at level 0, which the step never takes."""
     problem = with_memory(random_problem(RESNET))
     network, parameters, momentum, batch = problem
-    settings = Settings(meta_partial_level=0)
+    settings = step_settings(meta_partial_level=0)
     trained = fsr.training_pass(network, parameters, batch, one_hot(batch["labels"]), settings)
     general, closed = (
         form(network, parameters, momentum, batch, trained, settings)
@@ -206,18 +207,19 @@ def test_one_batch_norm_over_probe_and_plain_images():
     problem = with_memory(random_problem(RESNET))
     network, parameters, _, batch = problem
     joint, alone = (
-        fsr_step(*problem, Settings(meta_partial_level=0, mixup=False, reuse_features=reuse)) for reuse in (False, True)
+        fsr_step(*problem, step_settings(meta_partial_level=0, mixup=False, reuse_features=reuse))
+        for reuse in (False, True)
     )
     assert abs(float(joint.losses["meta"]) - float(alone.losses["meta"])) > 1e-3
     features, _ = network.features(parameters, batch["images"])
-    trained = fsr.training_pass(network, parameters, batch, one_hot(batch["labels"]), Settings(mixup=False))
+    trained = fsr.training_pass(network, parameters, batch, one_hot(batch["labels"]), step_settings(mixup=False))
     np.testing.assert_allclose(trained.features, features, rtol=1e-12)
 
 
 def test_reused_features_are_those_of_the_training_pass():
     problem = with_memory(random_problem(RESNET))
     network, parameters, momentum, batch = problem
-    settings = Settings(meta_partial_level=0, reuse_features=True)
+    settings = step_settings(meta_partial_level=0, reuse_features=True)
     labels = one_hot(batch["labels"])
     images, targets = mixed(batch, labels, settings)
     features, _ = network.features(parameters, images)
@@ -237,12 +239,15 @@ def test_reused_features_are_those_of_the_training_pass():
 # ---------------------------------------------------------------------- the update
 
 UPDATES = [
-    (Settings(meta_partial_level=0), True),
-    (Settings(meta_partial_level=0, mixup=False, label_smoothing=0.2), True),
-    (Settings(meta_partial_level=0, clip_meta_weight=True, pseudo_loss=PseudoLoss("partial", 0.5, 0.3, 1.5)), True),
-    (Settings(meta_partial_level=0, pseudo_loss=PseudoLoss("all", 2.0, 0.1, 2.0)), True),
-    (Settings(meta_partial_level=0, pseudo_loss=PseudoLoss("all", 2.0, 0.1, 2.0)), False),
-    (Settings(meta_partial_level=0, moving_weight_gamma=0.7), True),
+    (step_settings(meta_partial_level=0), True),
+    (step_settings(meta_partial_level=0, mixup=False, label_smoothing=0.2), True),
+    (
+        step_settings(meta_partial_level=0, clip_meta_weight=True, pseudo_loss=PseudoLoss("partial", 0.5, 0.3, 1.5)),
+        True,
+    ),
+    (step_settings(meta_partial_level=0, pseudo_loss=PseudoLoss("all", 2.0, 0.1, 2.0)), True),
+    (step_settings(meta_partial_level=0, pseudo_loss=PseudoLoss("all", 2.0, 0.1, 2.0)), False),
+    (step_settings(meta_partial_level=0, moving_weight_gamma=0.7), True),
 ]
 
 
@@ -291,8 +296,8 @@ def naive_pseudo(batch, logits, weights, settings):
 def test_moving_weights_stand_in_for_those_of_the_step():
     problem = with_memory(random_problem(RESNET))
     labels, start = problem[3]["labels"].numpy(), problem[3]["class_weights"].numpy()
-    own = fsr_step(*problem, Settings(meta_partial_level=0)).weights.numpy()
-    settings = Settings(meta_partial_level=0, moving_weight_gamma=0.7)
+    own = fsr_step(*problem, step_settings(meta_partial_level=0)).weights.numpy()
+    settings = step_settings(meta_partial_level=0, moving_weight_gamma=0.7)
     result = fsr_step(*problem, settings)
     moved = [0.7 * start[c] + 0.3 * own[labels == c].mean() if (labels == c).any() else start[c] for c in range(3)]
     np.testing.assert_allclose(result.news["class_weights"], moved, rtol=1e-12)
@@ -305,8 +310,8 @@ def test_moving_weights_stand_in_for_those_of_the_step():
 def test_moving_averages_of_batch_norm_take_the_pass_on_mixed_images():
     problem = with_memory(random_problem(RESNET))
     network, parameters, _, batch = problem
-    result = fsr_step(*problem, Settings(meta_partial_level=0))
-    _, expected = network.logits(parameters, mixed(batch, one_hot(batch["labels"]), Settings())[0])
+    result = fsr_step(*problem, step_settings(meta_partial_level=0))
+    _, expected = network.logits(parameters, mixed(batch, one_hot(batch["labels"]), step_settings())[0])
     for name, pair in expected.items():
         np.testing.assert_allclose(result.batch_statistics[name], pair, rtol=1e-10)
 
@@ -328,7 +333,9 @@ def test_steps_update_weights_and_memory_as_the_formulas_say():
     """Momentum with a changing rate, EMA before the update; scores, logits and averages follow the margins."""
     network, _, _, batch = toy_problem()
     network = type(network)("toy", 3, linear, 0.01, False, {"dense": lambda shape, _: tf.ones(shape) / 7}, image_size=2)
-    settings = Settings(meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=PseudoLoss("all", 1.0, 0.1, 2.0))
+    settings = step_settings(
+        meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=PseudoLoss("all", 1.0, 0.1, 2.0)
+    )
     batch = {name: batch[name] for name in ("images", "labels")}
     batch |= {"partner": tf.constant([2, 3, 0, 1]), "uniform": tf.constant([0.1, 0.9, 0.5, 0.3])}
     state, memory = TrainState(network, 0, small_memory()), small_memory()

@@ -11,11 +11,11 @@ from ieg.losses.guess_label import guess_label
 from ieg.methods.ieg import ieg_step, reweight_and_relabel
 from ieg.methods.l2r import l2r_step
 from ieg.methods.lookahead import looked_ahead
-from ieg.methods.step import Settings
 from ieg.networks.network import build_network
 from ieg.networks.resnet29 import resnet29
 from ieg.networks.wide_resnet import wide_resnet
 from tests.ieg.golden import random_problem, toy_problem
+from tests.ieg.step_settings import step_settings
 
 BODIES = {
     "resnet": partial(resnet29, blocks_per_stage=1),
@@ -26,14 +26,14 @@ LEVELS[2] = ("stage2/", *LEVELS[1])
 
 
 def test_golden_l2r():
-    result = l2r_step(*toy_problem(), Settings())
+    result = l2r_step(*toy_problem(), step_settings())
     np.testing.assert_allclose(result.weights, [0.1576636, 0.5111613, 0.3310926, 0], atol=2e-6)
     assert float(result.losses["meta"]) == pytest.approx(1.2240, abs=1e-6)
 
 
 def test_golden_ieg():
     network, parameters, momentum, batch = toy_problem()
-    result = ieg_step(network, parameters, momentum, batch, Settings(mixup=False))
+    result = ieg_step(network, parameters, momentum, batch, step_settings(mixup=False))
     np.testing.assert_allclose(result.weights, [0.2098642, 0.548844, 0.2411857, 0], atol=2e-6)
     assert float(result.losses["meta"]) == pytest.approx(1.2208323, abs=1e-6)
     assert float(result.losses["net"]) == pytest.approx((1.422292 + 1.4782623) / 2, abs=1e-6)
@@ -48,14 +48,14 @@ def test_golden_ieg():
 
 def test_golden_ieg_gradient_norm():
     network, parameters, momentum, batch = toy_problem()
-    result = ieg_step(network, parameters, momentum, batch, Settings(mixup=False, consistency_factor=0))
+    result = ieg_step(network, parameters, momentum, batch, step_settings(mixup=False, consistency_factor=0))
     own = [result.gradients[name] - 0.01 * parameters[name] for name in parameters]  # without the L2 term
     assert float(tf.linalg.global_norm(own)) == pytest.approx(1.1360378, rel=2e-6)
 
 
 def test_guessed_labels_are_attached_in_the_look_ahead():
     """Detached they would give the other weights of the golden page."""
-    result = ieg_step(*toy_problem(), Settings(mixup=False))
+    result = ieg_step(*toy_problem(), step_settings(mixup=False))
     assert np.abs(result.weights - np.array([0.183882, 0.5505475, 0.265465, 0])).max() > 0.01
 
 
@@ -140,7 +140,7 @@ def normalized(gradient):
 
 @pytest.mark.parametrize(("name", "level"), [("wide", -1), ("wide", 0), *(("resnet", level) for level in LEVELS)])
 def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name, level):
-    problem, settings = random_problem(BODIES[name]), Settings(meta_partial_level=level)
+    problem, settings = random_problem(BODIES[name]), step_settings(meta_partial_level=level)
     weights = tf.zeros(6, tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(weights)
@@ -155,7 +155,7 @@ def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name, lev
 
 @pytest.mark.parametrize(("name", "level"), [("wide", -1), *(("resnet", level) for level in LEVELS)])
 def test_ieg_weights_and_shares_equal_reverse_over_reverse_and_finite_differences(name, level, monkeypatch):
-    problem, settings = random_problem(BODIES[name], seed=1), Settings(meta_partial_level=level)
+    problem, settings = random_problem(BODIES[name], seed=1), step_settings(meta_partial_level=level)
     network, parameters, momentum, batch = problem
     weights, shares = tf.fill([6], tf.constant(1 / 6, tf.float64)), tf.fill([6], tf.constant(0.9, tf.float64))
     with tf.GradientTape() as tape:

@@ -1,5 +1,6 @@
 """Each step's gradients against one plain tape over the total loss as the spec writes it, in float64."""
 
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 import tensorflow as tf
 
 from ieg.methods import METHODS
-from ieg.methods.step import Settings
+from ieg.methods.step import settings_of
 from ieg.networks.resnet29 import resnet29
+from ieg.settings.flags import Flags
+from ieg.settings.pseudo_loss_name import PseudoLoss
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
 from tests.ieg.golden import linear, random_problem, toy_problem
+from tests.ieg.step_settings import step_settings
 
 BODY = partial(resnet29, blocks_per_stage=1)
 WITHOUT_MEMORY = sorted(METHODS.keys() - {"fsr"})  # for fsr see test_fsr.py
@@ -80,12 +84,12 @@ def assert_close(ours, expected):
 
 
 ABLATIONS = [
-    Settings(),
-    Settings(ce_factor=0.0),
-    Settings(consistency_factor=0.0),
-    Settings(meta_relabel=False),
-    Settings(mixup=False),
-    Settings(probe_mixing=False),
+    step_settings(),
+    step_settings(ce_factor=0.0),
+    step_settings(consistency_factor=0.0),
+    step_settings(meta_relabel=False),
+    step_settings(mixup=False),
+    step_settings(probe_mixing=False),
 ]
 
 
@@ -110,6 +114,26 @@ def test_ieg_gradient_is_that_of_the_total_loss(settings):
     assert ("xemin" in result.losses) == settings.mixup
 
 
+def test_every_flag_of_a_step_reaches_its_own_setting():
+    """Numbers that differ, and switches one at a time: no two can be mixed up."""
+    numbers = {
+        "meta_stepsize": 0.01, "meta_momentum": 0.02, "grad_eps_init": 0.03, "ce_factor": 0.04,
+        "consistency_factor": 0.05, "label_smoothing": 0.06, "moving_weight_gamma": 0.07, "meta_partial_level": 1,
+    }  # fmt: skip
+    found = settings_of(Flags(method="ieg", **numbers))
+    assert {name: getattr(found, name) for name in numbers} == numbers
+    plain = dataclasses.asdict(settings_of(Flags()))
+    for changes, name in (
+        ({"no_meta_relabel": True}, "meta_relabel"), ({"no_mixup": True}, "mixup"),
+        ({"no_probe_mixing": True}, "probe_mixing"), ({"clip_meta_weight": True}, "clip_meta_weight"),
+        ({"reuse_features": True}, "reuse_features"),
+    ):  # fmt: skip
+        changed = dataclasses.asdict(settings_of(Flags(**changes)))
+        assert {key for key in plain if plain[key] != changed[key]} == {name}
+    fsr = settings_of(Flags(method="fsr", use_mixup=False, use_pseudo_loss="partial_2_0.3_4"))
+    assert (fsr.mixup, fsr.pseudo_loss, fsr.meta_partial_level) == (False, PseudoLoss("partial", 2.0, 0.3, 4.0), 0)
+
+
 def share_of(network, parameters, momentum, batch, settings):
     """λ as the step found it, told from the label loss: test_lookahead.py checks it against oracles."""
     from ieg.methods.ieg import reweight_and_relabel
@@ -118,14 +142,14 @@ def share_of(network, parameters, momentum, batch, settings):
         tape.watch(parameters)
         logits = tuple(network.logits(parameters, batch[key])[0] for key in ("images", "strong_images"))
     labels = one_hot(batch["labels"])
-    return reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings)[1].numpy()
+    return reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings).share.numpy()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("method", ["supervised", "l2r"])
 def test_baselines(method, smoothing):
     network, parameters, momentum, batch = random_problem(BODY)
-    result = METHODS[method](network, parameters, momentum, batch, Settings(label_smoothing=smoothing))
+    result = METHODS[method](network, parameters, momentum, batch, step_settings(label_smoothing=smoothing))
     targets = (1 - smoothing) * one_hot(batch["labels"]) + smoothing / 3
 
     def total():
@@ -139,7 +163,7 @@ def test_baselines(method, smoothing):
 @pytest.mark.parametrize("method", WITHOUT_MEMORY)
 def test_moving_averages_take_the_pass_on_plain_images(method):
     network, parameters, momentum, batch = random_problem(BODY)
-    result = METHODS[method](network, parameters, momentum, batch, Settings())
+    result = METHODS[method](network, parameters, momentum, batch, step_settings())
     _, expected = network.logits(parameters, batch["images"])
     for name, pair in expected.items():
         np.testing.assert_allclose(result.batch_statistics[name], pair, rtol=1e-12)
@@ -154,13 +178,13 @@ def test_one_process_updates_as_the_formulas_say(method):
     state = TrainState(network, 0)
     first = method != "ieg"
     strategy = tf.distribute.get_strategy()
-    step = TrainStep(strategy, network, METHODS[method], Settings(), state, momentum=0.9, ema_first=first)
+    step = TrainStep(strategy, network, METHODS[method], step_settings(), state, momentum=0.9, ema_first=first)
     theta = {name: value.numpy() for name, value in state.parameters.items()}
     m = {name: np.zeros_like(value) for name, value in theta.items()}
     ema = dict(theta)
     for rate, decay in [(0.1, 0.1), (0.05, 0.5), (0.2, 0.25)]:
         tensors = [{name: tf.constant(value) for name, value in values.items()} for values in (theta, m)]
-        gradients = METHODS[method](network, *tensors, batch, Settings()).gradients
+        gradients = METHODS[method](network, *tensors, batch, step_settings()).gradients
         before = dict(theta)
         for name, gradient in gradients.items():
             m[name] = 0.9 * m[name] + gradient.numpy()

@@ -65,7 +65,24 @@ def test_help_names_every_method_and_kind_of_data(capsys):
         assert name in description
 
 
-@pytest.mark.parametrize("wrong", ["--bach_size=4", "--batch_size=four", "--method=magic", "--use_ema=maybe", "stray"])
+def test_flags_without_effect_are_accepted_and_not_shown():
+    """The authors' commands have them."""
+    hidden = {
+        "dropout_rate": 0.5, "fix_network_features": True, "post_batch_mode_autoaug": True,
+        "summary_eval_to_train": True, "verbose_finer_log": True, "exp_path_pattern": "x", "xm_exp_id": "1",
+        "ds_include_metadata": True, "queue_metric": "margin",
+    }  # fmt: skip
+    flags = parse_flags([f"--{name}={value}" for name, value in hidden.items()])
+    assert {name: getattr(flags, name) for name in hidden} == hidden
+    text = make_parser(Flags, "ieg.main", "").format_help()
+    for field in dataclasses.fields(Flags):
+        assert (f"--{field.name} " in text) != (field.name in hidden), field.name
+    assert "no effect:" not in text
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--nono_mixup", "--bach_size=4", "--batch_size=four", "--method=magic", "--use_ema=maybe", "stray"]
+)
 def test_unreadable_flags_exit_with_2(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         parse_flags([wrong])

@@ -18,7 +18,7 @@ from moco_nonsem.views.view_recipe import ViewRecipe
 from tests.moco_nonsem.photographs import picture, write_tree
 
 CPU = torch.device("cpu")
-RECIPE = ViewRecipe(32, True, "patch", 2, (4, 16))
+RECIPE = ViewRecipe(size=32, robust="patch", num_nonsem=2, patch_ratio=(4, 16))
 READING = Reading(batch_size=4, workers=0, seed=1, rank=0, world_size=1, device=CPU)
 
 
@@ -111,7 +111,7 @@ def test_patch_views_are_made_of_the_query_after_everything(tree):
 
 @pytest.mark.parametrize("kind", ["device", "reference"])
 def test_no_negatives(tree, kind):
-    assert batches(tree, recipe=ViewRecipe(32, True, "none"), kind=kind)[0].nonsem == []
+    assert batches(tree, recipe=ViewRecipe(size=32, robust="none"), kind=kind)[0].nonsem == []
 
 
 @pytest.mark.parametrize("aug_plus", [True, False], ids=["v2", "v1"])
@@ -120,7 +120,7 @@ def test_views_are_distributed_as_the_references(tmp_path, aug_plus):
     path = tmp_path / "a.png"
     picture(11, 96, 80).save(path)
     tree = ImageTree((path,), np.zeros(1, np.int64), ("a",))
-    recipe = ViewRecipe(48, aug_plus, "none")
+    recipe = ViewRecipe(size=48, aug_plus=aug_plus, robust="none")
     ours, theirs = DecodedBatches(tree, recipe, 1), ReferenceBatches(tree, recipe, 1)
     found = torch.cat([make_views(at(ours, epoch, 0), recipe, CPU).query for epoch in range(300)])
     expected = torch.cat([at(theirs, epoch, 0).query for epoch in range(300)])
@@ -138,7 +138,7 @@ def test_views_are_distributed_as_the_references(tmp_path, aug_plus):
 
 
 def test_the_reference_is_torchvisions_on_pillow_images(tree):
-    recipe = ViewRecipe(32, True, "none")
+    recipe = ViewRecipe(size=32, robust="none")
     views = at(ReferenceBatches(tree, recipe, 1), 0, 4)
     from common.random_streams import generator
 
@@ -152,7 +152,7 @@ def test_the_reference_is_torchvisions_on_pillow_images(tree):
 @pytest.mark.parametrize("draw", ["seed", "aligned"])
 def test_textures_share_their_querys_draws(textured, draw):
     """Where photograph and texture are the same picture, so are the views."""
-    recipe = ViewRecipe(32, True, "texture", 1, texture_draw=draw)
+    recipe = ViewRecipe(size=32, robust="texture", texture_draw=draw)
     twins = replace(textured, textures=textured.paths)
     for views in batches(twins, recipe=recipe):
         assert torch.equal(views.nonsem[0], views.query)
@@ -162,7 +162,7 @@ def test_textures_share_their_querys_draws(textured, draw):
 
 
 def test_the_references_textures_share_the_querys_seed(textured):
-    recipe = ViewRecipe(32, True, "texture")
+    recipe = ViewRecipe(size=32, robust="texture")
     for views in batches(replace(textured, textures=textured.paths), recipe=recipe, kind="reference"):
         assert torch.equal(views.nonsem[0], views.query)
 
@@ -179,7 +179,7 @@ def test_a_file_that_broke_after_the_check_is_named(tmp_path, kind, workers):
 @pytest.mark.parametrize(
     "recipe, message",
     [
-        (ViewRecipe(0), "the size of a view, 0"),
+        (ViewRecipe(size=0), "the size of a view, 0"),
         (ViewRecipe(robust="shape"), "--robust=shape is none of patch, texture, none"),
         (ViewRecipe(texture_draw="random"), "--texture-draw=random is none of seed, aligned"),
         (ViewRecipe(num_nonsem=0), "--num-nonsem=0: at least 1"),
@@ -198,7 +198,7 @@ def test_loaders_that_cannot_be(tree, textured):
         ViewLoader(tree, RECIPE, replace(READING, batch_size=16))
     with pytest.raises(UsageError, match="--loader=fast is none of device, reference"):
         ViewLoader(tree, RECIPE, replace(READING, kind="fast"))
-    recipe = ViewRecipe(32, True, "texture", texture_draw="aligned")
+    recipe = ViewRecipe(size=32, robust="texture", texture_draw="aligned")
     with pytest.raises(UsageError, match="--texture-draw=aligned"):
         ViewLoader(textured, recipe, replace(READING, kind="reference"))
 
