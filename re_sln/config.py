@@ -11,8 +11,7 @@ from re_sln.flags import NOT_IDENTITY, Flags, Program
 from re_sln.former_names import to_recorded
 from re_sln.model_name import model_name
 from re_sln.network_name import check_network
-from re_sln.noise import NoiseRequest, check_request
-from re_sln.noise_request import check_seed
+from re_sln.noise_request import NoiseRequest, check_request, check_seed
 from re_sln.normalisation import check_normalisation
 from re_sln.task import TASKS, Task
 
