@@ -19,17 +19,17 @@ import numpy as np
 from common.flags import underscored
 from common.paths import repo_root
 from common.random_streams import generator
-from re_sln.config import Config
-from re_sln.dissection import dissect
 from re_sln.errors import UsageError
-from re_sln.noise_files import rate_text
-from re_sln.probability_histogram import count_probabilities, largest_probabilities
+from re_sln.figures.dissection import dissect
+from re_sln.figures.probability_histogram import count_probabilities, largest_probabilities
+from re_sln.noise.noise_files import rate_text
 from re_sln.program import guarded
-from re_sln.run_folder import find_run
+from re_sln.settings.config import Config
 from re_sln.trained_run import config_of, load_trainer, weights_of
+from re_sln.training.run_folder import find_run
 
 if TYPE_CHECKING:
-    from re_sln.training import Trainer
+    from re_sln.training.trainer import Trainer
 
 FILES = {"pred_probs": "prediction-probabilities", "sample_dissect": "sample-dissection", "tsne": "tsne"}
 NAMES = {"ce": "CE", "sln": "SLN", "sln-mo": "SLN+MO", "sln-mo-lc": "SLN+MO+LC"}
@@ -132,7 +132,7 @@ def seen(trainer: Trainer, transform: str) -> str:
 
 def draw_pred_probs(trainer: Trainer, arguments: argparse.Namespace, path: Path) -> None:
     """Clean against noisy examples."""
-    from re_sln.run_pictures import draw_probabilities
+    from re_sln.figures.run_pictures import draw_probabilities
 
     probabilities = largest_probabilities(training_logits(trainer, arguments.plot_transform))
     noisy = trainer.data.is_noisy
@@ -144,7 +144,7 @@ def draw_pred_probs(trainer: Trainer, arguments: argparse.Namespace, path: Path)
 
 def draw_sample_dissect(trainer: Trainer, arguments: argparse.Namespace, path: Path) -> None:
     """Losses are against the given labels; right is what equals the true label."""
-    from re_sln.run_pictures import draw_dissection
+    from re_sln.figures.run_pictures import draw_dissection
 
     data, noise = trainer.data, trainer.config.noise
     assert data.true is not None
@@ -162,7 +162,7 @@ def draw_tsne(trainer: Trainer, arguments: argparse.Namespace, path: Path) -> No
     """A map on which test images with like features lie together."""
     from sklearn.manifold import TSNE
 
-    from re_sln.run_pictures import draw_map
+    from re_sln.figures.run_pictures import draw_map
 
     labels, seed = trainer.data.tests["test"], trainer.config.flags.seed
     chosen = np.sort(generator(seed, "tsne").permutation(len(labels))[: arguments.max_points])
@@ -178,7 +178,7 @@ def test_features(trainer: Trainer, chosen: np.ndarray) -> np.ndarray:
     """What the last layer gets of test images: float32 [len(chosen), features]. Takes the last layer off."""
     from torch import nn
 
-    from re_sln.evaluation import all_logits
+    from re_sln.training.evaluation import all_logits
 
     network, last = trainer.networks.tested, "fc" if hasattr(trainer.networks.tested, "fc") else "linear"
     width = getattr(network, last).in_features

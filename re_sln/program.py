@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from common.errors import DataError, RecordError
 from re_sln.errors import Interrupted, NonFiniteLoss, UsageError
-from re_sln.flags import PROGRAMS, Flags, Program, parse_flags
+from re_sln.settings.flags import PROGRAMS, Flags, Program, parse_flags
 
 
 def main(name: str, argv: list[str] | None) -> int:
@@ -19,7 +19,7 @@ def main(name: str, argv: list[str] | None) -> int:
 
     def train() -> int:
         flags = flags_of(program, arguments)  # answers --help, before even numpy is loaded
-        from re_sln.config import resolve
+        from re_sln.settings.config import resolve
 
         # Refuses what it can before torch is loaded.
         config = resolve(program, flags, int(os.environ.get("WORLD_SIZE", 1)))
@@ -27,7 +27,7 @@ def main(name: str, argv: list[str] | None) -> int:
             from re_sln import rescoring
 
             return rescoring.rescore(flags)
-        from re_sln import experiment
+        from re_sln.training import experiment
 
         return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])
 
@@ -41,7 +41,7 @@ def flags_of(program: Program, arguments: list[str]) -> Flags:
     """The flags of a command line; with --resume those that the run was started with are the defaults."""
     flags = parse_flags(program, arguments)
     if flags.resume:
-        from re_sln.run_folder import find_run, settings_of
+        from re_sln.training.run_folder import find_run, settings_of
 
         flags = parse_flags(program, arguments, settings_of(find_run(flags.resume), program))
     return flags

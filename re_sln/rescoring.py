@@ -9,10 +9,10 @@ import torch
 
 from common.record_files import read_result
 from re_sln.errors import UsageError
-from re_sln.evaluation import accuracy_and_loss
-from re_sln.flags import Flags
-from re_sln.run_folder import find_run
+from re_sln.settings.flags import Flags
 from re_sln.trained_run import config_of, load_trainer
+from re_sln.training.evaluation import accuracy_and_loss
+from re_sln.training.run_folder import find_run
 
 
 def rescore(flags: Flags) -> int:

@@ -17,11 +17,11 @@ from common.flags import underscored
 from common.paths import repo_root, user_path
 from re_sln.errors import UsageError
 from re_sln.program import guarded
-from re_sln.result_curves import draw_curves
-from re_sln.result_tables import other_tables, published_tables
-from re_sln.run_folder import runs_dir
-from re_sln.run_logs import Logs, read_logs
-from re_sln.search_logs import PUBLISHED_SEARCHES, read_searches
+from re_sln.tables.result_curves import draw_curves
+from re_sln.tables.result_tables import other_tables, published_tables
+from re_sln.tables.run_logs import Logs, read_logs
+from re_sln.tables.search_logs import PUBLISHED_SEARCHES, read_searches
+from re_sln.training.run_folder import runs_dir
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import RecordError
 from common.record_files import read_config, read_result
-from re_sln.config import Config, resolve
 from re_sln.errors import UsageError
-from re_sln.flags import PROGRAMS, Flags
-from re_sln.noise_request import needs_predictions
-from re_sln.run_folder import settings_of
+from re_sln.noise.noise_request import needs_predictions
+from re_sln.settings.config import Config, resolve
+from re_sln.settings.flags import PROGRAMS, Flags
+from re_sln.training.run_folder import settings_of
 
 if TYPE_CHECKING:
-    from re_sln.training import Trainer
+    from re_sln.training.trainer import Trainer
 
 
 def weights_of(folder: Path) -> Path:
@@ -44,9 +44,10 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
 
     Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.
     """
-    from re_sln import datasets, experiment
-    from re_sln.checkpoint import read_weights
-    from re_sln.distributed import Group, pick_device
+    from re_sln.datasets import load as datasets
+    from re_sln.training import experiment
+    from re_sln.training.checkpoint import read_weights
+    from re_sln.training.distributed import Group, pick_device
 
     weights = weights_of(folder)
     if config.noise and needs_predictions(config.noise):

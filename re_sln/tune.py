@@ -22,7 +22,7 @@ from common.record_files import read_config
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from re_sln.program import guarded
-from re_sln.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
+from re_sln.search.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
 
 OUTPUTS = ("sigma_search.csv", "sigma_search.md")
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def check(search: Search) -> int:
     """Verifies the data and prints config.yml."""
-    from re_sln import datasets
+    from re_sln.datasets import load as datasets
 
     name, mark = datasets.describe(search.first)
     print(format_config(search.record() | {"data_name": name, "data_fingerprint": mark}), end="")
@@ -71,8 +71,8 @@ def is_finished(search: Search) -> bool:
 
 def try_missing(search: Search, command: list[str]) -> int:
     """Runs what is missing and writes the result. Returns the exit code."""
-    from re_sln.ray_trials import ray_started, room_of_trial, run_trials, this_machine
-    from re_sln.search_progress import Progress
+    from re_sln.search.progress import Progress
+    from re_sln.search.ray_trials import ray_started, room_of_trial, run_trials, this_machine
 
     if not search.flags.address:
         room_of_trial(search.flags, len(search.trials), [this_machine()])
@@ -107,9 +107,9 @@ def try_missing(search: Search, command: list[str]) -> int:
 
 def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str, Any]]:
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
-    from re_sln import experiment
-    from re_sln.distributed import Group, pick_device
-    from re_sln.trial import trial_data
+    from re_sln.search.trial import trial_data
+    from re_sln.training import experiment
+    from re_sln.training.distributed import Group, pick_device
 
     group = Group(0, 1, pick_device("cpu" if search.flags.device == "cpu" else "auto", 0))
     config = search.first

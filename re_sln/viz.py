@@ -20,10 +20,10 @@ from common.paths import repo_root
 from data.dataset import ImageDataset
 from re_sln.errors import UsageError
 from re_sln.former_names import present_name
-from re_sln.noise import NoiseRequest, check_request, noisy_labels
-from re_sln.noise_files import rate_text
-from re_sln.noise_request import ASYM_RULES, CUSTOM_RNGS, DATASETS, MODES, check_seed
-from re_sln.noise_rules import observed_rules
+from re_sln.noise.labels import NoiseRequest, check_request, noisy_labels
+from re_sln.noise.noise_files import rate_text
+from re_sln.noise.noise_request import ASYM_RULES, CUSTOM_RNGS, DATASETS, MODES, check_seed
+from re_sln.noise.noise_rules import observed_rules
 from re_sln.program import guarded
 
 ROWS, COLUMNS = 4, 8
@@ -160,8 +160,8 @@ def _print_rules(stated: tuple[dict[str, str], ...], observed: list[dict[str, ob
 
 
 def _animal_cells(arguments: argparse.Namespace) -> tuple[str, Pictures, list[str]]:
-    from re_sln.animal10n import CLASS_NAMES, read_animal10n
-    from re_sln.image_folder import read_images
+    from re_sln.datasets.animal10n import CLASS_NAMES, read_animal10n
+    from re_sln.datasets.image_folder import read_images
 
     check_seed(arguments.seed)
     paths, labels, *_ = read_animal10n(arguments.data_dir)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ieg.settings.flags import Flags
-from re_sln.flags import Flags as SlnFlags
+from re_sln.settings.flags import Flags as SlnFlags
 from reproduce.cells import load_tables
 
 ROOT = Path(__file__).resolve().parents[2]

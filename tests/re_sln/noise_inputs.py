@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data.dataset import ImageDataset
-from re_sln.noise import NoiseRequest
+from re_sln.noise.labels import NoiseRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data")

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from re_sln import networks as networks_module
-from re_sln.distributed import Group, in_group
 from re_sln.errors import UsageError
-from re_sln.experiment import build
-from re_sln.networks import Networks
-from re_sln.wide_resnet import build_network
+from re_sln.training import networks as networks_module
+from re_sln.training.distributed import Group, in_group
+from re_sln.training.experiment import build
+from re_sln.training.networks import Networks
+from re_sln.training.wide_resnet import build_network
 from tests.re_sln.small_runs import config_of, small_data
 
 FLAGS: dict[str, Any] = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from common.random_streams import generator
-from re_sln.wide_resnet import build_network
+from re_sln.training.wide_resnet import build_network
 
 VARIANTS = ("late", "against given", "from corrected", "sigma stays", "model scores", "average kept apart")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from re_sln.config import Config, resolve
-from re_sln.examples import Data
-from re_sln.flags import PROGRAMS, Flags
+from re_sln.datasets.training_set import Data
+from re_sln.settings.config import Config, resolve
+from re_sln.settings.flags import PROGRAMS, Flags
 
 ROOT = Path(__file__).resolve().parents[2]
 # Some seconds: three steps an epoch, the last batch not whole.

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data.cifar import load_cifar
-from re_sln import animal10n, clothing1m
+from re_sln.datasets import animal10n, clothing1m
 from tests.data.standin import write_cifar
 
 

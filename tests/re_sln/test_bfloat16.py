@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks import sln
 from common import machine
-from re_sln import experiment, train_cifar, tune
+from re_sln import train_cifar, tune
 from re_sln.errors import UsageError
+from re_sln.training import experiment
 from tests.re_sln.small_runs import DIGITS
 
 REASON = "this processor has no instructions for bfloat16"

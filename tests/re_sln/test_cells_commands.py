@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from data.registry import load_registry
-from re_sln.cell_of_run import place_of, search_place
-from re_sln.config import resolve
-from re_sln.flags import PROGRAMS, parse_flags
-from re_sln.search import METRIC, parse_search, resolve_search
+from re_sln.search.search import METRIC, parse_search, resolve_search
+from re_sln.settings.config import resolve
+from re_sln.settings.flags import PROGRAMS, parse_flags
+from re_sln.tables.cell_of_run import place_of, search_place
 from reproduce.cells import Cell, load_tables
 from tests.data.standin import write_cifar
 

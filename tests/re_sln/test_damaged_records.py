@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from re_sln import results, train_cifar
-from re_sln.run_logs import read_logs
+from re_sln.tables.run_logs import read_logs
 from tests.re_sln.small_runs import DIGITS, MODELS
 
 

@@ -5,11 +5,11 @@ import pytest
 from common.config_text import config_hash
 from common.record_files import read_config
 from re_sln import viz
-from re_sln.cell_of_run import place_of
-from re_sln.config import resolve
-from re_sln.flags import PROGRAMS, Flags, parse_flags
-from re_sln.run_folder import settings_of
-from re_sln.search import parse_search, resolve_search
+from re_sln.search.search import parse_search, resolve_search
+from re_sln.settings.config import resolve
+from re_sln.settings.flags import PROGRAMS, Flags, parse_flags
+from re_sln.tables.cell_of_run import place_of
+from re_sln.training.run_folder import settings_of
 from tests.re_sln.logged_runs import OURS, ROOT
 
 CIFAR = PROGRAMS["train_cifar"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from re_sln import train_cifar
-from re_sln.training import Trainer
+from re_sln.training.trainer import Trainer
 from tests.data.standin import write_cifar
 from tests.re_sln.small_runs import DIGITS, MODELS, left_by, result_of
 

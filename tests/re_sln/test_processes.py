@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from re_sln import checkpoint
-from re_sln.distributed import Group
 from re_sln.errors import UsageError
-from re_sln.experiment import load_data
-from re_sln.training import AGREE_EVERY
-from re_sln.wide_resnet import build_network
+from re_sln.training import checkpoint
+from re_sln.training.distributed import Group
+from re_sln.training.experiment import load_data
+from re_sln.training.trainer import AGREE_EVERY
+from re_sln.training.wide_resnet import build_network
 from tests.re_sln import processes_program
 from tests.re_sln.small_runs import (
     DIGITS,

@@ -10,8 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data.cifar import load_cifar
 from data.digits import load_digits
-from re_sln import datasets, train_cifar, training
-from re_sln.wide_resnet import build_network
+from re_sln import train_cifar
+from re_sln.datasets import load as datasets
+from re_sln.training import trainer as training
+from re_sln.training.wide_resnet import build_network
 from tests.data.standin import write_cifar
 from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, config_of, left_by, metrics_of, result_of, start

@@ -8,9 +8,11 @@ import torch
 import yaml
 from PIL import Image
 
-from re_sln import checkpoint, networks, train_clothing1m, training
-from re_sln.networks import pretrained_resnet50
-from re_sln.wide_resnet import build_network
+from re_sln import train_clothing1m
+from re_sln.training import checkpoint, networks
+from re_sln.training import trainer as training
+from re_sln.training.networks import pretrained_resnet50
+from re_sln.training.wide_resnet import build_network
 from tests.re_sln.small_runs import metrics_of, result_of
 
 LISTS = {"noisy_train": 6, "clean_val": 3, "clean_test": 3}

@@ -7,7 +7,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from re_sln import train_real
-from re_sln.animal10n import load_animal10n
+from re_sln.datasets.animal10n import load_animal10n
 from re_sln.errors import UsageError
 from tests.re_sln.small_runs import left_by, metrics_of, result_of
 

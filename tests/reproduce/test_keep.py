@@ -11,8 +11,8 @@ import pytest
 
 import ieg.settings.flags
 import moco_nonsem.running.flags
-import re_sln.flags
-import re_sln.search
+import re_sln.search.search
+import re_sln.settings.flags
 from common.errors import ReproduceError
 from common.record_files import read_result
 from reproduce.cells import ROOT, Cell, load_tables
@@ -112,10 +112,10 @@ def test_another_cells_file_need_not_say_it_again_and_may_say_its_own(made: Path
 def test_the_path_flags_are_flags_of_their_programs() -> None:
     kinds = {
         "ieg.main": ieg.settings.flags.Flags,
-        "re_sln.train_cifar": re_sln.flags.Flags,
-        "re_sln.train_real": re_sln.flags.Flags,
-        "re_sln.train_clothing1m": re_sln.flags.Flags,
-        "re_sln.tune": re_sln.search.SearchFlags,
+        "re_sln.train_cifar": re_sln.settings.flags.Flags,
+        "re_sln.train_real": re_sln.settings.flags.Flags,
+        "re_sln.train_clothing1m": re_sln.settings.flags.Flags,
+        "re_sln.tune": re_sln.search.search.SearchFlags,
         "moco_nonsem.moco-non-sem-neg": moco_nonsem.running.flags.PretrainFlags,
         "moco_nonsem.main_lincls": moco_nonsem.running.flags.LinearFlags,
         "moco_nonsem.eval_robustness": moco_nonsem.running.flags.RobustnessFlags,

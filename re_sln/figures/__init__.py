@@ -1,0 +1,1 @@
+"""What plot.py draws of a run."""

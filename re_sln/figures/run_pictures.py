@@ -1,0 +1,77 @@
+"""Pictures of what a trained network makes of its examples, each drawn from plain arrays, without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.tables import new_figure, save_figure
+from re_sln.figures.dissection import KINDS
+from re_sln.figures.probability_histogram import EDGES
+
+CLEAN, NOISY = "tab:blue", "tab:red"
+KIND_COLOURS = ("#b22222", "#f4a582", "#92c5de", "#2166ac")
+BORDER = {"edgecolor": "white", "linewidth": 0.4}
+LARGEST_LEGEND = 20
+
+
+def draw_probabilities(path: Path, title: str, clean: np.ndarray, noisy: np.ndarray) -> None:
+    """clean, noisy: counts of their examples, int64 [99]."""
+    figure, axes = _figure(title)
+    for name, counts, colour in (("clean", clean, CLEAN), ("noisy", noisy, NOISY)):
+        label = f"{name} examples ({counts.sum():,})"
+        axes.stairs(counts, EDGES, fill=True, color=colour, alpha=0.5, label=label)
+        axes.stairs(counts, EDGES, color=colour, linewidth=0.8)
+    axes.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="examples")
+    axes.legend(loc="upper left")
+    _save(figure, path)
+
+
+def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -> None:
+    """counts: int64 [bins, 4], by KINDS."""
+    figure, axes = _figure(title)
+    edges = np.minimum(np.arange(len(counts) + 1) * bin_size, counts.sum())
+    tops = np.zeros(len(counts))
+    for kind, colour, column in zip(KINDS, KIND_COLOURS, counts.T, strict=True):
+        axes.bar(edges[:-1], column, np.diff(edges), tops, align="edge", color=colour, label=kind, **BORDER)
+        tops += column
+    axes.set(xlim=(0, edges[-1]), ylim=(0, bin_size))
+    axes.set(xlabel=f"examples by rising loss against the given label, {bin_size:,} a bar", ylabel="examples")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1, 1), frameon=False
+    )  # as they are piled
+    _save(figure, path)
+
+
+def draw_map(path: Path, title: str, places: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """places: float [n, 2]; labels: int64 [n], into names."""
+    import matplotlib
+
+    figure, axes = _figure(title)
+    few = len(names) <= LARGEST_LEGEND
+    colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20" if few else "hsv"]
+    for label, name in enumerate(names):
+        colour = colours(label if few else label / len(names))
+        axes.scatter(*places[labels == label].T, s=12, color=colour, linewidths=0, label=name)
+    axes.set(xticks=[], yticks=[])
+    if few:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
+    else:
+        axes.set_xlabel(f"one colour for each of the {len(names)} classes, neighbours in the list alike")
+    _save(figure, path)
+
+
+def _figure(title: str) -> tuple[Any, Any]:
+    figure = new_figure(8, 5)
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_figure(figure, path)

@@ -1,0 +1,1 @@
+"""Noisy labels: rules, draws, and the files that hold them."""

@@ -1,0 +1,199 @@
+"""Runs the trials of a search with Ray Tune, as many at a time as there is room for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sized
+from dataclasses import dataclass
+from typing import Any
+
+from common.files import atomic_write
+from common.paths import repo_root
+from re_sln.errors import UsageError
+from re_sln.search.search import Search, SearchFlags
+from re_sln.search.trial import STOP, run_trial
+
+ERROR, STATE = "error.txt", "ray"
+# Ray keeps here what trials tell one another: next to nothing.
+STORE_BYTES = 100 * 2**20
+ATTEMPTS = 5  # Ray gives itself 30 seconds to start, which a busy machine may exceed
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_worker_niceness": "0",  # trials yield to nothing that the command itself does not yield to
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trials have records of their own
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would kill trials before they have saved
+}
+
+
+@dataclass(frozen=True)
+class Room:
+    """Cores and GPUs: of a machine, or of a trial."""
+
+    cpus: float
+    gpus: float
+
+
+def this_machine() -> Room:
+    """What there is without a cluster."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Room(cores, torch.cuda.device_count())
+
+
+def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room:
+    """What a trial gets: what was asked for, else its share of all machines, at least one core.
+
+    Raises: UsageError where no machine has that.
+    """
+    cpus, gpus = (sum(getattr(machine, kind) for machine in machines) for kind in ("cpus", "gpus"))
+    most = max(machine.cpus for machine in machines)
+    share = 0.0 if flags.device == "cpu" else min(1.0, gpus / trials)
+    room = Room(
+        max(1, min(most, cpus // trials)) if flags.cpus_per_trial is None else flags.cpus_per_trial,
+        share if flags.gpus_per_trial is None else flags.gpus_per_trial,
+    )
+    if flags.device == "cuda" and not room.gpus:
+        raise UsageError("--device=cuda: there is no GPU here; use --device=cpu")
+    if not any(room.cpus <= machine.cpus and room.gpus <= machine.gpus for machine in machines):
+        there = " and ".join(f"{machine.cpus:g} cores, {machine.gpus:g} GPUs" for machine in machines)
+        raise UsageError(
+            f"--cpus_per_trial={room.cpus:g} --gpus_per_trial={room.gpus:g}: no machine has room for a trial; there "
+            f"is {there}"
+        )
+    return room
+
+
+@contextlib.contextmanager
+def ray_started(address: str | None, machine: Room) -> Iterator[list[Room]]:
+    """Ray on this machine, or the cluster at `address`; gives the machines. Raises: UsageError without an answer."""
+    os.environ.update(SETTINGS)
+    import ray
+
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    with contextlib.ExitStack() as stack:
+        stack.callback(ray.shutdown)
+        if not address:
+            logs = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray_", ignore_cleanup_errors=True))
+            stack.callback(ray.shutdown)  # before its folder goes
+            settings |= {
+                "num_cpus": machine.cpus,
+                "num_gpus": machine.gpus,
+                "object_store_memory": STORE_BYTES,
+                "include_dashboard": False,
+                "_temp_dir": logs,
+            }
+        # Ray lets workers import from the current folder, where our modules' names would hide others'.
+        with contextlib.chdir(repo_root()):
+            _start(address, settings)
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield [Room(found.get("CPU", 0), found.get("GPU", 0)) for found in alive]
+
+
+def _start(address: str | None, settings: dict[str, Any]) -> None:
+    import ray
+
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            ray.init(address=address or "local", **settings)
+            return
+        except Exception as error:  # Ray has no class of its own for this
+            ray.shutdown()
+            reason = str(error).partition("\n")[0]
+            if address:
+                raise UsageError(f"--address={address}: {reason}") from error
+            if not left:
+                raise OSError(f"Ray does not start: {reason}") from error
+            logging.warning("Ray did not start, it gets another try: %s", reason)
+
+
+def run_trials(
+    search: Search,
+    sigmas: list[str],
+    machines: list[Room],
+    command: list[str],
+    stopped: Sized,
+    tell: Callable[[str, dict], None],
+    complain: Callable[[str], None],
+) -> None:
+    """Runs the trials `sigmas`, in Ray, which has been started, until all have ended or were told to stop.
+
+    stopped: true as soon as they are to stop; tell: is given σ, and step, epoch and accuracy_val, after every epoch;
+    complain: is given a sentence on each trial that failed.
+    """
+    from ray import tune
+
+    room = room_of_trial(search.flags, len(search.trials), machines)
+    stop_file = search.folder / STOP
+    stop_file.unlink(missing_ok=True)
+
+    def work(space: dict) -> None:
+        _work(search, space["sigma"], command, room, tune.report)
+
+    watch = _watch(search, stopped, tell, complain)
+    tuner = tune.Tuner(
+        tune.with_resources(work, {"cpu": room.cpus, "gpu": room.gpus}),
+        param_space={"sigma": tune.grid_search(sigmas)},
+        run_config=tune.RunConfig(name=STATE, storage_path=str(search.folder), verbose=0, callbacks=[watch]),
+    )
+    try:
+        tuner.fit()
+    except _AllStopped:
+        pass
+    finally:
+        stop_file.unlink(missing_ok=True)
+        shutil.rmtree(search.folder / STATE, ignore_errors=True)
+
+
+def _watch(search: Search, stopped: Sized, tell: Callable[[str, dict], None], complain: Callable[[str], None]) -> Any:
+    """What happens between the steps of Tune's own loop."""
+    from ray import tune
+
+    class Watch(tune.Callback):
+        def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+            if stopped:
+                (search.folder / STOP).touch()
+
+        def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+            if stopped and all(trial.status != "RUNNING" for trial in trials):
+                raise _AllStopped  # Tune would start the waiting trials, each of which would only look at the file
+
+        def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+            tell(trial.config["sigma"], result)
+
+        def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+            complain(_reason(search, trial.config["sigma"]))
+
+    return Watch()
+
+
+class _AllStopped(Exception):
+    """Every trial that ran has saved its state."""
+
+
+def _work(search: Search, sigma: str, command: list[str], room: Room, tell: Callable[[dict], None]) -> None:
+    """One trial, in a process of Ray's; why it fails is left in its folder."""
+    error = search.trial_folder(sigma) / ERROR
+    error.unlink(missing_ok=True)
+    try:
+        run_trial(search, sigma, command, room.gpus > 0, int(room.cpus), tell)
+    except Exception:
+        error.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(error, traceback.format_exc())
+        raise
+
+
+def _reason(search: Search, sigma: str) -> str:
+    error = search.trial_folder(sigma) / ERROR
+    if not error.exists():
+        return f"σ = {sigma}: the trial's process ended without a word; was there memory enough?"
+    last = error.read_text(encoding="utf-8").strip().splitlines()[-1]
+    return f"σ = {sigma}: {last} (all of it in {error})"

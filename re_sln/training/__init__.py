@@ -1,0 +1,1 @@
+"""The loop and its equations: stochastic targets, momentum model, label correction."""

@@ -1,0 +1,63 @@
+"""What a model makes of a set of images: accuracy and loss, or every example's output."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from re_sln.images.augmentation import Crops
+from re_sln.training.distributed import Group
+
+
+class Images(Protocol):
+    """A set's images, on a device or read by worker processes."""
+
+    def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
+        """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image."""
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in its test mode, without gradients, and back."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def all_logits(
+    model: nn.Module,
+    images: Images,
+    chosen: np.ndarray,
+    batch_size: int,
+    crops: Crops | None,
+    group: Group,
+    num_classes: int,
+    autocast: bool = False,
+) -> Tensor:
+    """Logits, float32 [len(chosen), C], of the images `chosen` (int64), each process computing a part of every batch.
+
+    crops: as in training, or None: the middle.
+    """
+    logits = torch.zeros(len(chosen), num_classes, device=group.device)  # [n, C]
+    places = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
+    places = [own for place in places if len(own := place[group.share(len(place))])]
+    with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
+        for place, batch in zip(places, images.batches([chosen[place] for place in places], crops), strict=True):
+            logits[int(place[0]) : int(place[-1]) + 1] = model(batch).float()
+    return group.add(logits)
+
+
+def accuracy_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Share of examples whose largest logit is the label's, and mean cross-entropy. logits: [n, C]; labels: [n]."""
+    right = (logits.argmax(dim=1) == labels).double().mean()
+    return right.item(), functional.cross_entropy(logits.double(), labels).item()

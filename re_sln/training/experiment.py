@@ -1,0 +1,298 @@
+"""Puts a run together from its flags: devices, data, networks, record, trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import shlex
+from collections.abc import Callable
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common.config_text import format_config
+from common.machine import warn_of_slow_bfloat16
+from common.paths import user_path
+from common.record import RunRecord
+from common.record_files import check_same_config, finished_result
+from common.saved_state import MARK, Owner
+from common.stopping import stop_signals
+from common.torch_files import whole_number
+from re_sln.datasets import load as datasets
+from re_sln.datasets.training_set import Data, Pictures
+from re_sln.errors import Interrupted, UsageError
+from re_sln.images.device_images import DeviceImages, Look
+from re_sln.noise.noise_request import needs_predictions
+from re_sln.settings.config import Config
+from re_sln.settings.flags import Flags
+from re_sln.training import checkpoint
+from re_sln.training.distributed import Group, in_group
+from re_sln.training.evaluation import Images
+from re_sln.training.mean_softmax import mean_softmax, plain_config
+from re_sln.training.networks import Networks, check_weights
+from re_sln.training.run_folder import find_run, new_folder, runs_dir
+from re_sln.training.scalars import Scalars
+from re_sln.training.trainer import Trainer
+
+OUTPUTS = ("checkpoint_*.pt", "model*.pth")
+
+
+def run(config: Config, command: list[str]) -> int:
+    """Trains, or with --check says what would be trained. Returns the exit code."""
+    return in_group(config.flags.device, lambda group: _run(config, group, command))
+
+
+def _run(config: Config, group: Group, command: list[str]) -> int:
+    flags = config.flags
+    if flags.network == "resnet50":
+        check_weights(flags.weights)
+    if flags.cuda_graphs and group.device.type == "cpu":
+        raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
+    warn_of_precision(flags, group)
+    if flags.check:
+        name, mark = datasets.describe(config)
+        if group.leads:
+            print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
+        return 0
+    return train(config, group, group.from_leader(folder_of(flags)), command)
+
+
+def warn_of_precision(flags: Flags, group: Group) -> None:
+    """Says that bfloat16 is slow, where it is."""
+    if flags.amp == "bf16" and group.device.type == "cpu":
+        warn_of_slow_bfloat16("--amp=bf16")
+
+
+def folder_of(flags: Flags) -> Path:
+    """The run's folder."""
+    if flags.resume:
+        return find_run(flags.resume)
+    return user_path(flags.run_dir).absolute() if flags.run_dir else new_folder()
+
+
+def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:
+    """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
+    # What the noise file is, is part of the configuration, but is not known yet.
+    finished = finished_result(folder, config.record(), "accuracy", whole=False)
+    if finished:
+        logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
+        return 0
+    settle(config.flags)
+    logging.info("%s", shlex.join(command))
+    begun = bool(checkpoint.files(folder))
+    data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not begun)
+    record = make_record(config, data, group, folder, command) if group.leads else None
+    check_same_config(folder, recorded(config, data))
+    trainer, owner = build(config, data, group), owner_of(config, data)
+    logged = go_on(trainer, folder, owner)
+    if logged is None and group.leads:
+        logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
+    if record:
+        record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
+    with closing(Scalars(folder, trainer.epoch)) as scalars, stop_signals() as stopped:
+        try:
+            trainer.train(
+                stopped,
+                Saver(folder, group, owner),
+                reporter(record, scalars, folder, config),
+                config.flags.save_minutes,
+            )
+        except Interrupted as stop:
+            logging.warning("%s; resume with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
+            return 130
+        finally:
+            if record:
+                record.interrupted()
+    if record:
+        finish(trainer, record, folder)
+    return 0
+
+
+def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
+    """Puts the newest checkpoint of `owner` back; returns the last step that metrics.jsonl holds, None without one.
+
+    Raises: UsageError for a checkpoint of another run, or one that does not fit.
+    """
+    found = checkpoint.newest_own(folder, owner)
+    if found is None:
+        return None
+    path, content = found
+    with checkpoint.fitting(path):
+        trainer.restore(content)
+        last = last_logged(trainer)
+        logged = whole_number(content["logged"], last, last, "logged")
+    logging.info("resuming in epoch %d after step %d in %s", trainer.epoch, trainer.step, folder)
+    return logged
+
+
+def last_logged(trainer: Trainer) -> int:
+    """The last step that metrics.jsonl holds."""
+    return int(trainer.scores["last"]["step"]) if trainer.scores else 0
+
+
+def settle(flags: Flags) -> None:
+    """Settings of torch that are global."""
+    if flags.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not flags.deterministic
+
+
+def load_data(config: Config, group: Group, make_new: bool) -> Data:
+    """The data of a run. A custom noise file that is missing is made by the leader, the others read it.
+
+    make_new: whether a file that is there is made again; not for a run that is resumed.
+    """
+    if group.leads:
+        data = _load_and_make_noise(_with_make_new(config, make_new), group.device)
+    group.add(torch.zeros(1, device=group.device))  # the others wait here until the file is there
+    if not group.leads:
+        data = datasets.load(_with_make_new(config, False))
+    for name, size in {"the training set": len(data.given), "a test set": min(map(len, data.tests.values()))}.items():
+        if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
+            raise UsageError(
+                f"--batch_size={config.flags.batch_size}: the last batch of {name} has "
+                f"{size % config.flags.batch_size} images for {group.world_size} processes; choose another size"
+            )
+    return data
+
+
+def _with_make_new(config: Config, make_new: bool) -> Config:
+    return dataclasses.replace(config, flags=dataclasses.replace(config.flags, make_new_custom_noise=make_new))
+
+
+def _load_and_make_noise(config: Config, device: torch.device) -> Data:
+    predictions = None
+    if config.noise and needs_predictions(config.noise):
+        plain = plain_config(config)
+        predictions = mean_softmax(build(plain, datasets.load(plain), Group(0, 1, device)))
+    return datasets.load(config, predictions)
+
+
+def build(config: Config, data: Data, group: Group) -> Trainer:
+    """A trainer before its first step."""
+    flags, task = config.flags, config.task
+    padding = min(task.padding, config.image_size // 8)
+    look = Look(config.image_size, padding, task.resize, data.mean, data.std, group.channels_last(flags.channels_last))
+    networks = Networks(config, data.num_classes, group)
+    train_images = images_of(data.train, look, flags, group)
+    tests = {
+        name: images_of(
+            pictures, look if name in data.augmented_tests else dataclasses.replace(look, padding=0), flags, group
+        )
+        for name, pictures in data.test_images.items()
+    }
+    return Trainer(config, data, networks, train_images, tests, group)
+
+
+def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Images:
+    """Where a set's images are to lie. Raises: UsageError."""
+    if isinstance(pictures, np.ndarray) and flags.loader != "dataloader":
+        return DeviceImages(pictures, look, group.device)
+    if flags.loader == "device":
+        raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
+    from re_sln.images.loader_images import LoaderImages  # it needs torchvision, whose import takes longer than torch's
+
+    return LoaderImages(pictures, look, group.device, flags.workers)
+
+
+class Saver:
+    """Checkpoints of a run; with each goes the last step that metrics.jsonl holds."""
+
+    def __init__(self, folder: Path, group: Group, owner: Owner) -> None:
+        self._folder, self._group, self._owner = folder, group, owner
+
+    def __call__(self, trainer: Trainer) -> None:
+        """All processes gather, the leader writes."""
+        content = trainer.content() | {"logged": last_logged(trainer), MARK: self._owner.mark(trainer.step)}
+        if self._group.leads:
+            checkpoint.save(self._folder, trainer.step, content)
+
+
+def reporter(
+    record: RunRecord | None, scalars: Scalars, folder: Path, config: Config
+) -> Callable[[Trainer, dict[str, float]], None]:
+    """What is done with the metrics of an epoch."""
+
+    def report(trainer: Trainer, values: dict[str, float]) -> None:
+        if record is None:
+            return
+        epoch = trainer.epoch - 1
+        record.log(trainer.step, epoch, values)
+        scalars.write(epoch, values)
+        if config.task.select_on_validation and trainer.scores["selected"]["step"] == trainer.step:
+            write_models(trainer, folder)
+        shown = " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
+        trainer.say(f"epoch {epoch}: {shown}")
+
+    return report
+
+
+def write_models(trainer: Trainer, folder: Path) -> None:
+    """model.pth, and model_ema.pth where there is an average."""
+    checkpoint.write_weights(folder / "model.pth", trainer.networks.model.state_dict())
+    if trainer.networks.average is not None:
+        checkpoint.write_weights(folder / "model_ema.pth", trainer.networks.average.state_dict())
+
+
+def finish(trainer: Trainer, record: RunRecord, folder: Path) -> None:
+    """Weights and result: the accuracy of the last epoch, or of the one that is best on clean validation images."""
+    config, scores = trainer.config, trainer.scores
+    chosen = scores.get("selected", scores["last"])
+    if not config.task.select_on_validation:
+        write_models(trainer, folder)
+    notes: dict[str, object] = {"model": config.model, "noise_rate": float(trainer.data.is_noisy.mean())}
+    if trainer.data.noise_sha256:
+        notes["noise_sha256"] = trainer.data.noise_sha256
+    if config.flags.limit_train_examples:
+        notes["shortened"] = f"the first {config.flags.limit_train_examples} training examples only"
+    metrics = {"accuracy": chosen["accuracy"], "accuracy_last_epoch": scores["last"]["accuracy"]}
+    best = {"value": scores["best"]["accuracy"], "step": scores["best"]["step"], "epoch": scores["best"]["epoch"]}
+    record.finish(metrics, int(chosen["step"]), {"accuracy": best}, notes)
+    logging.info(
+        "accuracy %.4f after epoch %d in %s (best on test, not a result: %.4f in epoch %d)",
+        chosen["accuracy"],
+        chosen["epoch"],
+        folder,
+        best["value"],
+        best["epoch"],
+    )
+
+
+def owner_of(config: Config, data: Data, values: dict | None = None) -> Owner:
+    """Whose the checkpoints of a run are; arguments as those of `make_record`."""
+    return Owner.of("re_sln", recorded(config, data, values), config.flags.seed, data.fingerprint)
+
+
+def recorded(config: Config, data: Data, values: dict | None = None) -> dict:
+    """What config.yml is to hold: the configuration's own record, or `values`, and the noise that was given out."""
+    return (values or config.record()) | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
+
+
+def make_record(
+    config: Config, data: Data, group: Group, folder: Path, command: list[str], values: dict | None = None
+) -> RunRecord:
+    """The record of a run. values: what config.yml is to hold, where that is not the configuration's own record."""
+    return RunRecord(
+        folder,
+        sub_project="re_sln",
+        command=command,
+        config=recorded(config, data, values),
+        seed=config.flags.seed,
+        dataset=data.described,
+        device=device_name(group.device),
+        world_size=group.world_size,
+        libraries={"torch": torch.__version__, "torchvision": version("torchvision"), "numpy": np.__version__},
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's name, else the processor's architecture and core count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

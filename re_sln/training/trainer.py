@@ -1,0 +1,297 @@
+"""The training loop behind every program: it schedules; the equations are in the files that they are named for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from common.random_streams import generator
+from common.torch_files import copy_into, whole_number
+from re_sln.datasets.training_set import Data
+from re_sln.errors import Interrupted, NonFiniteLoss
+from re_sln.images.augmentation import Crops, draw_crops
+from re_sln.settings.config import Config
+from re_sln.training.distributed import Group
+from re_sln.training.evaluation import Images, accuracy_and_loss, all_logits
+from re_sln.training.label_correction import corrected_targets, correction_weights
+from re_sln.training.moving_average import update_moving_average
+from re_sln.training.networks import Networks
+from re_sln.training.sln_loss import soft_cross_entropy, stochastic_targets
+from re_sln.training.tally import Tally
+
+CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
+AGREE_EVERY = 10  # steps between questions to the other processes
+
+
+class Trainer:
+    """One run, from where it stands to its last epoch.
+
+    train, tests: the images of `data`; tests has `test`, and `validation` where there is a clean one.
+    """
+
+    def __init__(
+        self, config: Config, data: Data, networks: Networks, train: Images, tests: dict[str, Images], group: Group
+    ) -> None:
+        self.config, self.data, self.networks, self.group = config, data, networks, group
+        self.train_images, self.test_images = train, tests
+        self.targets = functional.one_hot(torch.from_numpy(data.given), data.num_classes).float().to(group.device)
+        self.given = torch.from_numpy(data.given).to(group.device)  # [N]
+        self.is_noisy = torch.from_numpy(data.is_noisy).to(group.device)  # [N]
+        self.tally = Tally(group.device)
+        self.first_bad = torch.full((), torch.iinfo(torch.int64).max, device=group.device)
+        self.epoch, self.batch, self.step = 1, 0, 0  # the next batch to train on; steps done
+        self.corrected = False
+        self.scores: dict[str, dict[str, float]] = {}
+
+    # ------------------------------------------------------------------ state to and from a checkpoint
+
+    def content(self) -> dict[str, Any]:
+        """Everything that the next step depends on. All processes must ask at once."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.step,
+            "scores": self.scores,
+            "tally": self.group.add(self.tally.state.clone()),
+            "targets": self.targets if self.corrected else None,
+            **self.networks.state(),
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Puts everything back as it was. Raises: one of `torch_files.MISFITS` for what is no state of this run."""
+        epochs, per_epoch = self.config.flags.n_epochs, self.steps_per_epoch()
+        epoch = whole_number(content["epoch"], 1, epochs + 1, "epoch")
+        batch = whole_number(content["batch"], 0, per_epoch, "batch")
+        done = (epoch - 1) * per_epoch + batch
+        self.epoch, self.batch, self.step = epoch, batch, whole_number(content["step"], done, done, "step")
+        due = {"best", "last"} if epoch > 1 else set()
+        if due and "validation" in self.data.tests:
+            due.add("selected")
+        self.scores = {name: dict(score) for name, score in content["scores"].items()}
+        if self.scores.keys() != due:
+            raise ValueError(f"scores {sorted(self.scores)} instead of {sorted(due)}")
+        for score in self.scores.values():
+            float(score["accuracy"]), whole_number(score["step"], 1, done, "the step of a score")
+        if self.group.leads:
+            copy_into(self.tally.state, content["tally"], "tally")
+        self.corrected = content["targets"] is not None
+        if self.corrected:
+            copy_into(self.targets, content["targets"], "targets")
+        self.networks.restore(content)
+
+    # ------------------------------------------------------------------ the loop
+
+    def train(
+        self,
+        stopped: Sized,
+        save: Callable[[Trainer], None],
+        report: Callable[[Trainer, dict[str, float]], None],
+        save_minutes: float = 10.0,
+    ) -> None:
+        """Trains to the last epoch; calls `save` now and then and `report` with the metrics of every epoch.
+
+        stopped: true as soon as training is to save and stop.
+
+        Raises: Interrupted, NonFiniteLoss.
+        """
+        flags, saved = self.config.flags, time.monotonic()
+        with tqdm(
+            total=self.steps_per_epoch() * flags.n_epochs,
+            initial=self.step,
+            unit="step",
+            desc=f"{self.config.model} {flags.dataset_name}",
+            mininterval=1,
+            disable=None if self.group.leads else True,
+            dynamic_ncols=True,
+        ) as bar:
+            while self.epoch <= flags.n_epochs:
+                for _ in self.epoch_steps():
+                    bar.update()
+                    due = time.monotonic() - saved > 60 * save_minutes
+                    if self.step % CHECK_EVERY == 0:
+                        self.check_finite()
+                    if self.group.world_size > 1 and self.step % AGREE_EVERY:
+                        continue
+                    stop = self.group.any(bool(stopped))
+                    if stop or self.group.any(due):
+                        self.check_finite()
+                        save(self)
+                        saved = time.monotonic()
+                    if stop:
+                        raise Interrupted(f"stopped in epoch {self.epoch} of {flags.n_epochs}, after step {self.step}")
+                self.check_finite()
+                values = self.end_epoch()
+                report(self, values)
+                bar.set_postfix({name: f"{value:.4g}" for name, value in values.items() if name in SHOWN})
+            save(self)
+
+    def epoch_steps(self):
+        """Trains on what is left of the epoch, and yields after every step."""
+        flags, epoch = self.config.flags, self.epoch
+        order = self.order(epoch)
+        if self.config.corrects(epoch) and self.batch == 0:
+            self.correct_labels(order)
+        noise = self.label_noise(epoch)
+        batches = [order[start : start + flags.batch_size] for start in range(0, len(order), flags.batch_size)]
+        batches = batches[self.batch :]  # a run that was interrupted goes on within the epoch
+        own = [batch[self.group.share(len(batch))] for batch in batches]
+        self.networks.start_epoch(self.config.rate(epoch))
+        images = self.train_images.batches(own, self.crops("crops", epoch))
+        # Everything goes to the device once: between two steps it has nothing to wait for.
+        places = torch.from_numpy(np.concatenate([*own, np.empty(0, np.int64)])).to(self.group.device)
+        indices = places.split([len(mine) for mine in own])
+        for batch, index, pictures in zip(batches, indices, images, strict=True):
+            self.update(pictures, index, None if noise is None else noise[index], len(batch))
+            self.step += 1
+            self.batch += 1
+            yield
+
+    def update(self, images: Tensor, index: Tensor, noise: Tensor | None, global_batch: int) -> None:
+        """One step on images [b, 3, H, W], the examples `index` [b], of `global_batch` over all processes.
+
+        noise: z, float [b, C], or None where σ is 0.
+        """
+        config = self.config
+        targets = clean_targets = self.targets[index]  # [b, C]
+        if noise is not None:
+            targets = stochastic_targets(clean_targets, noise, config.sigma_of(self.epoch))  # [b, C]
+        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=config.flags.amp == "bf16"):
+            logits = self.networks.trained(images)
+        losses = soft_cross_entropy(logits.float(), targets)  # [b]
+        # The processes' gradients are averaged, each over its own part: together the mean over the global batch.
+        self.networks.descend(losses.sum() * (self.group.world_size / global_batch))
+        if self.networks.average is not None:
+            update_moving_average(self.networks.average, self.networks.model, config.flags.ema_decay)
+        aim = clean_targets if config.flags.train_accuracy == "rerun" else targets
+        losses = losses.detach()
+        self.tally.add(losses, logits.argmax(dim=1) == aim.argmax(dim=1), self.is_noisy[index])
+        bad = torch.where(torch.isfinite(losses).all(), torch.iinfo(torch.int64).max, self.step + 1)
+        self.first_bad = torch.minimum(self.first_bad, bad)
+
+    # ------------------------------------------------------------------ an epoch's draws
+
+    def label_noise(self, epoch: int) -> Tensor | None:
+        """The draws z ~ N(0, I) of an epoch, float32 [N, C]; None where σ is 0."""
+        if self.config.sigma_of(epoch) == 0:
+            return None
+        # DEVIATION: drawn for example and epoch, so that it depends on no batch or process; the programs draw batch by
+        # batch from the global generator.
+        shape = (len(self.data.given), self.data.num_classes)
+        draws = generator(self.config.flags.seed, "label noise", epoch).standard_normal(shape, np.float32)
+        return torch.from_numpy(draws).to(self.group.device)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """int64, the examples of an epoch in the order in which they are trained on."""
+        flags, rng = self.config.flags, generator(self.config.flags.seed, "order", epoch)
+        given = self.data.given
+        if not self.config.task.select_on_validation or flags.images_per_class == -1:
+            return rng.permutation(len(given))
+        parts = [rng.permutation(np.flatnonzero(given == label)) for label in range(self.data.num_classes)]
+        return rng.permutation(np.concatenate([part[: flags.images_per_class] for part in parts]))
+
+    def epoch_size(self) -> int:
+        """How many examples an epoch has."""
+        return len(self.order(1))
+
+    def steps_per_epoch(self) -> int:
+        """The last batch, which may be smaller, included."""
+        return -(-self.epoch_size() // self.config.flags.batch_size)
+
+    def crops(self, purpose: str, epoch: int) -> Crops | None:
+        """The crops and flips of an epoch; none without augmentation."""
+        return (
+            draw_crops(self.config.flags.seed, purpose, epoch, len(self.data.given)) if self.config.augments else None
+        )
+
+    # ------------------------------------------------------------------ between steps
+
+    def correct_labels(self, order: np.ndarray) -> None:
+        """Before an epoch: new targets from what the averaged model makes of the examples (LC)."""
+        flags, task = self.config.flags, self.config.task
+        chosen = np.sort(order)
+        index = torch.from_numpy(chosen).to(self.group.device)
+        crops = self.crops("score", self.epoch) if flags.lc_eval_transform == "train" else None
+        logits = self.logits(self.train_images, chosen, crops, task.score_batch)  # [n, C]
+        given = functional.one_hot(self.given[index], self.data.num_classes).float()  # [n, C]
+        against = given if task.soft_labels else self.targets[index]
+        probabilities = logits.softmax(dim=1)
+        hard = functional.one_hot(probabilities.argmax(dim=1), self.data.num_classes).float()
+        weights = correction_weights(soft_cross_entropy(logits, against))  # [n]
+        self.corrected = True
+        self.targets[index] = corrected_targets(weights, given, probabilities if task.soft_labels else hard)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Metrics of the epoch that is over: training tally and test; moves on to the next epoch."""
+        values = Tally.means(self.group.add(self.tally.state), self.data.knows_noise)
+        self.tally = Tally(self.group.device)
+        for name, labels in self.data.tests.items():
+            chosen = np.arange(len(labels))
+            logits = self.logits(self.test_images[name], chosen, self.test_crops(name), self.config.task.test_batch)
+            accuracy, loss = accuracy_and_loss(logits, torch.from_numpy(labels).to(self.group.device))
+            values |= {f"accuracy/{name}": accuracy, f"loss/{name}": loss}
+        if not all(map(math.isfinite, values.values())):
+            raise self.not_finite("the test's loss", self.step)
+        self.keep_scores(values)
+        self.epoch, self.batch = self.epoch + 1, 0
+        return values
+
+    def test_crops(self, name: str) -> Crops | None:
+        """None, the middle of each image; a search on images as in training gives crops."""
+        if name not in self.data.augmented_tests:
+            return None
+        return draw_crops(self.config.flags.seed, "test crops", self.epoch, len(self.data.tests[name]))
+
+    def logits(self, images: Images, chosen: np.ndarray, crops: Crops | None, batch_size: int) -> Tensor:
+        """Logits [n, C] of the model that is tested."""
+        self.networks.agree(self.group)
+        return all_logits(
+            self.networks.tested,
+            images,
+            chosen,
+            batch_size,
+            crops,
+            self.group,
+            self.data.num_classes,
+            self.config.flags.amp == "bf16",
+        )
+
+    def keep_scores(self, values: dict[str, float]) -> None:
+        """Last epoch, best on test (never a result), best on the clean validation set."""
+        score = {"accuracy": values["accuracy/test"], "step": self.step, "epoch": self.epoch}
+        if score["accuracy"] > self.scores.get("best", {"accuracy": -1.0})["accuracy"]:
+            self.scores["best"] = score
+        self.scores["last"] = score
+        if "accuracy/validation" in values:
+            score = score | {"validation": values["accuracy/validation"]}
+            if score["validation"] > self.scores.get("selected", {"validation": -1.0})["validation"]:
+                self.scores["selected"] = score
+
+    def say(self, text: str) -> None:
+        """Prints above the progress bar."""
+        tqdm.write(text)
+
+    def check_finite(self) -> None:
+        """Raises: NonFiniteLoss."""
+        first = self.first_bad.clone()
+        if self.group.world_size > 1:
+            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
+        if first.item() != torch.iinfo(torch.int64).max:
+            raise self.not_finite("the loss", int(first))
+
+    def not_finite(self, what: str, step: int) -> NonFiniteLoss:
+        """The error that names the step."""
+        return NonFiniteLoss(
+            f"{what} is not finite at step {step}, epoch {self.epoch}: training stopped. The last checkpoint is from "
+            "before; try a lower --lr or --sigma, or --amp=off"
+        )
+
+
+SHOWN = ("accuracy/train", "accuracy/test", "loss/train_all")
