@@ -13,7 +13,7 @@ from moco_nonsem.model.contrastive_loss import contrastive_losses
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, step_logits
 from moco_nonsem.pretraining.tally import Tally
 from moco_nonsem.running.distributed import Group
-from tests.moco_nonsem.test_contrastive_loss import loop_losses
+from tests.moco_nonsem.model.test_contrastive_loss import loop_losses
 
 ALONE = Group(0, 1, torch.device("cpu"))
 CONTRAST = Contrast(alpha=2.0, temperature=0.2, momentum=0.6, seed=3)

@@ -247,7 +247,7 @@ def test_files_that_cannot_be_gone_on_with(tree, tmp_path, capfd):
     assert "cannot be read" in error_of(capfd, *SMALL, f"--resume={tmp_path / 'bad.pth.tar'}", str(tree))
     torch.save({"model": 1}, tmp_path / "other.pth.tar")
     assert "holds no epoch, state_dict" in error_of(capfd, *SMALL, f"--resume={tmp_path / 'other.pth.tar'}", str(tree))
-    from tests.moco_nonsem.test_checkpoint import authors_file
+    from tests.moco_nonsem.running.test_checkpoint import authors_file
 
     authors_file(tmp_path / "fine.pth.tar", True)
     given = f"--resume={tmp_path / 'fine.pth.tar'}"
