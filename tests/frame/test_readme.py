@@ -24,6 +24,8 @@ PAGES = (
     "moco_nonsem/README.md",
     "preprocess/README.md",
     "data/README.md",
+    "reproduce/README.md",
+    "benchmarks/README.md",
     "docs/evidence/README.md",
     "environments/README.md",
     "CONTRIBUTING.md",
@@ -122,3 +124,11 @@ def test_every_deviation_is_tagged_and_in_the_table(project: str) -> None:
     listed = {LINK.findall(row[1])[0] for row in rows(project, "Deviations")}
     assert tagged | elsewhere == listed
     assert all(len(row) == 3 and all(row) for row in rows(project, "Deviations"))
+
+
+def test_the_readme_is_short_and_fits_a_small_screen() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    assert max(len(line) for block in blocks for line in block.splitlines()) <= 72
+    assert len(re.sub(r"^\|.*$", "", text, flags=re.MULTILINE).split()) <= 900
