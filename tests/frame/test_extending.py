@@ -84,7 +84,7 @@ def test_the_commands_train_the_new_method_on_the_new_data_with_the_new_noise(co
     assert result["finished"]
     assert result["dataset"]["name"] == "my-images"
     assert 0.3 < result["notes"]["noise_rate"] < 0.5
-    assert 'data_name: "my-images"' in copy[1]
+    assert 'data_name: "my-images_imbal_0.1"' in copy[1]
 
 
 def test_the_cell_is_in_its_table(copy: tuple[Path, str]) -> None:
