@@ -20,6 +20,7 @@ OTHER_FLAGS = {"re_sln": {"logdir", "val_size", "val_transform", "exp_id", "plot
 PAGES = (
     "README.md",
     "ieg/README.md",
+    "ieg/datasets/README.md",
     "re_sln/README.md",
     "moco_nonsem/README.md",
     "preprocess/README.md",
@@ -27,6 +28,7 @@ PAGES = (
     "reproduce/README.md",
     "benchmarks/README.md",
     "docs/evidence/README.md",
+    "docs/extending.md",
     "environments/README.md",
     "CONTRIBUTING.md",
 )
