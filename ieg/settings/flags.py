@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.flags import flag, make_parser, underscored
+from common.flags import flag, parse
 
 NOT_IDENTITY = {
     "checkpoint_path",
@@ -168,9 +168,9 @@ class Flags:
 
 def parse_flags(argv: list[str]) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    parser = make_parser(
+    return parse(
         Flags,
         "python -m ieg.main",
         "Trains and evaluates supervised, l2r, ieg and fsr on noisy labels: CIFAR, WebVision mini, digits.",
+        argv,
     )
-    return Flags(**vars(parser.parse_args([underscored(argument) for argument in argv])))

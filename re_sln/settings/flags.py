@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.flags import flag, make_parser, underscored
+from common.flags import flag, parse
 from re_sln.former_names import present_name
 
 NOT_IDENTITY = {
@@ -180,8 +180,5 @@ PROGRAMS = {
 
 def parse_flags(program: Program, argv: list[str], defaults: Mapping[str, Any] | None = None) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    parser = make_parser(
-        Flags, f"{program.name}.py", program.description, {**program.defaults, **(defaults or {})}, program.without
-    )
-    given = vars(parser.parse_args([underscored(argument) for argument in argv]))
-    return Flags(**{**program.defaults, **given})
+    values = {**program.defaults, **(defaults or {})}
+    return parse(Flags, f"{program.name}.py", program.description, argv, values, program.without)
