@@ -6,12 +6,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from common.flags import identity
 from common.paths import user_path
 from ieg.checkpoints.pretrained import content_hash
 from ieg.errors import UsageError
 from ieg.settings import schedules
 from ieg.settings.dataset_name import DatasetName, parse_dataset_name
-from ieg.settings.flags import NOT_IDENTITY, Flags
+from ieg.settings.flags import Flags
 from ieg.settings.fsr_config import check_fsr, check_partial_level
 
 USES_PROBES = ("l2r", "ieg")
@@ -64,7 +65,6 @@ class Config:
         """What config.yml holds: every value that decides the numbers."""
         # A run that goes back to an earlier step of its own is still the same run.
         flags = dataclasses.replace(self.flags, restore_step=0)
-        values = {name: value for name, value in dataclasses.asdict(flags).items() if name not in NOT_IDENTITY}
         derived = {
             "replicas": self.replicas,
             "probe_size": self.probe_size,
@@ -76,7 +76,7 @@ class Config:
             "image_size": self.image_size,
             "pretrained": self.pretrained,
         }
-        return values | {f"resolved_{name}": value for name, value in derived.items()}
+        return identity(flags) | {f"resolved_{name}": value for name, value in derived.items()}
 
 
 def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Config:

@@ -6,22 +6,6 @@ from dataclasses import dataclass
 
 from common.flags import flag, parse
 
-NOT_IDENTITY = {
-    "checkpoint_path",
-    "pretrained_ckpt",  # its content is
-    "dataset_dir",
-    "mode",
-    "save_minutes",
-    "workers",
-    "check",
-    "allow_unverified",
-    "verbose_finer_log",
-    "exp_path_pattern",
-    "xm_exp_id",
-    "log_freq",
-    "val_batch_size",
-}
-
 
 @dataclass(frozen=True)
 class Flags:
@@ -37,17 +21,26 @@ class Flags:
         "resnet11 and wrn10-1 are small ones, not in the papers",
         ("wrn28-10", "resnet29", "resnet11", "wrn10-1", "resnet32", "resnet18", "resnet50"),
     )
-    mode: str = flag("train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"))
+    mode: str = flag(
+        "train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"), identity=False
+    )
     seed: int = flag(12345, "random seed of the split, the noise, the initial weights and every draw")
-    checkpoint_path: str | None = flag(None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]")
-    dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]")
+    checkpoint_path: str | None = flag(
+        None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]", identity=False
+    )
+    dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]", identity=False)
     use_imagenet_as_eval: bool = flag(False, "WebVision: evaluate on ImageNet's validation images of its classes too")
     ds_include_metadata: bool = flag(False, "no effect: examples always carry an id", hidden=True)
-    pretrained_ckpt: str = flag("", "start from these weights: a run folder, one of its checkpoints, or TensorFlow's")
+    # The content of these weights is part of the identity, wherever they are.
+    pretrained_ckpt: str = flag(
+        "", "start from these weights: a run folder, one of its checkpoints, or TensorFlow's", identity=False
+    )
     pretrained_ckpt_mode: str = flag(
         "imagenet", "imagenet: skip the classifier; all: load every weight", ("imagenet", "all")
     )
-    allow_unverified: bool = flag(False, "use data whose checksums are not the official ones; the record names them so")
+    allow_unverified: bool = flag(
+        False, "use data whose checksums are not the official ones; the record names them so", identity=False
+    )
     image_size: int | None = flag(None, "side of the images in pixels [CIFAR and digits 32, WebVision 224]")
     long_tail_from: str = flag(
         "auto",
@@ -55,12 +48,12 @@ class Flags:
         "of CIFAR; auto = the former where they are",
         ("auto", "tfrecords", "cifar"),
     )
-    check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop")
+    check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop", identity=False)
 
     max_iteration: int = flag(200000, "last step")
     max_epoch: int | None = flag(None, "if given: sets max_iteration, and decay_steps from decay_epochs")
     batch_size: int = flag(100, "images per replica (global batch = this x replicas)")
-    val_batch_size: int = flag(100, "images per replica in evaluation")
+    val_batch_size: int = flag(100, "images per replica in evaluation", identity=False)
     eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
     restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
     use_ema: bool = flag(True, "keep an exponential moving average of the weights and report its accuracy")
@@ -151,9 +144,13 @@ class Flags:
         "machine",
     )
     tpu: str = flag("", "name or address of the TPU, for --distribution_strategy=tpu", group="machine")
-    workers: int = flag(1, "augmentation threads; a core makes ten thousand strong copies a second", group="machine")
-    save_minutes: float = flag(10.0, "a checkpoint at least this often, besides those at evaluations", group="machine")
-    log_freq: int = flag(50, "steps between TensorBoard points", group="machine")
+    workers: int = flag(
+        1, "augmentation threads; a core makes ten thousand strong copies a second", group="machine", identity=False
+    )
+    save_minutes: float = flag(
+        10.0, "a checkpoint at least this often, besides those at evaluations", group="machine", identity=False
+    )
+    log_freq: int = flag(50, "steps between TensorBoard points", group="machine", identity=False)
 
     dropout_rate: float = flag(0.0, "no effect, as in the authors' program", group="no effect", hidden=True)
     fix_network_features: bool = flag(False, "no effect, as in the authors' program", group="no effect", hidden=True)
@@ -161,9 +158,11 @@ class Flags:
     summary_eval_to_train: bool = flag(
         False, "no effect: curves of training and evaluation are in one place", group="no effect", hidden=True
     )
-    verbose_finer_log: bool = flag(False, "no effect: everything is always logged", group="no effect", hidden=True)
-    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
-    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
+    verbose_finer_log: bool = flag(
+        False, "no effect: everything is always logged", group="no effect", hidden=True, identity=False
+    )
+    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True, identity=False)
+    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True, identity=False)
 
 
 def parse_flags(argv: list[str]) -> Flags:

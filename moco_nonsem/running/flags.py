@@ -15,27 +15,38 @@ DIST_URL = "tcp://224.66.41.62:23456"
 class Distributed:
     """The processes of a program, and the devices they compute on."""
 
-    workers: int = flag(32, "image-reading processes, over all training processes on this machine", also=("-j",))
+    workers: int = flag(
+        32, "image-reading processes, over all training processes on this machine", also=("-j",), identity=False
+    )
     world_size: int = flag(
-        -1, "number of machines with --multiprocessing-distributed, else of processes", group=DISTRIBUTED
+        -1,
+        "number of machines with --multiprocessing-distributed, else of processes",
+        group=DISTRIBUTED,
+        identity=False,
     )
     rank: int = flag(
-        -1, "rank of this machine with --multiprocessing-distributed, else of this process", group=DISTRIBUTED
+        -1,
+        "rank of this machine with --multiprocessing-distributed, else of this process",
+        group=DISTRIBUTED,
+        identity=False,
     )
     dist_url: str = flag(
-        DIST_URL,
-        "rendezvous URL; the default means a free port on this machine",
-        group=DISTRIBUTED,
+        DIST_URL, "rendezvous URL; the default means a free port on this machine", group=DISTRIBUTED, identity=False
     )
-    dist_backend: str = flag("nccl", "backend: nccl (GPU) or gloo (CPU)", group=DISTRIBUTED)
-    gpu: int | None = flag(None, "use this GPU only", group=DISTRIBUTED)
+    dist_backend: str = flag("nccl", "backend: nccl (GPU) or gloo (CPU)", group=DISTRIBUTED, identity=False)
+    gpu: int | None = flag(None, "use this GPU only", group=DISTRIBUTED, identity=False)
     multiprocessing_distributed: bool = flag(
-        False, "start one process for every GPU of this machine", group=DISTRIBUTED
+        False, "start one process for every GPU of this machine", group=DISTRIBUTED, identity=False
     )
     processes: int | None = flag(
-        None, "processes that --multiprocessing-distributed starts on this machine [one per GPU]", group=ADDED
+        None,
+        "processes that --multiprocessing-distributed starts on this machine [one per GPU]",
+        group=ADDED,
+        identity=False,
     )
-    device: str = flag("auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"), group=ADDED)
+    device: str = flag(
+        "auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"), group=ADDED, identity=False
+    )
 
 
 @dataclass(frozen=True)
@@ -45,9 +56,11 @@ class Common(Distributed):
     # DEVIATION: the authors' reaches no process that trains: their runs are unseeded.
     seed: int = flag(0, "random seed of the weights, the queue and every draw", group=ADDED)
     run_dir: str | None = flag(
-        None, "run folder; an unfinished run in it is resumed [a new folder in $RUNS_DIR]", group=ADDED
+        None, "run folder; an unfinished run in it is resumed [a new folder in $RUNS_DIR]", group=ADDED, identity=False
     )
-    check: bool = flag(False, "resolve the configuration, read every image, print config.yml and stop", group=ADDED)
+    check: bool = flag(
+        False, "resolve the configuration, read every image, print config.yml and stop", group=ADDED, identity=False
+    )
     image_size: int = flag(224, "side of the network's input images in pixels; the papers' is 224", group=ADDED)
     skip_unreadable: bool = flag(False, "skip images that cannot be read, and count them", group=ADDED)
 
@@ -56,19 +69,22 @@ class Common(Distributed):
 class Training(Common):
     """What the programs that train read besides: how fast a step is, how often it is saved."""
 
-    save_minutes: float = flag(10.0, "minutes between saved states, at most", group=ADDED)
+    save_minutes: float = flag(10.0, "minutes between saved states, at most", group=ADDED, identity=False)
     amp: str = flag("off", "bf16: bfloat16 where it is safe", choices=("off", "bf16"), group=ADDED)
     channels_last: bool | None = flag(
-        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group=ADDED
+        None,
+        "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",
+        group=ADDED,
+        identity=False,
     )
-    compile: bool = flag(False, "torch.compile the encoders", group=ADDED)
+    compile: bool = flag(False, "torch.compile the encoders", group=ADDED, identity=False)
 
 
 @dataclass(frozen=True)
 class PretrainFlags(Training):
     """Of moco-non-sem-neg.py, as given on the command line; `pretrain_config.resolve` turns them into a run."""
 
-    data: str = positional("folder with train/; for --robust texture the texture tree, NAME-texture")
+    data: str = positional("folder with train/; for --robust texture the texture tree, NAME-texture", identity=False)
     arch: str = flag("resnet50", "network of both encoders", also=("-a",))
     epochs: int = flag(200, "number of epochs")
     start_epoch: int = flag(0, "epoch to start from; --resume sets it")
@@ -78,17 +94,17 @@ class PretrainFlags(Training):
     schedule: tuple[int, ...] = flag((120, 160), "epochs at which the learning rate falls to a tenth", count="*")
     momentum: float = flag(0.9, "momentum of SGD")
     weight_decay: float = flag(1e-4, "weight decay of SGD", also=("--wd",))
-    print_freq: int = flag(10, "steps between progress updates", also=("-p",))
-    resume: str = flag("", "resume from this checkpoint or run folder")
+    print_freq: int = flag(10, "steps between progress updates", also=("-p",), identity=False)
+    resume: str = flag("", "resume from this checkpoint or run folder", identity=False)
     robust: str = flag("none", "non-semantic negatives: patch (nonsem), texture (texture_syn), none")
-    patch_size: int = flag(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True)
+    patch_size: int = flag(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True, identity=False)
     patch_ratio: tuple[int, ...] | None = flag(
         None, "smallest and largest patch in pixels, both included [16 56]", count=2
     )
     num_nonsem: int = flag(1, "non-semantic views per image")
-    save_freq: int = flag(10, "epochs between checkpoints; the last epoch always has one")
+    save_freq: int = flag(10, "epochs between checkpoints; the last epoch always has one", identity=False)
     ckpt_path: str | None = flag(
-        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]"
+        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", identity=False
     )
     alpha: float | None = flag(None, "weight α of a non-semantic negative [1.0]")
     moco_dim: int = flag(128, "D, length of an embedding")
@@ -99,7 +115,10 @@ class PretrainFlags(Training):
     aug_plus: bool = flag(False, "use the augmentation of MoCo v2")
     cos: bool = flag(False, "use a cosine learning rate instead of --schedule")
     bn_splits: int = flag(
-        1, "parts of the global batch that batch norm normalises separately; 1: one part per process", group=ADDED
+        1,
+        "parts of the global batch that batch norm normalises separately; 1: one part per process",
+        group=ADDED,
+        identity=False,
     )
     texture_draw: str = flag(
         "seed",
@@ -121,7 +140,7 @@ class PretrainFlags(Training):
 class LinearFlags(Training):
     """Of main_lincls.py."""
 
-    data: str = positional("folder with train/ and val/")
+    data: str = positional("folder with train/ and val/", identity=False)
     arch: str = flag("resnet50", "network", also=("-a",))
     epochs: int = flag(100, "number of epochs")
     start_epoch: int = flag(0, "epoch to start from; --resume sets it")
@@ -130,14 +149,16 @@ class LinearFlags(Training):
     schedule: tuple[int, ...] = flag((30, 40, 50), "epochs at which the learning rate falls to a tenth", count="*")
     momentum: float = flag(0.9, "momentum of SGD")
     weight_decay: float = flag(0.0, "weight decay of SGD", also=("--wd",))
-    print_freq: int = flag(10, "steps between progress updates", also=("-p",))
-    resume: str = flag("", "resume from this checkpoint or run folder")
-    pretrained: str = flag("", "checkpoint of moco-non-sem-neg.py, ours or the authors'")
-    evaluate: bool = flag(False, "only evaluate --resume on val/", also=("-e",))
+    print_freq: int = flag(10, "steps between progress updates", also=("-p",), identity=False)
+    resume: str = flag("", "resume from this checkpoint or run folder", identity=False)
+    pretrained: str = flag("", "checkpoint of moco-non-sem-neg.py, ours or the authors'", identity=False)
+    evaluate: bool = flag(False, "only evaluate --resume on val/", also=("-e",), identity=False)
     ckpt_path: str | None = flag(
-        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]"
+        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", identity=False
     )
-    val: str | None = flag(None, "folder of the validation images, one folder per class [val/ of DATA]", group=ADDED)
+    val: str | None = flag(
+        None, "folder of the validation images, one folder per class [val/ of DATA]", group=ADDED, identity=False
+    )
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,6 @@ from typing import Any
 from common.flags import flag, parse
 from re_sln.former_names import present_name
 
-NOT_IDENTITY = {
-    "data_dir",
-    "allow_unverified",
-    "run_dir",
-    "resume",
-    "make_new_custom_noise",
-    "device",
-    "loader",
-    "workers",
-    "channels_last",
-    "save_minutes",
-    "deterministic",
-    "check",
-    "evaluate",
-}
 NOISE = {"noise_mode", "p", "custom_noise", "make_new_custom_noise", "custom_rng", "asym_rules", "dependent_epochs"}
 CLOTHING = {"weights", "images_per_class"}
 
@@ -48,7 +33,7 @@ class Flags:
     noise_mode: str = flag("sym", "kind of wrong labels", ("sym", "asym", "openset", "dependent"), "noise")
     p: float = flag(0.4, "rate of wrong labels; 0: none", group="noise")
     custom_noise: bool = flag(False, "our own noise file instead of the authors'; it is made if missing", group="noise")
-    make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise")
+    make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise", identity=False)
     custom_rng: str = flag(
         "independent",
         "rerun: custom files as the published second samples, drawn from one generator re-seeded for every class",
@@ -67,9 +52,14 @@ class Flags:
         20, "custom dependent noise: epochs of the network whose softmax is averaged", group="noise"
     )
 
-    data_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]", group="data")
+    data_dir: str | None = flag(
+        None, "folder of the data sets [$DATA_DIR, else data/cache]", group="data", identity=False
+    )
     allow_unverified: bool = flag(
-        False, "use data whose checksums are not the official ones; the record names them so", group="data"
+        False,
+        "use data whose checksums are not the official ones; the record names them so",
+        group="data",
+        identity=False,
     )
     image_size: int = flag(32, "side of the digits in pixels; CIFAR and Animal-10N have 32", group="data")
     augmentation: str = flag(
@@ -109,31 +99,39 @@ class Flags:
         None,
         "folder of this run, used as given; an unfinished run there is resumed [a new one in $RUNS_DIR/re_sln]",
         group="run",
+        identity=False,
     )
-    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
-    check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run")
+    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run", identity=False)
+    check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run", identity=False)
     evaluate: bool = flag(
-        False, "score the finished run in --run_dir again, from its weights, print that as JSON and stop", group="run"
+        False,
+        "score the finished run in --run_dir again, from its weights, print that as JSON and stop",
+        group="run",
+        identity=False,
     )
-    save_minutes: float = flag(10.0, "a checkpoint at least this often", group="run")
+    save_minutes: float = flag(10.0, "a checkpoint at least this often", group="run", identity=False)
 
-    device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine")
+    device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine", identity=False)
     loader: str = flag(
         "auto",
         "device: all images lie on the device; dataloader: worker processes read them; "
         "auto: device for arrays, dataloader for image files",
         ("auto", "device", "dataloader"),
         "machine",
+        identity=False,
     )
-    workers: int = flag(2, "processes of --loader=dataloader", group="machine")
+    workers: int = flag(2, "processes of --loader=dataloader", group="machine", identity=False)
     amp: str = flag("off", "bf16: bfloat16 where it is safe; not the published arithmetic", ("off", "bf16"), "machine")
     channels_last: bool | None = flag(
-        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group="machine"
+        None,
+        "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",
+        group="machine",
+        identity=False,
     )
     compile: bool = flag(False, "torch.compile the network", group="machine")
     cuda_graphs: bool = flag(False, "with --compile on a GPU: replay the steps as CUDA graphs", group="machine")
     sync_bn: bool = flag(False, "several processes: batch norm over all of them", group="machine")
-    deterministic: bool = flag(False, "on a GPU: same seed, same bits", group="machine")
+    deterministic: bool = flag(False, "on a GPU: same seed, same bits", group="machine", identity=False)
 
 
 @dataclass(frozen=True)
