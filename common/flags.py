@@ -73,6 +73,11 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def amp_of_precision(word: str) -> str:
+    """`float32` as `off`, `bfloat16` as `bf16`: a program with --amp may accept --precision too."""
+    return {"float32": "off", "bfloat16": "bf16"}.get(word, word)
+
+
 def parse(
     flags: type[F],
     prog: str,
@@ -109,7 +114,7 @@ def make_parser(
     defaults: values that take the place of the dataclass's; without: fields that have no flag; separator: _ or -,
     within the names; words: a positional field of which they hold a name is read by name.
     """
-    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description)
+    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description, formatter_class=_Help)
     types = typing.get_type_hints(flags)
     groups: dict[str, Any] = {"": parser}
     fields = [field for field in dataclasses.fields(flags) if field.name not in without]
@@ -147,6 +152,15 @@ def make_parser(
                 short, dest=name, action="store_const", const=value, default=default, help=f"same as {own}={value}"
             )
     return parser
+
+
+class _Help(argparse.HelpFormatter):
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """`-b, --batch_size INT`: the value once, not after every spelling."""
+        if action.nargs == 0 or not action.option_strings:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 def _help(meta: Mapping[str, Any], default: Any) -> str:

@@ -20,15 +20,27 @@ class Flags:
         "wrn28-10",
         "resnet11 and wrn10-1 are small ones, not in the papers",
         ("wrn28-10", "resnet29", "resnet11", "wrn10-1", "resnet32", "resnet18", "resnet50"),
+        also=("--network", "--arch"),
     )
     mode: str = flag(
-        "train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"), identity=False
+        "train",
+        "train (resumes), or evaluation of the newest checkpoint",
+        ("train", "evaluation"),
+        shorthands={"--evaluate": "evaluation"},
+        identity=False,
     )
     seed: int = flag(12345, "random seed of the split, the noise, the initial weights and every draw")
     checkpoint_path: str | None = flag(
         None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]", identity=False
     )
-    dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]", identity=False)
+    run_dir: str | None = flag(
+        None,
+        "folder of this run, used as given; an unfinished run there is resumed [see --checkpoint_path]",
+        identity=False,
+    )
+    dataset_dir: str | None = flag(
+        None, "folder of the data sets [$DATA_DIR, else data/cache]", also=("--data_dir",), identity=False
+    )
     use_imagenet_as_eval: bool = flag(False, "WebVision: evaluate on ImageNet's validation images of its classes too")
     ds_include_metadata: bool = flag(False, "no effect: examples always carry an id", hidden=True)
     # The content of these weights is part of the identity, wherever they are.
@@ -51,8 +63,13 @@ class Flags:
     check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop", identity=False)
 
     max_iteration: int = flag(200000, "last step")
-    max_epoch: int | None = flag(None, "if given: sets max_iteration, and decay_steps from decay_epochs")
+    max_epoch: int | None = flag(
+        None, "if given: sets max_iteration, and decay_steps from decay_epochs", also=("--epochs",)
+    )
     batch_size: int = flag(100, "images per replica (global batch = this x replicas)")
+    global_batch_size: int | None = flag(
+        None, "images of all replicas together, instead of --batch_size", identity=False
+    )
     val_batch_size: int = flag(100, "images per replica in evaluation", identity=False)
     eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
     restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
@@ -61,7 +78,7 @@ class Flags:
         0.0, "label smoothing; fsr: on probe targets, and on training targets only without MixUp (no effect on ieg)"
     )
 
-    learning_rate: float = flag(0.1, "initial rate", group="optimisation")
+    learning_rate: float = flag(0.1, "initial rate", group="optimisation", also=("--lr",))
     momentum: float = flag(0.9, "of the optimiser", group="optimisation")
     lr_schedule: str = flag(
         "cosine",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.flags import flag, positional
+from common.flags import amp_of_precision, flag, positional
 
 ROBUST = {"none": "none", "patch": "patch", "nonsem": "patch", "texture": "texture", "texture_syn": "texture"}
 DISTRIBUTED, ADDED = "distributed", "additions to the authors' flags"
@@ -70,7 +70,14 @@ class Training(Common):
     """What the programs that train read besides: how fast a step is, how often it is saved."""
 
     save_minutes: float = flag(10.0, "minutes between saved states, at most", group=ADDED, identity=False)
-    amp: str = flag("off", "bf16: bfloat16 where it is safe", choices=("off", "bf16"), group=ADDED)
+    amp: str = flag(
+        "off",
+        "bf16: bfloat16 where it is safe; with --precision: float32, bfloat16",
+        choices=("off", "bf16"),
+        group=ADDED,
+        read=amp_of_precision,
+        also=("--precision",),
+    )
     channels_last: bool | None = flag(
         None,
         "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",
@@ -84,12 +91,14 @@ class Training(Common):
 class PretrainFlags(Training):
     """Of moco-non-sem-neg.py, as given on the command line; `pretrain_config.resolve` turns them into a run."""
 
-    data: str = positional("folder with train/; for --robust texture the texture tree, NAME-texture", identity=False)
-    arch: str = flag("resnet50", "network of both encoders", also=("-a",))
+    data: str = positional(
+        "folder with train/; for --robust texture the texture tree, NAME-texture", also=("--data_dir",), identity=False
+    )
+    arch: str = flag("resnet50", "network of both encoders", also=("-a", "--network"))
     epochs: int = flag(200, "number of epochs")
     start_epoch: int = flag(0, "epoch to start from; --resume sets it")
     # DEVIATION: of all processes; the authors' is of one machine, so that a second one doubles the batch.
-    batch_size: int = flag(256, "global batch size, over all processes", also=("-b",))
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
     lr: float = flag(0.03, "initial learning rate", also=("--learning_rate",))
     schedule: tuple[int, ...] = flag((120, 160), "epochs at which the learning rate falls to a tenth", count="*")
     momentum: float = flag(0.9, "momentum of SGD")
@@ -140,11 +149,11 @@ class PretrainFlags(Training):
 class LinearFlags(Training):
     """Of main_lincls.py."""
 
-    data: str = positional("folder with train/ and val/", identity=False)
-    arch: str = flag("resnet50", "network", also=("-a",))
+    data: str = positional("folder with train/ and val/", also=("--data_dir",), identity=False)
+    arch: str = flag("resnet50", "network", also=("-a", "--network"))
     epochs: int = flag(100, "number of epochs")
     start_epoch: int = flag(0, "epoch to start from; --resume sets it")
-    batch_size: int = flag(256, "global batch size, over all processes", also=("-b",))
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
     lr: float = flag(30.0, "initial learning rate", also=("--learning_rate",))
     schedule: tuple[int, ...] = flag((30, 40, 50), "epochs at which the learning rate falls to a tenth", count="*")
     momentum: float = flag(0.9, "momentum of SGD")
@@ -166,8 +175,8 @@ class RobustnessFlags(Common):
     """Of eval_robustness.py; the authors ship no such program."""
 
     checkpoint: str = positional("checkpoint of main_lincls.py, ours or the authors'")
-    arch: str = flag("resnet50", "network", also=("-a",))
-    batch_size: int = flag(256, "global batch size, over all processes", also=("-b",))
+    arch: str = flag("resnet50", "network", also=("-a", "--network"))
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
     val: str | None = flag(None, "validation images of ImageNet-100, one folder per class")
     imagenet_c: str | None = flag(None, "folder with CORRUPTION/SEVERITY/CLASS/ (ImageNet-C)", also=("--c",))
     sketch: str | None = flag(None, "ImageNet-Sketch, one folder per class")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.flags import flag, parse
+from common.flags import amp_of_precision, flag, parse
 from re_sln.former_names import present_name
 
 NOISE = {"noise_mode", "p", "custom_noise", "make_new_custom_noise", "custom_rng", "asym_rules", "dependent_epochs"}
@@ -18,8 +18,8 @@ class Flags:
     """Values as given on the command line; `re_sln.settings.config.resolve` turns them into a run."""
 
     dataset_name: str = flag("cifar10", "data set")
-    batch_size: int = flag(128, "global batch size, over all processes")
-    n_epochs: int = flag(300, "epochs")
+    batch_size: int = flag(128, "global batch size, over all processes", also=("--global_batch_size",))
+    n_epochs: int = flag(300, "epochs", also=("--epochs",))
     lr: float = flag(0.001, "learning rate; momentum is 0.9")
     sigma: float | None = flag(
         None, "σ of the label noise, 0 for CE; left out: the published one of the data set and noise mode"
@@ -27,7 +27,9 @@ class Flags:
     mo: bool = flag(False, "keep a moving average of the model and test that")
     lc_n_epoch: int = flag(-1, "first epoch with label correction; -1: never")
     seed: int = flag(123, "random seed of the initial weights, the noise and every draw")
-    network: str = flag("wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)")
+    network: str = flag(
+        "wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)", also=("--arch",)
+    )
     ema_decay: float = flag(0.999, "decay of the moving average per step")
 
     noise_mode: str = flag("sym", "kind of wrong labels", ("sym", "asym", "openset", "dependent"), "noise")
@@ -121,7 +123,14 @@ class Flags:
         identity=False,
     )
     workers: int = flag(2, "processes of --loader=dataloader", group="machine", identity=False)
-    amp: str = flag("off", "bf16: bfloat16 where it is safe; not the published arithmetic", ("off", "bf16"), "machine")
+    amp: str = flag(
+        "off",
+        "bf16: bfloat16 where it is safe; not the published arithmetic; with --precision: float32, bfloat16",
+        ("off", "bf16"),
+        "machine",
+        amp_of_precision,
+        also=("--precision",),
+    )
     channels_last: bool | None = flag(
         None,
         "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",

@@ -105,7 +105,7 @@ def test_a_misspelt_flag_is_answered_with_the_nearest(capsys):
 def test_the_help_shows_defaults_names_and_groups():
     text = " ".join(make_parser(Plain, "p", "Does it.").format_help().split())
     for part in (
-        "-b INT, --batch_size INT, --global_batch_size INT images, 100 % of them [8]",
+        "-b, --batch_size, --global_batch_size INT images, 100 % of them [8]",
         "of learning [0.0]", "speed: --rate", "average [True]", "ablation [False]", "of decay [1 2]",
         "--evaluate same as --mode=evaluation", "--folder STR of runs",
     ):  # fmt: skip
