@@ -1,34 +1,68 @@
-"""Command lines made from a frozen dataclass: name, type, default and meaning stand in one place. Standard library."""
+"""Command lines made from a frozen dataclass: name, type, default and meaning in one place. Standard library."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-
-def underscored(argument: str) -> str:
-    """`--batch-size=4` as `--batch_size=4`; values keep their hyphens."""
-    name, equals, value = argument.partition("=")
-    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+F = TypeVar("F")
 
 
 def flag(
     default: Any,
     text: str,
     choices: tuple | None = None,
-    group: str = "training",
+    group: str = "",
     read: Callable[[str], Any] | None = None,
+    also: tuple[str, ...] = (),
+    shorthands: Mapping[str, Any] | None = None,
+    count: str | int | None = None,
     hidden: bool = False,
+    identity: bool = True,
 ) -> Any:
     """A field of a dataclass of flags, with its help.
 
-    read: makes a word its value, where the type alone does not; hidden: accepted, but not in --help.
+    read: makes a word its value, where the type alone does not; also: further spellings (`-b`, `--lr`); shorthands:
+    flags without a value, with the value that each gives this field; count: how many values, as argparse's nargs;
+    hidden: accepted, but not in --help; identity: whether another value makes another run, see `identity`.
     """
-    metadata = {"help": text, "choices": choices, "group": group, "read": read, "hidden": hidden}
+    metadata = {
+        "help": text, "choices": choices, "group": group, "read": read, "also": also, "shorthands": shorthands or {},
+        "count": count, "hidden": hidden, "identity": identity, "positional": False,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def positional(text: str, also: tuple[str, ...] = (), identity: bool = True) -> Any:
+    """A required field that is given without a name, or by one of the names `also`."""
+    return dataclasses.field(
+        default="", metadata={"help": text, "also": also, "identity": identity, "positional": True}
+    )
+
+
+def identity(flags: Any) -> dict[str, Any]:
+    """Name and value of every flag that is part of a run's identity: those that config.yml holds and its hash covers.
+
+    A flag on which the numbers do not depend is declared with identity=False: where files are, what is printed or
+    saved, how the machine works. One that was recorded before keeps its place, or earlier runs could not be resumed.
+    """
+    kept = {field.name for field in dataclasses.fields(flags) if field.metadata["identity"]}
+    return {name: value for name, value in dataclasses.asdict(flags).items() if name in kept}
+
+
+def underscored(argument: str) -> str:
+    """`--batch-size=4` as `--batch_size=4`; values keep their hyphens."""
+    return _spelled(argument, "_")
+
+
+def _spelled(word: str, separator: str) -> str:
+    name, equals, value = word.partition("=")
+    other = {"_": "-", "-": "_"}[separator]
+    return name[:2] + name[2:].replace(other, separator) + equals + value if name.startswith("--") else word
 
 
 def boolean(text: str) -> bool:
@@ -39,51 +73,111 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def amp_of_precision(word: str) -> str:
+    """`float32` as `off`, `bfloat16` as `bf16`: a program with --amp may accept --precision too."""
+    return {"float32": "off", "bfloat16": "bf16"}.get(word, word)
+
+
+def parse(
+    flags: type[F],
+    prog: str,
+    description: str,
+    argv: list[str],
+    defaults: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
+    separator: str = "_",
+) -> F:
+    """Flags of a command line, spelled with hyphens or underscores; the other parameters are `make_parser`'s.
+
+    Exits: 2 and one sentence on anything unknown or unreadable.
+    """
+    words = [_spelled(word, separator) for word in argv]
+    parser = make_parser(flags, prog, description, defaults, without, separator, {w.partition("=")[0] for w in words})
+    given, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_nearest(parser, unknown)}")
+    return flags(**{name: tuple(value) if isinstance(value, list) else value for name, value in vars(given).items()})
+
+
 def make_parser(
     flags: type,
     prog: str,
     description: str,
     defaults: Mapping[str, Any] | None = None,
     without: Collection[str] = (),
+    separator: str = "_",
+    words: Collection[str] = (),
 ) -> argparse.ArgumentParser:
     """The command line of the dataclass `flags`. Booleans: `--ema`, `--noema` (not of `no_…`), `--ema=false`.
 
-    defaults: values that take the place of the dataclass's; without: fields that have no flag.
+    Where an argument has no name, booleans are `--mlp` and `--no-mlp` only: the next word is not theirs.
+    defaults: values that take the place of the dataclass's; without: fields that have no flag; separator: _ or -,
+    within the names; words: a positional field of which they hold a name is read by name.
     """
-    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description)
+    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description, formatter_class=_Help)
     types = typing.get_type_hints(flags)
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for field in dataclasses.fields(flags):
-        if field.name in without:
+    groups: dict[str, Any] = {"": parser}
+    fields = [field for field in dataclasses.fields(flags) if field.name not in without]
+    bare = any(field.metadata["positional"] for field in fields)
+    for field in fields:
+        meta, name = field.metadata, field.name
+        also = [_spelled(other, separator) for other in meta["also"]]
+        if meta["positional"]:
+            text = meta["help"].replace("%", "%%") + "".join(f"; or {other} {name.upper()}" for other in also)
+            named: dict[str, Any] = {"dest": name, "required": True} if {*also} & {*words} else {}
+            parser.add_argument(*(also if named else [name]), metavar=name.upper(), help=text, **named)
             continue
-        meta = field.metadata
-        default = (defaults or {}).get(field.name, field.default)
         group = groups.get(meta["group"]) or groups.setdefault(meta["group"], parser.add_argument_group(meta["group"]))
-        kind = next(part for part in (*typing.get_args(types[field.name]), types[field.name]) if part is not type(None))
-        text = meta["help"].replace("%", "%%")
-        if default not in (None, ""):
-            text += f" [{default}]".replace("%", "%%")
-        if meta["hidden"]:
-            text = argparse.SUPPRESS
-        if kind is bool:
+        own = f"--{name.replace('_', separator)}"
+        default = (defaults or {}).get(name, field.default)
+        shared: dict[str, Any] = {"dest": name, "help": argparse.SUPPRESS if meta["hidden"] else _help(meta, default)}
+        names = [*(o for o in also if o[1] != "-"), own, *(o for o in also if o[1] == "-")]
+        kind = _kind(types[name])
+        if kind is bool and bare:
+            group.add_argument(*names, action=argparse.BooleanOptionalAction, **shared)
+            parser.set_defaults(**{name: default})  # given to the action, it would be in the help twice
+        elif kind is bool:
             group.add_argument(
-                f"--{field.name}",
-                type=boolean,
-                nargs="?",
-                const=True,
-                default=default,
-                help=text,
-                metavar="true|false",
+                *names, type=boolean, nargs="?", const=True, default=default, metavar="true|false", **shared
             )
-            if not field.name.startswith("no_"):
-                group.add_argument(f"--no{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
+            if not name.startswith("no_"):
+                group.add_argument(f"--no{name}", action="store_false", dest=name, help=argparse.SUPPRESS)
         else:
             group.add_argument(
-                f"--{field.name}",
-                type=meta["read"] or kind,
-                default=default,
-                choices=meta["choices"],
-                help=text,
-                metavar=None if meta["choices"] else kind.__name__.upper(),
+                *names, type=meta["read"] or kind, nargs=meta["count"], default=default, choices=meta["choices"],
+                metavar=None if meta["choices"] else kind.__name__.upper(), **shared,
+            )  # fmt: skip
+        for short, value in meta["shorthands"].items():
+            group.add_argument(
+                short, dest=name, action="store_const", const=value, default=default, help=f"same as {own}={value}"
             )
     return parser
+
+
+class _Help(argparse.HelpFormatter):
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """`-b, --batch_size INT`: the value once, not after every spelling."""
+        if action.nargs == 0 or not action.option_strings:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
+def _help(meta: Mapping[str, Any], default: Any) -> str:
+    shown = " ".join(map(str, default)) if isinstance(default, (tuple, list)) else default
+    return (meta["help"] + ("" if shown in (None, "") else f" [{shown}]")).replace("%", "%%")
+
+
+def _kind(annotation: Any) -> type:
+    """The type of one value: of `int | None`, `tuple[int, ...]` it is int."""
+    parts = [part for part in typing.get_args(annotation) if part not in (type(None), Ellipsis)]
+    return _kind(parts[0]) if parts else annotation
+
+
+def _nearest(parser: argparse.ArgumentParser, unknown: list[str]) -> str:
+    """What a misspelt flag may have meant, in words; empty where nothing comes near."""
+    known = [name for action in parser._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+    for word in unknown:
+        if near := difflib.get_close_matches(word.partition("=")[0], known, n=1):
+            return f"; did you mean {near[0]}?"
+    return ""

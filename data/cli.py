@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import DataError, UsageError
+from common.flags import underscored
 from common.paths import data_dir, user_path
 from data.disk import explained
 from data.listing import details, markdown, table
@@ -36,14 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     importing.add_argument("--as", dest="name", metavar="NAME", help="the data set, where no checksum is published")
     return parser
-
-
-def _underscored(argument: str) -> str:
-    """`--data-dir=x-y` as `--data_dir=x-y`."""
-    if not argument.startswith("--"):
-        return argument
-    flag, equals, value = argument.partition("=")
-    return f"--{flag[2:].replace('-', '_')}{equals}{value}"
 
 
 def _fetch(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
@@ -97,7 +90,7 @@ def _list(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args([_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
+    arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
     if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
         sys.stdout.reconfigure(errors="backslashreplace")
     folder = None

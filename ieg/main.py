@@ -88,9 +88,11 @@ def run(flags: Flags, command: list[str]) -> int:
 
 
 def run_folder(config: Config) -> Path:
-    """<checkpoint_path>/<dataset>_<network>_<method>_seed<seed>_<8 hex of the configuration>: runs never share one."""
+    """--run_dir, or <checkpoint_path>/<dataset>_<network>_<method>_seed<seed>_<8 hex of the configuration>."""
     flags = config.flags
-    # DEVIATION: the authors' methods share one folder and resume each other's checkpoints.
+    if flags.run_dir:
+        return user_path(flags.run_dir)
+    # DEVIATION: runs never share a folder; the authors' methods share one and resume each other's checkpoints.
     runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs")
     base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / "ieg"
     name = f"{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}"

@@ -11,8 +11,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.flags import parse
 from moco_nonsem.linear_probe.config import check
-from moco_nonsem.running.flag_parser import parse
 from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import run
@@ -21,7 +21,7 @@ from moco_nonsem.running.program import run
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
-    flags = parse(LinearFlags, "main_lincls.py", (__doc__ or "").partition("\n")[0], arguments)
+    flags = parse(LinearFlags, "main_lincls.py", (__doc__ or "").partition("\n")[0], arguments, separator="-")
     return run(flags, check, _work, ["python", "-m", "moco_nonsem.main_lincls", *arguments])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -10,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import common.flags
 from common.errors import DataError
-from common.flags import make_parser, underscored
 from preprocess.errors import Interrupted, UsageError, WorkFailed
 
 Flags = TypeVar("Flags")
@@ -19,9 +18,9 @@ Flags = TypeVar("Flags")
 
 def parse(flags: type[Flags], argv: list[str] | None, name: str, description: str) -> Flags:
     """The flags of a command line; underscores or hyphens. Exits: 2 for unknown ones."""
-    parser: argparse.ArgumentParser = make_parser(flags, f"python -m preprocess.{name}", description)
-    arguments = sys.argv[1:] if argv is None else argv
-    return flags(**vars(parser.parse_args([underscored(argument) for argument in arguments])))
+    return common.flags.parse(
+        flags, f"python -m preprocess.{name}", description, sys.argv[1:] if argv is None else argv
+    )
 
 
 def guarded(work: Callable[[], None]) -> int:

@@ -6,12 +6,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from common.flags import identity
 from common.paths import user_path
 from ieg.checkpoints.pretrained import content_hash
 from ieg.errors import UsageError
 from ieg.settings import schedules
 from ieg.settings.dataset_name import DatasetName, parse_dataset_name
-from ieg.settings.flags import NOT_IDENTITY, Flags
+from ieg.settings.flags import Flags
 from ieg.settings.fsr_config import check_fsr, check_partial_level
 
 USES_PROBES = ("l2r", "ieg")
@@ -64,7 +65,6 @@ class Config:
         """What config.yml holds: every value that decides the numbers."""
         # A run that goes back to an earlier step of its own is still the same run.
         flags = dataclasses.replace(self.flags, restore_step=0)
-        values = {name: value for name, value in dataclasses.asdict(flags).items() if name not in NOT_IDENTITY}
         derived = {
             "replicas": self.replicas,
             "probe_size": self.probe_size,
@@ -76,7 +76,7 @@ class Config:
             "image_size": self.image_size,
             "pretrained": self.pretrained,
         }
-        return values | {f"resolved_{name}": value for name, value in derived.items()}
+        return identity(flags) | {f"resolved_{name}": value for name, value in derived.items()}
 
 
 def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Config:
@@ -89,6 +89,7 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
     if num_images is not None:
         dataset = dataclasses.replace(dataset, num_train=num_images)
     check_values(flags)
+    flags = split_global_batch(flags, replicas)
     if flags.method == "fsr":
         check_fsr(flags, dataset)
     probe_size = resolve_probe_size(flags, dataset)
@@ -97,8 +98,8 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
     steps = num_train // global_batch
     if steps == 0:
         raise UsageError(
-            f"--batch_size={flags.batch_size} on {replicas} device(s) makes batches of {global_batch}, more than the "
-            f"{num_train} training images of {flags.dataset}; lower it"
+            f"a global batch of {global_batch} images, --batch_size={flags.batch_size} on {replicas} device(s), is "
+            f"more than the {num_train} training images of {flags.dataset}; lower it"
         )
     decay = numbers("decay_steps", flags.decay_steps)
     if flags.max_epoch is not None:
@@ -118,6 +119,24 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
         image_size=resolve_image_size(flags),
         pretrained=content_hash(user_path(flags.pretrained_ckpt)) if flags.pretrained_ckpt else "",
     )
+
+
+def split_global_batch(flags: Flags, replicas: int) -> Flags:
+    """Flags whose --batch_size says what --global_batch_size asked for. Raises: UsageError where it does not divide."""
+    if flags.global_batch_size is None:
+        return flags
+    if flags.batch_size != Flags.batch_size:
+        raise UsageError(
+            f"--global_batch_size={flags.global_batch_size} --batch_size={flags.batch_size}: give one of them, the "
+            "images of all replicas together or those of each"
+        )
+    if flags.global_batch_size % replicas or flags.global_batch_size < replicas:
+        above = -(-flags.global_batch_size // replicas) * replicas
+        raise UsageError(
+            f"--global_batch_size={flags.global_batch_size} does not divide by {replicas} replicas; give a multiple of "
+            f"{replicas}, such as {max(above, replicas)}"
+        )
+    return dataclasses.replace(flags, batch_size=flags.global_batch_size // replicas, global_batch_size=None)
 
 
 def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
@@ -165,6 +184,11 @@ def resolve_image_size(flags: Flags) -> int:
 def check_values(flags: Flags) -> None:
     """Ranges and combinations that no data is needed to refuse."""
     check_devices(flags)
+    if flags.run_dir and flags.checkpoint_path:
+        raise UsageError(
+            f"--run_dir={flags.run_dir} --checkpoint_path={flags.checkpoint_path}: give one of them, the folder of "
+            "this run or the one that holds run folders"
+        )
     if flags.dataset.startswith("webvisionmini"):
         if flags.method == "ieg" and flags.aug_type == "randaug":
             raise UsageError("--aug_type=randaug is CIFAR's; WebVision has --aug_type=autoaug, or default")

@@ -4,23 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.flags import flag, make_parser, underscored
-
-NOT_IDENTITY = {
-    "checkpoint_path",
-    "pretrained_ckpt",  # its content is
-    "dataset_dir",
-    "mode",
-    "save_minutes",
-    "workers",
-    "check",
-    "allow_unverified",
-    "verbose_finer_log",
-    "exp_path_pattern",
-    "xm_exp_id",
-    "log_freq",
-    "val_batch_size",
-}
+from common.flags import flag, parse
 
 
 @dataclass(frozen=True)
@@ -36,18 +20,39 @@ class Flags:
         "wrn28-10",
         "resnet11 and wrn10-1 are small ones, not in the papers",
         ("wrn28-10", "resnet29", "resnet11", "wrn10-1", "resnet32", "resnet18", "resnet50"),
+        also=("--network", "--arch"),
     )
-    mode: str = flag("train", "train (resumes), or evaluation of the newest checkpoint", ("train", "evaluation"))
+    mode: str = flag(
+        "train",
+        "train (resumes), or evaluation of the newest checkpoint",
+        ("train", "evaluation"),
+        shorthands={"--evaluate": "evaluation"},
+        identity=False,
+    )
     seed: int = flag(12345, "random seed of the split, the noise, the initial weights and every draw")
-    checkpoint_path: str | None = flag(None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]")
-    dataset_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]")
+    checkpoint_path: str | None = flag(
+        None, "folder that holds run folders [$RUNS_DIR/ieg, else runs/ieg]", identity=False
+    )
+    run_dir: str | None = flag(
+        None,
+        "folder of this run, used as given; an unfinished run there is resumed [see --checkpoint_path]",
+        identity=False,
+    )
+    dataset_dir: str | None = flag(
+        None, "folder of the data sets [$DATA_DIR, else data/cache]", also=("--data_dir",), identity=False
+    )
     use_imagenet_as_eval: bool = flag(False, "WebVision: evaluate on ImageNet's validation images of its classes too")
     ds_include_metadata: bool = flag(False, "no effect: examples always carry an id", hidden=True)
-    pretrained_ckpt: str = flag("", "start from these weights: a run folder, one of its checkpoints, or TensorFlow's")
+    # The content of these weights is part of the identity, wherever they are.
+    pretrained_ckpt: str = flag(
+        "", "start from these weights: a run folder, one of its checkpoints, or TensorFlow's", identity=False
+    )
     pretrained_ckpt_mode: str = flag(
         "imagenet", "imagenet: skip the classifier; all: load every weight", ("imagenet", "all")
     )
-    allow_unverified: bool = flag(False, "use data whose checksums are not the official ones; the record names them so")
+    allow_unverified: bool = flag(
+        False, "use data whose checksums are not the official ones; the record names them so", identity=False
+    )
     image_size: int | None = flag(None, "side of the images in pixels [CIFAR and digits 32, WebVision 224]")
     long_tail_from: str = flag(
         "auto",
@@ -55,12 +60,17 @@ class Flags:
         "of CIFAR; auto = the former where they are",
         ("auto", "tfrecords", "cifar"),
     )
-    check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop")
+    check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop", identity=False)
 
     max_iteration: int = flag(200000, "last step")
-    max_epoch: int | None = flag(None, "if given: sets max_iteration, and decay_steps from decay_epochs")
+    max_epoch: int | None = flag(
+        None, "if given: sets max_iteration, and decay_steps from decay_epochs", also=("--epochs",)
+    )
     batch_size: int = flag(100, "images per replica (global batch = this x replicas)")
-    val_batch_size: int = flag(100, "images per replica in evaluation")
+    global_batch_size: int | None = flag(
+        None, "images of all replicas together, instead of --batch_size", identity=False
+    )
+    val_batch_size: int = flag(100, "images per replica in evaluation", identity=False)
     eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
     restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
     use_ema: bool = flag(True, "keep an exponential moving average of the weights and report its accuracy")
@@ -68,7 +78,7 @@ class Flags:
         0.0, "label smoothing; fsr: on probe targets, and on training targets only without MixUp (no effect on ieg)"
     )
 
-    learning_rate: float = flag(0.1, "initial rate", group="optimisation")
+    learning_rate: float = flag(0.1, "initial rate", group="optimisation", also=("--lr",))
     momentum: float = flag(0.9, "of the optimiser", group="optimisation")
     lr_schedule: str = flag(
         "cosine",
@@ -151,9 +161,13 @@ class Flags:
         "machine",
     )
     tpu: str = flag("", "name or address of the TPU, for --distribution_strategy=tpu", group="machine")
-    workers: int = flag(1, "augmentation threads; a core makes ten thousand strong copies a second", group="machine")
-    save_minutes: float = flag(10.0, "a checkpoint at least this often, besides those at evaluations", group="machine")
-    log_freq: int = flag(50, "steps between TensorBoard points", group="machine")
+    workers: int = flag(
+        1, "augmentation threads; a core makes ten thousand strong copies a second", group="machine", identity=False
+    )
+    save_minutes: float = flag(
+        10.0, "a checkpoint at least this often, besides those at evaluations", group="machine", identity=False
+    )
+    log_freq: int = flag(50, "steps between TensorBoard points", group="machine", identity=False)
 
     dropout_rate: float = flag(0.0, "no effect, as in the authors' program", group="no effect", hidden=True)
     fix_network_features: bool = flag(False, "no effect, as in the authors' program", group="no effect", hidden=True)
@@ -161,16 +175,18 @@ class Flags:
     summary_eval_to_train: bool = flag(
         False, "no effect: curves of training and evaluation are in one place", group="no effect", hidden=True
     )
-    verbose_finer_log: bool = flag(False, "no effect: everything is always logged", group="no effect", hidden=True)
-    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
-    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True)
+    verbose_finer_log: bool = flag(
+        False, "no effect: everything is always logged", group="no effect", hidden=True, identity=False
+    )
+    exp_path_pattern: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True, identity=False)
+    xm_exp_id: str = flag("", "no effect: see --checkpoint_path", group="no effect", hidden=True, identity=False)
 
 
 def parse_flags(argv: list[str]) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    parser = make_parser(
+    return parse(
         Flags,
         "python -m ieg.main",
         "Trains and evaluates supervised, l2r, ieg and fsr on noisy labels: CIFAR, WebVision mini, digits.",
+        argv,
     )
-    return Flags(**vars(parser.parse_args([underscored(argument) for argument in argv])))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+from common.flags import identity
 from moco_nonsem.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
-from moco_nonsem.running.flag_checks import ELSEWHERE, check_numbers, check_schedule
+from moco_nonsem.running.flag_checks import check_numbers, check_schedule
 from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.learning_rate import learning_rate
-
-NOT_IDENTITY = ELSEWHERE | {"data", "val", "resume", "print_freq", "ckpt_path", "pretrained", "evaluate"}
 
 
 def check(flags: LinearFlags, world_size: int = 1) -> LinearFlags:
@@ -36,8 +33,7 @@ def rate(flags: LinearFlags, epoch: int) -> float:
 
 def record(flags: LinearFlags, pretrained_sha256: str) -> dict:
     """What config.yml holds: every value that decides the numbers."""
-    kept = {name: value for name, value in dataclasses.asdict(flags).items() if name not in NOT_IDENTITY}
-    return kept | {
+    return identity(flags) | {
         "program": "main_lincls",
         "schedule": list(flags.schedule),
         "pretrained_sha256": pretrained_sha256,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
+from common.flags import identity
 from moco_nonsem.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.model.queue_length import check_queue
-from moco_nonsem.running.flag_checks import ELSEWHERE, check_numbers, check_schedule
+from moco_nonsem.running.flag_checks import check_numbers, check_schedule
 from moco_nonsem.running.flags import ROBUST, PretrainFlags
 from moco_nonsem.running.learning_rate import learning_rate
 from moco_nonsem.views.view_recipe import ViewRecipe
 
-NOT_IDENTITY = ELSEWHERE | {"data", "resume", "print_freq", "save_freq", "ckpt_path", "patch_size", "bn_splits"}
 DEFAULT_ALPHA, DEFAULT_RATIO = 1.0, (16, 56)
 
 
@@ -48,9 +47,8 @@ class PretrainConfig:
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
-        kept = {name: value for name, value in dataclasses.asdict(self.flags).items() if name not in NOT_IDENTITY}
         robust = self.recipe.robust
-        return kept | {
+        return identity(self.flags) | {
             "program": "moco-non-sem-neg",
             "robust": robust,
             "num_nonsem": self.num_nonsem,

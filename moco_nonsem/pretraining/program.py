@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from common.flags import parse
 from moco_nonsem.pretraining.config import resolve
-from moco_nonsem.running.flag_parser import parse
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import run
@@ -16,7 +16,7 @@ DESCRIPTION = "Pre-trains an encoder by MoCo with non-semantic negatives: patche
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
-    flags = parse(PretrainFlags, "moco-non-sem-neg.py", DESCRIPTION, arguments)
+    flags = parse(PretrainFlags, "moco-non-sem-neg.py", DESCRIPTION, arguments, separator="-")
     return run(flags, resolve, _work, ["python", "-m", "moco_nonsem.moco-non-sem-neg", *arguments])
 
 

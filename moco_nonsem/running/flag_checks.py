@@ -1,15 +1,11 @@
-"""What is refused of the flags that the programs have in common, and which of them do not decide the numbers."""
+"""What is refused of the flags that the programs have in common."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from moco_nonsem.errors import UsageError
-from moco_nonsem.running.flags import Common, Training
-
-# What does not decide the numbers.
-ELSEWHERE = {field.name for field in dataclasses.fields(Training)} - {"seed", "image_size", "amp", "skip_unreadable"}
+from moco_nonsem.running.flags import Common
 
 
 def check_schedule(flags) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moco_nonsem.running.flag_parser import option, positional
+from common.flags import amp_of_precision, flag, positional
 
 ROBUST = {"none": "none", "patch": "patch", "nonsem": "patch", "texture": "texture", "texture_syn": "texture"}
 DISTRIBUTED, ADDED = "distributed", "additions to the authors' flags"
@@ -15,27 +15,38 @@ DIST_URL = "tcp://224.66.41.62:23456"
 class Distributed:
     """The processes of a program, and the devices they compute on."""
 
-    workers: int = option(32, "image-reading processes, over all training processes on this machine", "-j")
-    world_size: int = option(
-        -1, "number of machines with --multiprocessing-distributed, else of processes", group=DISTRIBUTED
+    workers: int = flag(
+        32, "image-reading processes, over all training processes on this machine", also=("-j",), identity=False
     )
-    rank: int = option(
-        -1, "rank of this machine with --multiprocessing-distributed, else of this process", group=DISTRIBUTED
-    )
-    dist_url: str = option(
-        DIST_URL,
-        "rendezvous URL; the default means a free port on this machine",
+    world_size: int = flag(
+        -1,
+        "number of machines with --multiprocessing-distributed, else of processes",
         group=DISTRIBUTED,
+        identity=False,
     )
-    dist_backend: str = option("nccl", "backend: nccl (GPU) or gloo (CPU)", group=DISTRIBUTED)
-    gpu: int | None = option(None, "use this GPU only", group=DISTRIBUTED)
-    multiprocessing_distributed: bool = option(
-        False, "start one process for every GPU of this machine", group=DISTRIBUTED
+    rank: int = flag(
+        -1,
+        "rank of this machine with --multiprocessing-distributed, else of this process",
+        group=DISTRIBUTED,
+        identity=False,
     )
-    processes: int | None = option(
-        None, "processes that --multiprocessing-distributed starts on this machine [one per GPU]", group=ADDED
+    dist_url: str = flag(
+        DIST_URL, "rendezvous URL; the default means a free port on this machine", group=DISTRIBUTED, identity=False
     )
-    device: str = option("auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"), group=ADDED)
+    dist_backend: str = flag("nccl", "backend: nccl (GPU) or gloo (CPU)", group=DISTRIBUTED, identity=False)
+    gpu: int | None = flag(None, "use this GPU only", group=DISTRIBUTED, identity=False)
+    multiprocessing_distributed: bool = flag(
+        False, "start one process for every GPU of this machine", group=DISTRIBUTED, identity=False
+    )
+    processes: int | None = flag(
+        None,
+        "processes that --multiprocessing-distributed starts on this machine [one per GPU]",
+        group=ADDED,
+        identity=False,
+    )
+    device: str = flag(
+        "auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"), group=ADDED, identity=False
+    )
 
 
 @dataclass(frozen=True)
@@ -43,101 +54,120 @@ class Common(Distributed):
     """What every program reads: seed, images, where files lie."""
 
     # DEVIATION: the authors' reaches no process that trains: their runs are unseeded.
-    seed: int = option(0, "random seed of the weights, the queue and every draw", group=ADDED)
-    run_dir: str | None = option(
-        None, "run folder; an unfinished run in it is resumed [a new folder in $RUNS_DIR]", group=ADDED
+    seed: int = flag(0, "random seed of the weights, the queue and every draw", group=ADDED)
+    run_dir: str | None = flag(
+        None, "run folder; an unfinished run in it is resumed [a new folder in $RUNS_DIR]", group=ADDED, identity=False
     )
-    check: bool = option(False, "resolve the configuration, read every image, print config.yml and stop", group=ADDED)
-    image_size: int = option(224, "side of the network's input images in pixels; the papers' is 224", group=ADDED)
-    skip_unreadable: bool = option(False, "skip images that cannot be read, and count them", group=ADDED)
+    check: bool = flag(
+        False, "resolve the configuration, read every image, print config.yml and stop", group=ADDED, identity=False
+    )
+    image_size: int = flag(224, "side of the network's input images in pixels; the papers' is 224", group=ADDED)
+    skip_unreadable: bool = flag(False, "skip images that cannot be read, and count them", group=ADDED)
 
 
 @dataclass(frozen=True)
 class Training(Common):
     """What the programs that train read besides: how fast a step is, how often it is saved."""
 
-    save_minutes: float = option(10.0, "minutes between saved states, at most", group=ADDED)
-    amp: str = option("off", "bf16: bfloat16 where it is safe", choices=("off", "bf16"), group=ADDED)
-    channels_last: bool | None = option(
-        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group=ADDED
+    save_minutes: float = flag(10.0, "minutes between saved states, at most", group=ADDED, identity=False)
+    amp: str = flag(
+        "off",
+        "bf16: bfloat16 where it is safe; with --precision: float32, bfloat16",
+        choices=("off", "bf16"),
+        group=ADDED,
+        read=amp_of_precision,
+        also=("--precision",),
     )
-    compile: bool = option(False, "torch.compile the encoders", group=ADDED)
+    channels_last: bool | None = flag(
+        None,
+        "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",
+        group=ADDED,
+        identity=False,
+    )
+    compile: bool = flag(False, "torch.compile the encoders", group=ADDED, identity=False)
 
 
 @dataclass(frozen=True)
 class PretrainFlags(Training):
     """Of moco-non-sem-neg.py, as given on the command line; `pretrain_config.resolve` turns them into a run."""
 
-    data: str = positional("folder with train/; for --robust texture the texture tree, NAME-texture")
-    arch: str = option("resnet50", "network of both encoders", "-a")
-    epochs: int = option(200, "number of epochs")
-    start_epoch: int = option(0, "epoch to start from; --resume sets it")
+    data: str = positional(
+        "folder with train/; for --robust texture the texture tree, NAME-texture", also=("--data_dir",), identity=False
+    )
+    arch: str = flag("resnet50", "network of both encoders", also=("-a", "--network"))
+    epochs: int = flag(200, "number of epochs")
+    start_epoch: int = flag(0, "epoch to start from; --resume sets it")
     # DEVIATION: of all processes; the authors' is of one machine, so that a second one doubles the batch.
-    batch_size: int = option(256, "global batch size, over all processes", "-b")
-    lr: float = option(0.03, "initial learning rate", "--learning-rate")
-    schedule: tuple[int, ...] = option((120, 160), "epochs at which the learning rate falls to a tenth", count="*")
-    momentum: float = option(0.9, "momentum of SGD")
-    weight_decay: float = option(1e-4, "weight decay of SGD", "--wd")
-    print_freq: int = option(10, "steps between progress updates", "-p")
-    resume: str = option("", "resume from this checkpoint or run folder")
-    robust: str = option("none", "non-semantic negatives: patch (nonsem), texture (texture_syn), none")
-    patch_size: int = option(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True)
-    patch_ratio: tuple[int, ...] | None = option(
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
+    lr: float = flag(0.03, "initial learning rate", also=("--learning_rate",))
+    schedule: tuple[int, ...] = flag((120, 160), "epochs at which the learning rate falls to a tenth", count="*")
+    momentum: float = flag(0.9, "momentum of SGD")
+    weight_decay: float = flag(1e-4, "weight decay of SGD", also=("--wd",))
+    print_freq: int = flag(10, "steps between progress updates", also=("-p",), identity=False)
+    resume: str = flag("", "resume from this checkpoint or run folder", identity=False)
+    robust: str = flag("none", "non-semantic negatives: patch (nonsem), texture (texture_syn), none")
+    patch_size: int = flag(32, "no effect, as in the authors' program; see --patch-ratio", hidden=True, identity=False)
+    patch_ratio: tuple[int, ...] | None = flag(
         None, "smallest and largest patch in pixels, both included [16 56]", count=2
     )
-    num_nonsem: int = option(1, "non-semantic views per image")
-    save_freq: int = option(10, "epochs between checkpoints; the last epoch always has one")
-    ckpt_path: str | None = option(
-        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", "--ckpt_path"
+    num_nonsem: int = flag(1, "non-semantic views per image")
+    save_freq: int = flag(10, "epochs between checkpoints; the last epoch always has one", identity=False)
+    ckpt_path: str | None = flag(
+        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", identity=False
     )
-    alpha: float | None = option(None, "weight α of a non-semantic negative [1.0]")
-    moco_dim: int = option(128, "D, length of an embedding")
-    moco_k: int = option(65536, "K, length of the queue")
-    moco_m: float = option(0.999, "m, momentum of the key encoder")
-    moco_t: float = option(0.07, "T, temperature")
-    mlp: bool = option(False, "two-layer projection head of MoCo v2")
-    aug_plus: bool = option(False, "use the augmentation of MoCo v2")
-    cos: bool = option(False, "use a cosine learning rate instead of --schedule")
-    bn_splits: int = option(
-        1, "parts of the global batch that batch norm normalises separately; 1: one part per process", group=ADDED
+    alpha: float | None = flag(None, "weight α of a non-semantic negative [1.0]")
+    moco_dim: int = flag(128, "D, length of an embedding")
+    moco_k: int = flag(65536, "K, length of the queue")
+    moco_m: float = flag(0.999, "m, momentum of the key encoder")
+    moco_t: float = flag(0.07, "T, temperature")
+    mlp: bool = flag(False, "two-layer projection head of MoCo v2")
+    aug_plus: bool = flag(False, "use the augmentation of MoCo v2")
+    cos: bool = flag(False, "use a cosine learning rate instead of --schedule")
+    bn_splits: int = flag(
+        1,
+        "parts of the global batch that batch norm normalises separately; 1: one part per process",
+        group=ADDED,
+        identity=False,
     )
-    texture_draw: str = option(
+    texture_draw: str = flag(
         "seed",
         "texture view: drawn with its query's random seed (authors), or with its query's crop, flip, colour, blur",
         choices=("seed", "aligned"),
         group=ADDED,
     )
-    loader: str = option(
+    loader: str = flag(
         "device",
         "device: views are computed in batches on the training device; reference: per image, as the authors",
         choices=("device", "reference"),
         group=ADDED,
     )
-    knn_every: int = option(0, "epochs between k-nearest-neighbour evaluations; 0: never", group=ADDED)
-    knn_per_class: int = option(100, "images per class of train/ to search for neighbours", group=ADDED)
+    knn_every: int = flag(0, "epochs between k-nearest-neighbour evaluations; 0: never", group=ADDED)
+    knn_per_class: int = flag(100, "images per class of train/ to search for neighbours", group=ADDED)
 
 
 @dataclass(frozen=True)
 class LinearFlags(Training):
     """Of main_lincls.py."""
 
-    data: str = positional("folder with train/ and val/")
-    arch: str = option("resnet50", "network", "-a")
-    epochs: int = option(100, "number of epochs")
-    start_epoch: int = option(0, "epoch to start from; --resume sets it")
-    batch_size: int = option(256, "global batch size, over all processes", "-b")
-    lr: float = option(30.0, "initial learning rate", "--learning-rate")
-    schedule: tuple[int, ...] = option((30, 40, 50), "epochs at which the learning rate falls to a tenth", count="*")
-    momentum: float = option(0.9, "momentum of SGD")
-    weight_decay: float = option(0.0, "weight decay of SGD", "--wd")
-    print_freq: int = option(10, "steps between progress updates", "-p")
-    resume: str = option("", "resume from this checkpoint or run folder")
-    pretrained: str = option("", "checkpoint of moco-non-sem-neg.py, ours or the authors'")
-    evaluate: bool = option(False, "only evaluate --resume on val/", "-e")
-    ckpt_path: str | None = option(
-        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", "--ckpt_path"
+    data: str = positional("folder with train/ and val/", also=("--data_dir",), identity=False)
+    arch: str = flag("resnet50", "network", also=("-a", "--network"))
+    epochs: int = flag(100, "number of epochs")
+    start_epoch: int = flag(0, "epoch to start from; --resume sets it")
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
+    lr: float = flag(30.0, "initial learning rate", also=("--learning_rate",))
+    schedule: tuple[int, ...] = flag((30, 40, 50), "epochs at which the learning rate falls to a tenth", count="*")
+    momentum: float = flag(0.9, "momentum of SGD")
+    weight_decay: float = flag(0.0, "weight decay of SGD", also=("--wd",))
+    print_freq: int = flag(10, "steps between progress updates", also=("-p",), identity=False)
+    resume: str = flag("", "resume from this checkpoint or run folder", identity=False)
+    pretrained: str = flag("", "checkpoint of moco-non-sem-neg.py, ours or the authors'", identity=False)
+    evaluate: bool = flag(False, "only evaluate --resume on val/", also=("-e",), identity=False)
+    ckpt_path: str | None = flag(
+        None, "checkpoint folder, created if missing [--run_dir if given, else moco_nonsem/ckpts]", identity=False
     )
-    val: str | None = option(None, "folder of the validation images, one folder per class [val/ of DATA]", group=ADDED)
+    val: str | None = flag(
+        None, "folder of the validation images, one folder per class [val/ of DATA]", group=ADDED, identity=False
+    )
 
 
 @dataclass(frozen=True)
@@ -145,12 +175,12 @@ class RobustnessFlags(Common):
     """Of eval_robustness.py; the authors ship no such program."""
 
     checkpoint: str = positional("checkpoint of main_lincls.py, ours or the authors'")
-    arch: str = option("resnet50", "network", "-a")
-    batch_size: int = option(256, "global batch size, over all processes", "-b")
-    val: str | None = option(None, "validation images of ImageNet-100, one folder per class")
-    imagenet_c: str | None = option(None, "folder with CORRUPTION/SEVERITY/CLASS/ (ImageNet-C)", "--c")
-    sketch: str | None = option(None, "ImageNet-Sketch, one folder per class")
-    stylized: str | None = option(None, "Stylized-ImageNet, one folder per class")
-    rendition: str | None = option(None, "ImageNet-R, one folder per class", "--r")
-    cue_conflict: str | None = option(None, "folders by shape, files SHAPE_TEXTURE_N.png")
-    c_resize: bool = option(False, "resize ImageNet-C to 256 before the centre crop, as the other sets")
+    arch: str = flag("resnet50", "network", also=("-a", "--network"))
+    batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
+    val: str | None = flag(None, "validation images of ImageNet-100, one folder per class")
+    imagenet_c: str | None = flag(None, "folder with CORRUPTION/SEVERITY/CLASS/ (ImageNet-C)", also=("--c",))
+    sketch: str | None = flag(None, "ImageNet-Sketch, one folder per class")
+    stylized: str | None = flag(None, "Stylized-ImageNet, one folder per class")
+    rendition: str | None = flag(None, "ImageNet-R, one folder per class", also=("--r",))
+    cue_conflict: str | None = flag(None, "folders by shape, files SHAPE_TEXTURE_N.png")
+    c_resize: bool = flag(False, "resize ImageNet-C to 256 before the centre crop, as the other sets")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.config_text import config_hash
-from common.flags import flag, make_parser, underscored
+from common.flags import flag, parse
 from common.paths import data_dir, user_path
 from common.record_files import finished_result
 from re_sln.errors import UsageError
@@ -96,8 +96,7 @@ class Search:
 
 def parse_search(argv: list[str]) -> SearchFlags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    parser = make_parser(SearchFlags, "tune.py", PROGRAM.description, without=PROGRAM.without)
-    return SearchFlags(**vars(parser.parse_args([underscored(argument) for argument in argv])))
+    return parse(SearchFlags, "tune.py", PROGRAM.description, argv, without=PROGRAM.without)
 
 
 def resolve_search(flags: SearchFlags) -> Search:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.flags import identity
 from re_sln.errors import UsageError
 from re_sln.former_names import to_recorded
 from re_sln.images.normalisation import check_normalisation
 from re_sln.noise.noise_request import NoiseRequest, check_request, check_seed
-from re_sln.settings.flags import NOT_IDENTITY, Flags, Program
+from re_sln.settings.flags import Flags, Program
 from re_sln.settings.model_name import model_name
 from re_sln.settings.network_name import check_network
 from re_sln.settings.published_settings import TASKS, Task
@@ -69,8 +69,7 @@ class Config:
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
-        skipped = NOT_IDENTITY | self.program.without
-        kept = {name: value for name, value in dataclasses.asdict(self.flags).items() if name not in skipped}
+        kept = {name: value for name, value in identity(self.flags).items() if name not in self.program.without}
         noise = self.noise
         return to_recorded(kept) | {
             "program": self.program.name,

@@ -6,24 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.flags import flag, make_parser, underscored
+from common.flags import amp_of_precision, flag, parse
 from re_sln.former_names import present_name
 
-NOT_IDENTITY = {
-    "data_dir",
-    "allow_unverified",
-    "run_dir",
-    "resume",
-    "make_new_custom_noise",
-    "device",
-    "loader",
-    "workers",
-    "channels_last",
-    "save_minutes",
-    "deterministic",
-    "check",
-    "evaluate",
-}
 NOISE = {"noise_mode", "p", "custom_noise", "make_new_custom_noise", "custom_rng", "asym_rules", "dependent_epochs"}
 CLOTHING = {"weights", "images_per_class"}
 
@@ -33,8 +18,8 @@ class Flags:
     """Values as given on the command line; `re_sln.settings.config.resolve` turns them into a run."""
 
     dataset_name: str = flag("cifar10", "data set")
-    batch_size: int = flag(128, "global batch size, over all processes")
-    n_epochs: int = flag(300, "epochs")
+    batch_size: int = flag(128, "global batch size, over all processes", also=("--global_batch_size",))
+    n_epochs: int = flag(300, "epochs", also=("--epochs",))
     lr: float = flag(0.001, "learning rate; momentum is 0.9")
     sigma: float | None = flag(
         None, "σ of the label noise, 0 for CE; left out: the published one of the data set and noise mode"
@@ -42,13 +27,15 @@ class Flags:
     mo: bool = flag(False, "keep a moving average of the model and test that")
     lc_n_epoch: int = flag(-1, "first epoch with label correction; -1: never")
     seed: int = flag(123, "random seed of the initial weights, the noise and every draw")
-    network: str = flag("wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)")
+    network: str = flag(
+        "wrn-28-2", "wrn-DEPTH-WIDENING; the papers' is wrn-28-2 (resnet50 on Clothing1M)", also=("--arch",)
+    )
     ema_decay: float = flag(0.999, "decay of the moving average per step")
 
     noise_mode: str = flag("sym", "kind of wrong labels", ("sym", "asym", "openset", "dependent"), "noise")
     p: float = flag(0.4, "rate of wrong labels; 0: none", group="noise")
     custom_noise: bool = flag(False, "our own noise file instead of the authors'; it is made if missing", group="noise")
-    make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise")
+    make_new_custom_noise: bool = flag(False, "make the custom noise file again", group="noise", identity=False)
     custom_rng: str = flag(
         "independent",
         "rerun: custom files as the published second samples, drawn from one generator re-seeded for every class",
@@ -67,9 +54,14 @@ class Flags:
         20, "custom dependent noise: epochs of the network whose softmax is averaged", group="noise"
     )
 
-    data_dir: str | None = flag(None, "folder of the data sets [$DATA_DIR, else data/cache]", group="data")
+    data_dir: str | None = flag(
+        None, "folder of the data sets [$DATA_DIR, else data/cache]", group="data", identity=False
+    )
     allow_unverified: bool = flag(
-        False, "use data whose checksums are not the official ones; the record names them so", group="data"
+        False,
+        "use data whose checksums are not the official ones; the record names them so",
+        group="data",
+        identity=False,
     )
     image_size: int = flag(32, "side of the digits in pixels; CIFAR and Animal-10N have 32", group="data")
     augmentation: str = flag(
@@ -109,31 +101,46 @@ class Flags:
         None,
         "folder of this run, used as given; an unfinished run there is resumed [a new one in $RUNS_DIR/re_sln]",
         group="run",
+        identity=False,
     )
-    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run")
-    check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run")
+    resume: str = flag("", "resume this run: exp_…, below $RUNS_DIR/re_sln, or a path", group="run", identity=False)
+    check: bool = flag(False, "resolve, verify the data, print config.yml and stop", group="run", identity=False)
     evaluate: bool = flag(
-        False, "score the finished run in --run_dir again, from its weights, print that as JSON and stop", group="run"
+        False,
+        "score the finished run in --run_dir again, from its weights, print that as JSON and stop",
+        group="run",
+        identity=False,
     )
-    save_minutes: float = flag(10.0, "a checkpoint at least this often", group="run")
+    save_minutes: float = flag(10.0, "a checkpoint at least this often", group="run", identity=False)
 
-    device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine")
+    device: str = flag("auto", "auto: a GPU if there is one", ("auto", "cpu", "cuda"), "machine", identity=False)
     loader: str = flag(
         "auto",
         "device: all images lie on the device; dataloader: worker processes read them; "
         "auto: device for arrays, dataloader for image files",
         ("auto", "device", "dataloader"),
         "machine",
+        identity=False,
     )
-    workers: int = flag(2, "processes of --loader=dataloader", group="machine")
-    amp: str = flag("off", "bf16: bfloat16 where it is safe; not the published arithmetic", ("off", "bf16"), "machine")
+    workers: int = flag(2, "processes of --loader=dataloader", group="machine", identity=False)
+    amp: str = flag(
+        "off",
+        "bf16: bfloat16 where it is safe; not the published arithmetic; with --precision: float32, bfloat16",
+        ("off", "bf16"),
+        "machine",
+        amp_of_precision,
+        also=("--precision",),
+    )
     channels_last: bool | None = flag(
-        None, "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]", group="machine"
+        None,
+        "keep images and kernels channels last [on a CPU, where it is faster; no on a GPU]",
+        group="machine",
+        identity=False,
     )
     compile: bool = flag(False, "torch.compile the network", group="machine")
     cuda_graphs: bool = flag(False, "with --compile on a GPU: replay the steps as CUDA graphs", group="machine")
     sync_bn: bool = flag(False, "several processes: batch norm over all of them", group="machine")
-    deterministic: bool = flag(False, "on a GPU: same seed, same bits", group="machine")
+    deterministic: bool = flag(False, "on a GPU: same seed, same bits", group="machine", identity=False)
 
 
 @dataclass(frozen=True)
@@ -180,8 +187,5 @@ PROGRAMS = {
 
 def parse_flags(program: Program, argv: list[str], defaults: Mapping[str, Any] | None = None) -> Flags:
     """Flags of a command line; exits with 2 and one sentence on anything unknown or unreadable."""
-    parser = make_parser(
-        Flags, f"{program.name}.py", program.description, {**program.defaults, **(defaults or {})}, program.without
-    )
-    given = vars(parser.parse_args([underscored(argument) for argument in argv]))
-    return Flags(**{**program.defaults, **given})
+    values = {**program.defaults, **(defaults or {})}
+    return parse(Flags, f"{program.name}.py", program.description, argv, values, program.without)

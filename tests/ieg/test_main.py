@@ -59,8 +59,13 @@ def test_a_finished_run_is_not_repeated_and_can_be_evaluated(finished):
     before = last_checkpoint(finished["ieg"])
     _, err = run(*SMALL, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}")
     assert "is finished" in err
+    synonyms = (
+        " ".join(SMALL).replace("--batch_size", "--global_batch_size").replace("--network_name", "--arch").split()
+    )
+    _, err = run(*synonyms, "--method=ieg", "--lr=0.1", f"--run_dir={finished['ieg']}")
+    assert "is finished" in err
     assert last_checkpoint(finished["ieg"]) == before
-    out, _ = run(*SMALL, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}", "--mode=evaluation")
+    out, _ = run(*SMALL, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}", "--evaluate")
     last = metrics_of(finished["ieg"])[-1]
     assert f"step 30: accuracy {last['acc/eval']:.4f} on 360 test images of digits" in out
     assert f"EMA accuracy {last['acc/ema_eval']:.4f}" in out

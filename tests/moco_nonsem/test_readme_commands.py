@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from common.flags import parse
 from moco_nonsem.linear_probe.config import check as check_linear
 from moco_nonsem.pretraining.config import resolve
 from moco_nonsem.robustness.config import check as check_robustness
-from moco_nonsem.running.flag_parser import parse
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags, RobustnessFlags
 from tests.moco_nonsem.small_runs import ROOT
 
@@ -36,7 +36,7 @@ def test_a_command_of_the_readme_is_one_that_can_be(command):
         return
     name = words[places[0]]
     flags, check = PROGRAMS[name]
-    check(parse(flags, name, "", words[places[0] + 1 :]), 2 if "--processes" in words else 1)
+    check(parse(flags, name, "", words[places[0] + 1 :], separator="-"), 2 if "--processes" in words else 1)
 
 
 def test_there_are_commands_of_every_program_and_mode():

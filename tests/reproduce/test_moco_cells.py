@@ -69,11 +69,12 @@ def test_one_run_a_row_and_seed(tmp_path: Path) -> None:
 def test_the_programs_take_these_flags() -> None:
     """The parsers know every flag of every cell's commands and what its value may be."""
     pytest.importorskip("torch", reason="moco_nonsem runs in the PyTorch environment")
-    from moco_nonsem.running import flag_parser, flags
+    from common.flags import parse
+    from moco_nonsem.running import flags
 
     classes = [flags.PretrainFlags, flags.LinearFlags, flags.RobustnessFlags]
     for name in NAMES:
         for found in TABLES[name].cells:
             for command, kind in zip(found.commands(0, Path("x")), classes, strict=True):
-                parsed: flags.Common = flag_parser.parse(kind, "program", "", command[3:])
+                parsed: flags.Common = parse(kind, "program", "", command[3:], separator="-")
                 assert parsed.run_dir == command[-2].removeprefix("--run_dir=")

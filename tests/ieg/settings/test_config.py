@@ -6,7 +6,7 @@ from common.flags import make_parser
 from ieg.errors import UsageError
 from ieg.main import run_folder
 from ieg.settings.config import resolve, without_effect
-from ieg.settings.flags import NOT_IDENTITY, Flags, parse_flags
+from ieg.settings.flags import Flags, parse_flags
 from ieg.settings.fsr_config import partial_level
 
 AUTHORS = {  # names and defaults of the authors' program
@@ -200,14 +200,6 @@ def test_run_folders_differ_by_what_decides_the_numbers():
     assert run_folder(config("--checkpoint_path=x", *same)) == base
     assert base.parent.name == "x"
     assert "ieg" in base.name
-
-
-def test_every_flag_either_decides_numbers_or_is_listed_as_not():
-    assert {field.name for field in dataclasses.fields(Flags)} >= NOT_IDENTITY
-    record = config().record()
-    assert {field.name for field in dataclasses.fields(Flags)} == NOT_IDENTITY | {
-        k for k in record if "resolved" not in k
-    }
 
 
 def test_flags_without_effect_are_named():
