@@ -120,38 +120,42 @@ def make_parser(
     fields = [field for field in dataclasses.fields(flags) if field.name not in without]
     bare = any(field.metadata["positional"] for field in fields)
     for field in fields:
-        meta, name = field.metadata, field.name
-        also = [_spelled(other, separator) for other in meta["also"]]
-        if meta["positional"]:
-            text = meta["help"].replace("%", "%%") + "".join(f"; or {other} {name.upper()}" for other in also)
-            named: dict[str, Any] = {"dest": name, "required": True} if {*also} & {*words} else {}
-            parser.add_argument(*(also if named else [name]), metavar=name.upper(), help=text, **named)
+        if field.metadata["positional"]:
+            _add_positional(parser, field, separator, words)
             continue
-        group = groups.get(meta["group"]) or groups.setdefault(meta["group"], parser.add_argument_group(meta["group"]))
-        own = f"--{name.replace('_', separator)}"
-        default = (defaults or {}).get(name, field.default)
-        shared: dict[str, Any] = {"dest": name, "help": argparse.SUPPRESS if meta["hidden"] else _help(meta, default)}
-        names = [*(o for o in also if o[1] != "-"), own, *(o for o in also if o[1] == "-")]
-        kind = _kind(types[name])
-        if kind is bool and bare:
-            group.add_argument(*names, action=argparse.BooleanOptionalAction, **shared)
-            parser.set_defaults(**{name: default})  # given to the action, it would be in the help twice
-        elif kind is bool:
-            group.add_argument(
-                *names, type=boolean, nargs="?", const=True, default=default, metavar="true|false", **shared
-            )
-            if not name.startswith("no_"):
-                group.add_argument(f"--no{name}", action="store_false", dest=name, help=argparse.SUPPRESS)
-        else:
-            group.add_argument(
-                *names, type=meta["read"] or kind, nargs=meta["count"], default=default, choices=meta["choices"],
-                metavar=None if meta["choices"] else kind.__name__.upper(), **shared,
-            )  # fmt: skip
-        for short, value in meta["shorthands"].items():
-            group.add_argument(
-                short, dest=name, action="store_const", const=value, default=default, help=f"same as {own}={value}"
-            )
+        title = field.metadata["group"]
+        group = groups.get(title) or groups.setdefault(title, parser.add_argument_group(title))
+        default = (defaults or {}).get(field.name, field.default)
+        _add_option(group, field, _kind(types[field.name]), default, separator, bare)
     return parser
+
+
+def _add_positional(parser: Any, field: dataclasses.Field, separator: str, words: Collection[str]) -> None:
+    name, also = field.name, [_spelled(other, separator) for other in field.metadata["also"]]
+    text = field.metadata["help"].replace("%", "%%") + "".join(f"; or {other} {name.upper()}" for other in also)
+    named: dict[str, Any] = {"dest": name, "required": True} if {*also} & {*words} else {}
+    parser.add_argument(*(also if named else [name]), metavar=name.upper(), help=text, **named)
+
+
+def _add_option(group: Any, field: dataclasses.Field, kind: type, default: Any, separator: str, bare: bool) -> None:
+    name, meta = field.name, field.metadata
+    own, also = f"--{name.replace('_', separator)}", [_spelled(other, separator) for other in meta["also"]]
+    names = [*(other for other in also if other[1] != "-"), own, *(other for other in also if other[1] == "-")]
+    shared: dict[str, Any] = {"dest": name, "help": argparse.SUPPRESS if meta["hidden"] else _help(meta, default)}
+    if kind is bool and bare:
+        group.add_argument(*names, action=argparse.BooleanOptionalAction, **shared)
+        group.set_defaults(**{name: default})  # given to the action, it would be in the help twice
+    elif kind is bool:
+        group.add_argument(*names, type=boolean, nargs="?", const=True, default=default, metavar="true|false", **shared)
+        if not name.startswith("no_"):
+            group.add_argument(f"--no{name}", action="store_false", dest=name, help=argparse.SUPPRESS)
+    else:
+        group.add_argument(
+            *names, type=meta["read"] or kind, nargs=meta["count"], default=default, choices=meta["choices"],
+            metavar=None if meta["choices"] else kind.__name__.upper(), **shared,
+        )  # fmt: skip
+    for short, value in meta["shorthands"].items():
+        group.add_argument(short, dest=name, action="store_const", const=value, help=f"same as {own}={value}")
 
 
 class _Help(argparse.HelpFormatter):

@@ -18,8 +18,8 @@ SYNONYMS = {
 
 @pytest.mark.parametrize("word", SYNONYMS)
 @pytest.mark.parametrize("kind", [PretrainFlags, LinearFlags])
-def test_a_synonym_is_the_flag_itself(kind: type, word: str) -> None:
-    found = parse(kind, "p", "", [word, "x"], separator="-")
+def test_a_synonym_is_the_flag_itself(kind: type[PretrainFlags] | type[LinearFlags], word: str) -> None:
+    found: PretrainFlags | LinearFlags = parse(kind, "p", "", [word, "x"], separator="-")
     assert found == parse(kind, "p", "", [SYNONYMS[word], "x"], separator="-")
     assert found == parse(kind, "p", "", [word.replace("_", "-"), "--data_dir=x"], separator="-")
     assert (found != kind(data="x")) == (word != "--precision=float32")
