@@ -29,6 +29,8 @@ PAGES = (
     "benchmarks/README.md",
     "docs/evidence/README.md",
     "docs/extending.md",
+    "docs/flags.md",
+    "CHANGELOG.md",
     "environments/README.md",
     "CONTRIBUTING.md",
 )
