@@ -36,7 +36,7 @@ def test_features_in_parts_are_those_of_the_whole_batch(name, part, monkeypatch)
 
 def test_it_is_used_in_float32_and_nowhere_else(monkeypatch):
     seen = []
-    monkeypatch.setattr("ieg.networks.Parts", lambda *_: seen.append(1) or Parts(*_))
+    monkeypatch.setattr("ieg.networks.network.Parts", lambda *_: seen.append(1) or Parts(*_))
     for dtype, uses in ((tf.float32, 1), (tf.float64, 0), (tf.bfloat16, 0)):
         network = build_network("wrn10-1", 10, image_size=8, dtype=dtype)
         weights = {
