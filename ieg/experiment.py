@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from common.errors import Interrupted, UsageError
 from common.paths import user_path
 from common.record import RunRecord
 from common.record_files import check_same_data, finished_result
@@ -21,7 +22,6 @@ from ieg.checkpoints.pretrained import load as load_weights
 from ieg.datasets.batches import BatchSource
 from ieg.datasets.inputs import Inputs, make_inputs
 from ieg.devices.distribution import NoRecord, agree, this_worker
-from ieg.errors import UsageError
 from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.step import settings_of
@@ -31,7 +31,7 @@ from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from ieg.training.trainer import Interrupted, Trainer
+from ieg.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.record_files import read_config, read_result
-from re_sln.errors import UsageError
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config, resolve
 from re_sln.settings.flags import PROGRAMS, Flags

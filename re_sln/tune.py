@@ -17,11 +17,11 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 from common.config_text import format_config, parse_config
 from common.files import atomic_write
+from common.program import guarded_training
 from common.record import RunRecord
 from common.record_files import read_config
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
-from re_sln.program import guarded
 from re_sln.search.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
 
 OUTPUTS = ("sigma_search.csv", "sigma_search.md")
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         found = resolve_search(flags)  # refuses what it can before torch is loaded
         return check(found) if flags.check else run(found, ["python", "-m", "re_sln.tune", *arguments])
 
-    return guarded(search, "interrupted; run the same command to resume from the last checkpoints")
+    return guarded_training(search, "interrupted; run the same command to resume from the last checkpoints")
 
 
 def check(search: Search) -> int:

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.files import atomic_write
 from common.saved_state import MARK, Owner, newest_state, outdated
-from ieg.errors import UsageError
 
 KEPT = 2
 PATTERN = re.compile(r"checkpoint_([0-9]{8})\.npz")

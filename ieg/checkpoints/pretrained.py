@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UsageError
 from data.checksums import fingerprint, hash_file
 from ieg.checkpoints import checkpoint
-from ieg.errors import UsageError
 
 EXPECTED = (
     "expected a run folder, one of its files checkpoint_<step>.npz, or the prefix of a TensorFlow checkpoint "

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from common.errors import UsageError
 from ieg.devices.all_gather import all_gather
-from ieg.errors import UsageError
 from ieg.settings.flags import Flags
 
 EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'

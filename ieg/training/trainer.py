@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from common.errors import Interrupted, NonFiniteLoss
 from common.files import atomic_path
 from common.record import RunRecord
 from common.saved_state import MARK, Owner
@@ -19,7 +20,6 @@ from common.stopping import stop_signals
 from ieg.checkpoints.checkpoint import Checkpoint, checkpoint_path, fitting, save
 from ieg.datasets.batches import BatchSource, prefetch
 from ieg.devices.distribution import NoRecord, Worker, distribute
-from ieg.errors import NonFiniteLoss
 from ieg.methods.fsr_memory import Memory
 from ieg.settings.config import Config
 from ieg.training.ema import ema_decay
@@ -28,10 +28,6 @@ from ieg.training.pictures import draw_pictures
 from ieg.training.state import TrainState
 from ieg.training.tally import Tally, tally_classes, tally_step
 from ieg.training.train_step import TrainStep
-
-
-class Interrupted(Exception):
-    """The user stopped the run; what was done is saved."""
 
 
 class Trainer:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image, read_file
 from tqdm import tqdm
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 NAMED = 10
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)

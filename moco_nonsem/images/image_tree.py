@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.images.image_files import refuse, unreadable
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from common.errors import UsageError
 from common.random_streams import generator
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.normalisation import normalise

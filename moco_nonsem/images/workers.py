@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

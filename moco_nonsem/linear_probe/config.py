@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.running.flag_checks import ELSEWHERE, check_numbers, check_schedule
 from moco_nonsem.running.flags import LinearFlags

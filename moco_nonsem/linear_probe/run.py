@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from common.config_text import format_config
+from common.errors import Interrupted, UsageError
 from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
 from common.record import RunRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.tree_identity import describe
 from moco_nonsem.images.workers import Reading

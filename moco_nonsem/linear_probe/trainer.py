@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
 from common.random_streams import generator
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading

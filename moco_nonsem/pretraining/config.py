@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.model.queue_length import check_queue
 from moco_nonsem.running.flag_checks import ELSEWHERE, check_numbers, check_schedule

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.contrastive_loss import contrastive_losses
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logits
 from moco_nonsem.pretraining.config import PretrainConfig

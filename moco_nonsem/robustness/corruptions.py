@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 CORRUPTIONS = (
     "gaussian_noise",

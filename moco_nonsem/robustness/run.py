@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.config_text import format_config
+from common.errors import Interrupted
 from common.files import atomic_write, check_places
 from common.machine import cores
 from common.paths import user_path
@@ -15,7 +16,6 @@ from common.record_files import CONFIG, METRICS, RESULT, finished_result
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from data.imagenet100 import WNIDS
-from moco_nonsem.errors import Interrupted
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.labelled_images import Look
 from moco_nonsem.images.tree_identity import describe

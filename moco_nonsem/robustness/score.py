@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moco_nonsem.errors import Interrupted, UsageError
+from common.errors import Interrupted, UsageError
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading

@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.files import atomic_path
 from common.paths import user_path
 from common.saved_state import MARK, Owner, newest_state, outdated
 from common.torch_files import read_tensors
-from moco_nonsem.errors import UsageError
 
 KEPT = 2
 PATTERN = re.compile(r"state_([0-9]{8})\.pth\.tar")

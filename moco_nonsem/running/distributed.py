@@ -12,8 +12,7 @@ import torch
 import torch.distributed as dist
 
 from common.allocator import keep_freed_memory
-from common.errors import DataError, RecordError
-from moco_nonsem.errors import UsageError
+from common.errors import UserError
 from moco_nonsem.running.launch import Place
 
 # The others wait while the first process looks at every image of the training set.
@@ -62,7 +61,7 @@ class Group:
         if self.leads:
             try:
                 found = work()
-            except (UsageError, DataError, RecordError, OSError) as mistake:
+            except (UserError, OSError) as mistake:
                 if self.world_size == 1:
                     raise
                 error = mistake

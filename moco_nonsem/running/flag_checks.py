@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.running.flags import Common, Training
 
 # What does not decide the numbers.

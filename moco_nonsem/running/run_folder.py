@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.paths import repo_root, user_path
 from common.saved_state import MARK, Owner
-from moco_nonsem.errors import UsageError
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from common.errors import Interrupted, NonFiniteLoss, UsageError
 from common.torch_files import whole_number
-from moco_nonsem.errors import Interrupted, NonFiniteLoss, UsageError
 from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.progress import Progress
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from common.errors import UsageError
 from common.random_streams import generator
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.random_resized_crop import Box, crop_and_resize

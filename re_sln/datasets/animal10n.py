@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.errors import UsageError
 from common.paths import data_dir as default_data_dir
 from re_sln.datasets.image_folder import folder_fingerprint, read_images, refuse
 from re_sln.datasets.training_set import Data
-from re_sln.errors import UsageError
 from re_sln.images.normalisation import normalisation
 
 CLASS_NAMES = (

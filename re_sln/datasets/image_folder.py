@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from common.errors import UsageError
 from data.checksums import fingerprint
-from re_sln.errors import UsageError
 
 NAMED = 10
 

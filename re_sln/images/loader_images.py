@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.images.augmentation import Crops, offsets
 from re_sln.images.device_images import Look
 

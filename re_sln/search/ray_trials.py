@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import UsageError
 from common.files import atomic_write
 from common.paths import repo_root
-from re_sln.errors import UsageError
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 

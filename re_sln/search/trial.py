@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
+from common.errors import Interrupted, UsageError
 from common.provenance import is_running
 from common.record import RunRecord
 from common.record_files import check_same_config
 from re_sln.datasets.training_set import Data
 from re_sln.datasets.validation_split import hold_out
-from re_sln.errors import Interrupted, UsageError
 from re_sln.search.search import Search
 from re_sln.settings.config import Config
 from re_sln.training import experiment

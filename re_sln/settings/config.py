@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.former_names import to_recorded
 from re_sln.images.normalisation import check_normalisation
 from re_sln.noise.noise_request import NoiseRequest, check_request, check_seed

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.files import atomic_write
 from common.saved_state import MARK, Owner, newest_state, outdated
 from common.torch_files import MISFITS, read_tensors, words_of
-from re_sln.errors import UsageError
 
 KEPT = 2
 PATTERN = re.compile(r"checkpoint_([0-9]{8})\.pt")

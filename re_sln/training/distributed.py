@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from common.allocator import keep_freed_memory
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from common.config_text import format_config
+from common.errors import Interrupted, UsageError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
 from common.record import RunRecord
@@ -25,7 +26,6 @@ from common.stopping import stop_signals
 from common.torch_files import whole_number
 from re_sln.datasets import load as datasets
 from re_sln.datasets.training_set import Data, Pictures
-from re_sln.errors import Interrupted, UsageError
 from re_sln.images.device_images import DeviceImages, Look
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
 from common.paths import user_path
 from common.torch_files import load_optimiser
-from re_sln.errors import UsageError
 from re_sln.settings.config import Config
 from re_sln.training.checkpoint import read_weights
 from re_sln.training.distributed import Group

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.moco import MoCo
 from moco_nonsem.pretraining import trainer as training

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.training import networks as networks_module
 from re_sln.training.distributed import Group, in_group
 from re_sln.training.experiment import build

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.training import checkpoint
 from re_sln.training.distributed import Group
 from re_sln.training.experiment import load_data

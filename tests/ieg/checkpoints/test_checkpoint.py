@@ -4,9 +4,9 @@ import logging
 import numpy as np
 import pytest
 
+from common.errors import UsageError
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.checkpoint import Checkpoint
-from ieg.errors import UsageError
 
 
 def make(step):

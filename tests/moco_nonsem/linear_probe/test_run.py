@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from moco_nonsem import main_lincls
-from moco_nonsem.errors import FrozenWeightsMoved
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import mark
-from moco_nonsem.linear_probe.network import LinearNetwork, check_frozen, load_backbone
+from moco_nonsem.linear_probe.network import FrozenWeightsMoved, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.pretraining import program as pretrain_program

@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
+from common.errors import UsageError
 from data.imagenet100 import WNIDS
 from moco_nonsem import eval_robustness
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree, read_tree
 from moco_nonsem.images.normalisation import normalise
 from moco_nonsem.linear_probe.network import LinearNetwork

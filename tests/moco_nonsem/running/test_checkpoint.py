@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.errors import UsageError
 from moco_nonsem import main_lincls
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.model.key_queue import initial_queue
 from moco_nonsem.pretraining import program as pretrain_program

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from common.errors import UsageError
 from common.saved_state import MARK
 from moco_nonsem import eval_robustness, main_lincls, similarity_curves
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree, read_tree
 from moco_nonsem.images.normalisation import STD
 from moco_nonsem.images.workers import Reading

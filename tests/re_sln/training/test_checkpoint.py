@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.training import checkpoint
 
 

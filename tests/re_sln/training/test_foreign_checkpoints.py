@@ -7,10 +7,9 @@ import shutil
 import pytest
 import torch
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.saved_state import MARK
 from re_sln import train_cifar, tune
-from re_sln.errors import UsageError
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.training import checkpoint, experiment
 from re_sln.training.distributed import Group
