@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import Interrupted, UsageError
+from common.machine import cpu_name
 from common.paths import user_path
 from common.record import RunRecord
 from common.record_files import check_same_data, finished_result
@@ -229,7 +228,7 @@ def device_name() -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
+    return cpu_name()
 
 
 def libraries() -> dict[str, str]:

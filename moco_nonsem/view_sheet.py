@@ -53,6 +53,7 @@ def sheet(options: argparse.Namespace) -> bytes:
     """The PNG. Raises: UsageError."""
     import torch
 
+    from common.process_group import Group
     from moco_nonsem.images.image_tree import TEXTURE_TREE, training_tree
     from moco_nonsem.images.workers import Reading
     from moco_nonsem.views.loader import ViewLoader
@@ -71,9 +72,7 @@ def sheet(options: argparse.Namespace) -> bytes:
         batch_size=count,
         workers=0,
         seed=options.seed,
-        rank=0,
-        world_size=1,
-        device=torch.device("cpu"),
+        group=Group(0, 1, torch.device("cpu")),
         kind=options.loader,
     )
     rows: dict[str, torch.Tensor] = {}

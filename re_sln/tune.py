@@ -107,9 +107,10 @@ def try_missing(search: Search, command: list[str]) -> int:
 
 def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str, Any]]:
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
+    from common.process_group import Group
     from re_sln.search.trial import trial_data
     from re_sln.training import experiment
-    from re_sln.training.distributed import Group, pick_device
+    from re_sln.training.distributed import pick_device
 
     group = Group(0, 1, pick_device("cpu" if search.flags.device == "cpu" else "auto", 0))
     config = search.first

@@ -11,27 +11,22 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UsageError
+from common.process_group import Group
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How images are read.
 
-    batch_size: images a step, over all processes; workers: its own reading processes; rank, world_size: which of
-    the training processes this is; kind: `device`, or `reference` for torchvision's own transforms image by image.
+    batch_size: images a step, over all processes; workers: its own reading processes; group: which of the
+    training processes this is; kind: `device`, or `reference` for torchvision's own transforms image by image.
     """
 
     batch_size: int
     workers: int
     seed: int
-    rank: int
-    world_size: int
-    device: torch.device
+    group: Group
     kind: str = "device"
-
-    def share(self, count: int) -> slice:
-        """Which of the `count` images of a batch are this process's: consecutive ones."""
-        return slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
 
 
 class Unreadable(NamedTuple):
@@ -47,7 +42,7 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         batch_size=None,
         sampler=plan,
         num_workers=min(reading.workers, len(plan)),
-        pin_memory=reading.device.type == "cuda",
+        pin_memory=reading.group.device.type == "cuda",
         collate_fn=_as_it_is,
         worker_init_fn=leave_ctrl_c_to_parent,
         generator=torch.Generator(),  # else a number is drawn from the global one

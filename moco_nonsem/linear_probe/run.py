@@ -13,6 +13,7 @@ from common.errors import Interrupted, UsageError
 from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
+from common.process_group import Group
 from common.record import RunRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
@@ -23,7 +24,7 @@ from moco_nonsem.linear_probe.config import check, mark, record
 from moco_nonsem.linear_probe.network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer, load_for_scoring
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -133,9 +134,7 @@ def _reading(flags: LinearFlags, group: Group) -> Reading:
         batch_size=flags.batch_size,
         workers=workers(flags, group),
         seed=flags.seed,
-        rank=group.rank,
-        world_size=group.world_size,
-        device=group.device,
+        group=group,
     )
 
 

@@ -15,6 +15,7 @@ from common.errors import Interrupted, UsageError
 from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
+from common.process_group import Group
 from common.record import RunRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
@@ -25,7 +26,7 @@ from moco_nonsem.pretraining.config import PretrainConfig, resolve
 from moco_nonsem.pretraining.neighbours import Neighbours
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -108,9 +109,7 @@ def reading(flags: PretrainFlags, group: Group) -> Reading:
         batch_size=flags.batch_size,
         workers=workers(flags, group),
         seed=flags.seed,
-        rank=group.rank,
-        world_size=group.world_size,
-        device=group.device,
+        group=group,
         kind=flags.loader,
     )
 

@@ -12,6 +12,7 @@ from common.errors import Interrupted
 from common.files import atomic_write, check_places
 from common.machine import cores
 from common.paths import user_path
+from common.process_group import Group
 from common.record_files import CONFIG, METRICS, RESULT, finished_result
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
@@ -27,7 +28,7 @@ from moco_nonsem.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupti
 from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import RobustnessFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -54,9 +55,7 @@ class Evaluation:
             batch_size=flags.batch_size,
             workers=workers(flags, group),
             seed=flags.seed,
-            rank=group.rank,
-            world_size=group.world_size,
-            device=group.device,
+            group=group,
         )
 
     def score(self, name: str, folder: Path, stopped: Sized, resize: bool = True) -> tuple[Score, ImageTree]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from common.errors import Interrupted, UsageError
+from common.process_group import Group
 from common.provenance import is_running
 from common.record import RunRecord
 from common.record_files import check_same_config
@@ -19,7 +20,7 @@ from re_sln.datasets.validation_split import hold_out
 from re_sln.search.search import Search
 from re_sln.settings.config import Config
 from re_sln.training import experiment
-from re_sln.training.distributed import Group, pick_device
+from re_sln.training.distributed import pick_device
 from re_sln.training.scalars import Scalars
 from re_sln.training.trainer import Trainer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import platform
 import shlex
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +18,7 @@ from common.config_text import format_config
 from common.errors import Interrupted, UsageError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
+from common.process_group import Group
 from common.record import RunRecord
 from common.record_files import check_same_config, finished_result
 from common.saved_state import MARK, Owner
@@ -31,7 +31,7 @@ from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config
 from re_sln.settings.flags import Flags
 from re_sln.training import checkpoint
-from re_sln.training.distributed import Group, in_group
+from re_sln.training.distributed import in_group
 from re_sln.training.evaluation import Images
 from re_sln.training.mean_softmax import mean_softmax, plain_config
 from re_sln.training.networks import Networks, check_weights
@@ -285,14 +285,7 @@ def make_record(
         config=recorded(config, data, values),
         seed=config.flags.seed,
         dataset=data.described,
-        device=device_name(group.device),
+        device=group.device_name,
         world_size=group.world_size,
         libraries={"torch": torch.__version__, "torchvision": version("torchvision"), "numpy": np.__version__},
     )
-
-
-def device_name(device: torch.device) -> str:
-    """The accelerator's name, else the processor's architecture and core count."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from common.process_group import Group
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group
 from tests.moco_nonsem import processes_program
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, metrics_of, result_of, start
 from tests.programs import free_port

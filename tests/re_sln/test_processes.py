@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from common.errors import UsageError
+from common.process_group import Group
 from re_sln.training import checkpoint
-from re_sln.training.distributed import Group
 from re_sln.training.experiment import load_data
 from re_sln.training.trainer import AGREE_EVERY
 from re_sln.training.wide_resnet import build_network

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from common.errors import RecordError, UsageError
+from common.process_group import Group
 from common.saved_state import MARK
 from re_sln import train_cifar, tune
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.training import checkpoint, experiment
-from re_sln.training.distributed import Group
 from tests.damages import put, without
 from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data
 
