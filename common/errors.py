@@ -1,5 +1,11 @@
 """What ends a program early, and with which exit code; `common.program.guarded` turns one into the other."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAMED = 10
+
 
 class UserError(Exception):
     """Something the user can put right: the value, the rule it breaks and the way out in one sentence. Exit code 2."""
@@ -27,3 +33,10 @@ class NonFiniteLoss(WorkFailed):
 
 class Interrupted(Exception):
     """The user stopped the program; what was done is saved. Exit code 130."""
+
+
+def refuse(bad: Sequence[object], what: str, way_out: str) -> None:
+    """Raises: UsageError where there is any in `bad`, naming the first ones."""
+    if bad:
+        more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        raise UsageError(f"{len(bad)} {what}: {', '.join(map(str, bad[:NAMED]))}{more}; {way_out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UsageError
 from common.process_group import Group
+from common.stopping import leave_ctrl_c_to_parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,6 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         if isinstance(batch, Unreadable):
             raise UsageError(batch.why)
         yield batch
-
-
-def leave_ctrl_c_to_parent(_worker: int) -> None:
-    """The terminal sends Ctrl-C to workers too; the training process decides when they end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 def _as_it_is(batch):

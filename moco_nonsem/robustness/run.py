@@ -17,6 +17,7 @@ from common.record_files import CONFIG, METRICS, RESULT, finished_result
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from data.imagenet100 import WNIDS
+from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.labelled_images import Look
 from moco_nonsem.images.tree_identity import describe
@@ -24,7 +25,7 @@ from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import load_for_scoring
 from moco_nonsem.robustness.config import COLUMNS, given
-from moco_nonsem.robustness.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
+from moco_nonsem.robustness.corruptions import corruption_folders, mean_over_corruptions
 from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
