@@ -13,14 +13,14 @@ import tensorflow as tf
 from common.errors import Interrupted, UsageError
 from common.machine import cpu_name
 from common.paths import user_path
-from common.record import RunRecord
+from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import check_same_data, finished_result
 from common.saved_state import Owner
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.pretrained import load as load_weights
 from ieg.datasets.batches import BatchSource
 from ieg.datasets.inputs import Inputs, make_inputs
-from ieg.devices.distribution import NoRecord, agree, this_worker
+from ieg.devices.distribution import agree, this_worker
 from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.step import settings_of
@@ -130,7 +130,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     dataset = {"name": found_data.name, "version": found_data.version, "fingerprint": found_data.fingerprint}
     if found:
         check_same_data(folder, dataset)
-    record: RunRecord | NoRecord = NoRecord()
+    record: AnyRecord = NullRecord()
     if worker.chief:
         record = RunRecord(
             folder,

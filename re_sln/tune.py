@@ -18,7 +18,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 from common.config_text import format_config, parse_config
 from common.files import atomic_write
 from common.program import guarded_training
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.record_files import read_config
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
@@ -105,7 +105,7 @@ def try_missing(search: Search, command: list[str]) -> int:
     return 1
 
 
-def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str, Any]]:
+def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str, Any]]:
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
     from common.process_group import Group
     from re_sln.search.trial import trial_data
@@ -128,7 +128,7 @@ def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str
     return experiment.make_record(config, data, group, search.folder, command, search.record()), notes
 
 
-def finish(search: Search, record: RunRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:
+def finish(search: Search, record: AnyRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:
     """Result and table: of every trial the accuracy after its last epoch."""
     accuracies = {sigma: result["metrics"]["accuracy_val"] for sigma, result in results.items()}
     notes = notes | {

@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from common.errors import Interrupted, NonFiniteLoss
 from common.files import atomic_path
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from ieg.checkpoints.checkpoint import Checkpoint, checkpoint_path, fitting, save
 from ieg.datasets.batches import BatchSource, prefetch
-from ieg.devices.distribution import NoRecord, Worker, distribute
+from ieg.devices.distribution import Worker, distribute
 from ieg.methods.fsr_memory import Memory
 from ieg.settings.config import Config
 from ieg.training.ema import ema_decay
@@ -41,7 +41,7 @@ class Trainer:
         step: TrainStep,
         source: BatchSource,
         evaluators: Mapping[str, Evaluator],
-        record: RunRecord | NoRecord,
+        record: AnyRecord,
         folder: Path,
         worker: Worker,
         owner: Owner,

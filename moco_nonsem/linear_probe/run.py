@@ -14,7 +14,7 @@ from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
 from common.process_group import Group
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
@@ -77,10 +77,10 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     start = group.leader_does(lambda: start_of(flags, folder, owner))
     if start.content:
         trainer.restore(start.content, start.name)
-    record_ = make_record(folder, config, flags, described, group, command) if group.leads else None
+    record_ = make_record(folder, config, flags, described, group, command)
     code = _train(trainer, folder, record_, owner, is_saved(start))
     check_frozen(network, frozen)
-    if record_:
+    if group.leads:
         finish(trainer, record_)
     return code
 
@@ -138,9 +138,9 @@ def _reading(flags: LinearFlags, group: Group) -> Reading:
     )
 
 
-def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owner: Owner, saved: bool | None) -> int:
+def _train(trainer: LinearTrainer, folder: Path, record_: AnyRecord, owner: Owner, saved: bool | None) -> int:
     flags, group = trainer.flags, trainer.group
-    if record_:
+    if group.leads:
         checkpoint_folder(flags).mkdir(parents=True, exist_ok=True)
         check_places(checkpoint_folder(flags), ("checkpoint_robust_*.pth.tar", "model_best_*.pth.tar"))
         record_.begin(trainer.logged, saved=saved, outputs=STATES)
@@ -169,20 +169,19 @@ def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owne
         except Interrupted as stop:
             raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
-            if record_:
-                record_.interrupted()
+            record_.interrupted()
     return 0
 
 
 def _after_epoch(
-    trainer: LinearTrainer, record_: RunRecord | None, scalars: Scalars, owner: Owner
+    trainer: LinearTrainer, record_: AnyRecord, scalars: Scalars, owner: Owner
 ) -> Callable[[dict[str, float], Progress], None]:
     folder, name = checkpoint_folder(trainer.flags), mark(trainer.flags.pretrained)
 
     def report(values: dict[str, float], progress: Progress) -> None:
         trainer.logged = trainer.step
         content: dict[str, Any] = trainer.content() | {MARK: owner.mark(trainer.step)}
-        if record_ is None:
+        if not trainer.group.leads:
             return
         record_.log(trainer.step, trainer.epoch - 1, values)
         scalars.write(trainer.step, values)
@@ -195,7 +194,7 @@ def _after_epoch(
     return report
 
 
-def finish(trainer: LinearTrainer, record_: RunRecord) -> None:
+def finish(trainer: LinearTrainer, record_: AnyRecord) -> None:
     """The last epoch's accuracy is the result; the best over epochs, on the same images, stands apart."""
     # DEVIATION: the authors print the best over the epochs, chosen on the very images that are reported.
     values = trainer.last_values

@@ -13,7 +13,7 @@ import torchvision
 
 from common.machine import cores, warn_of_slow_bfloat16
 from common.process_group import Group
-from common.record import RunRecord
+from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import finished_result
 from moco_nonsem.running.flags import Common, Distributed, Training
 from moco_nonsem.running.run_folder import Start
@@ -54,8 +54,10 @@ def make_record(
     described: Mapping[str, str],
     group: Group,
     command: list[str],
-) -> RunRecord:
-    """The record of a run."""
+) -> AnyRecord:
+    """The record of a run, which the leader writes."""
+    if not group.leads:
+        return NullRecord()
     return RunRecord(
         folder,
         sub_project=SUB_PROJECT,

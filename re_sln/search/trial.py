@@ -13,7 +13,7 @@ import torch
 from common.errors import Interrupted, UsageError
 from common.process_group import Group
 from common.provenance import is_running
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.record_files import check_same_config
 from re_sln.datasets.training_set import Data
 from re_sln.datasets.validation_split import hold_out
@@ -96,7 +96,7 @@ def wait_for(folder: Path) -> None:
 
 
 def reporter(
-    record: RunRecord, scalars: Scalars, tell: Callable[[dict], None]
+    record: AnyRecord, scalars: Scalars, tell: Callable[[dict], None]
 ) -> Callable[[Trainer, dict[str, float]], None]:
     """What is done with the metrics of an epoch; none of them is of the test set, so none is called so."""
 
