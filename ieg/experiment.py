@@ -206,7 +206,7 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
             "or give the --checkpoint_path it was trained with"
         )
     run = build(config, strategy)
-    with checkpoint.fitting(checkpoint.checkpoint_path(folder, found.step)):
+    with checkpoint.fitting(checkpoint.FILES.path(folder, found.step)):
         run.state.restore(found.arrays)
         kept = found.meta["scores"]
     values = accuracies(run.evaluators, run.state, config.flags.use_ema)

@@ -17,7 +17,7 @@ from common.files import atomic_path
 from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from ieg.checkpoints.checkpoint import Checkpoint, checkpoint_path, fitting, save
+from ieg.checkpoints.checkpoint import FILES, Checkpoint, fitting, save
 from ieg.datasets.batches import BatchSource, prefetch
 from ieg.devices.distribution import Worker, distribute
 from ieg.methods.fsr_memory import Memory
@@ -60,7 +60,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Puts everything back as it was after the step of `checkpoint`. Raises: UsageError where it does not fit."""
         arrays = dict(checkpoint.arrays)
-        with fitting(checkpoint_path(self.folder, checkpoint.step)):
+        with fitting(FILES.path(self.folder, checkpoint.step)):
             weights = arrays.pop("example_weights")
             if weights.shape != self.example_weights.shape:
                 raise ValueError(f"example_weights {weights.shape} instead of {self.example_weights.shape}")

@@ -84,7 +84,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
         return 0
     settle(config.flags)
     logging.info("%s", shlex.join(command))
-    begun = bool(checkpoint.files(folder))
+    begun = bool(checkpoint.FILES.files(folder))
     data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not begun)
     record = make_record(config, data, group, folder, command)
     check_same_config(folder, recorded(config, data))
@@ -116,7 +116,7 @@ def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
 
     Raises: UsageError for a checkpoint of another run, or one that does not fit.
     """
-    found = checkpoint.newest_own(folder, owner)
+    found = checkpoint.newest(folder, owner)
     if found is None:
         return None
     path, content = found

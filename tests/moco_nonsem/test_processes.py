@@ -152,7 +152,7 @@ def test_sigterm_to_the_program_stops_its_processes_and_they_go_on(base, tree):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err[-3000:]
     assert err.count("to resume") == 1 and "Traceback" not in err
-    assert checkpoint.states(base / "stopped") and not result_of(base / "stopped")["finished"]
+    assert checkpoint.FILES.steps(base / "stopped") and not result_of(base / "stopped")["finished"]
 
 
 @pytest.mark.slow

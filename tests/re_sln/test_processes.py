@@ -133,7 +133,7 @@ def test_two_processes_that_were_stopped_go_on_with_the_same_bits(base):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert not result_of(folders[1])["finished"]
-    (step,) = checkpoint.steps(folders[1])
+    (step,) = checkpoint.FILES.steps(folders[1])
     assert step % AGREE_EVERY == 0
     for folder in folders:
         process = launch(folder)
