@@ -55,6 +55,7 @@ def make_loader(paths: list[Path], kind: str, options: argparse.Namespace, worke
     """A loader of views, for images of one class; it repeats the files where they make no batch."""
     import numpy as np
 
+    from common.process_group import Group
     from moco_nonsem.images.image_tree import ImageTree
     from moco_nonsem.images.workers import Reading
     from moco_nonsem.views.loader import ViewLoader
@@ -64,9 +65,7 @@ def make_loader(paths: list[Path], kind: str, options: argparse.Namespace, worke
     tree = ImageTree(tuple(paths), np.zeros(len(paths), np.int64), ("photographs",))
     low, high = min(16, options.size // 3), min(72, options.size // 2)
     recipe = ViewRecipe(size=options.size, robust="patch", patch_ratio=(low, high))
-    reading = Reading(
-        batch_size=options.batch_size, workers=workers, seed=0, rank=0, world_size=1, device=device, kind=kind
-    )
+    reading = Reading(batch_size=options.batch_size, workers=workers, seed=0, group=Group(0, 1, device), kind=kind)
     return ViewLoader(tree, recipe, reading)
 
 
@@ -145,9 +144,9 @@ def summarize_input(found: dict[str, list[tuple[float, float]]], cores: int) -> 
 
 def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, device):
     """The trainer of pre-training with patch negatives."""
+    from common.process_group import Group
     from moco_nonsem.pretraining.config import resolve
     from moco_nonsem.pretraining.trainer import Trainer
-    from moco_nonsem.running.distributed import Group
     from moco_nonsem.running.flags import PretrainFlags
 
     flags = PretrainFlags(

@@ -37,10 +37,11 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
     """A trainer of SLN on random images of CIFAR's size."""
     import numpy as np
 
+    from common.process_group import Group
     from re_sln.datasets.training_set import Data
     from re_sln.settings.config import resolve
     from re_sln.settings.flags import PROGRAMS, Flags
-    from re_sln.training.distributed import Group, pick_device
+    from re_sln.training.distributed import pick_device
     from re_sln.training.experiment import build
 
     group = Group(0, 1, pick_device(device, 0))

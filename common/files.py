@@ -21,9 +21,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -49,7 +49,8 @@ def check_places(folder: Path, patterns: Iterable[str]) -> None:
                 raise RecordError(f"{path} is a {kinds[0]} where the run writes a {kinds[1]}: move it away")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Makes the content of a file, or the renames inside a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

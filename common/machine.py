@@ -34,6 +34,11 @@ def processor() -> str:
     return cpu_info("model name") or platform.machine()
 
 
+def cpu_name() -> str:
+    """The device of a run on a CPU: the processor's architecture and core count."""
+    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
+
+
 def vector_instructions(flags: str | None = None) -> list[str]:
     """The vector instructions that matter for speed. flags: those of /proc/cpuinfo; left out: this processor's."""
     found = set((cpu_info("flags") if flags is None else flags).split())

@@ -202,3 +202,15 @@ class RunRecord:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+class NullRecord:
+    """The record of a process that does not lead: a RunRecord that writes nothing."""
+
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        pass
+
+    begin = log = finish = interrupted = _ignore
+
+
+AnyRecord = RunRecord | NullRecord

@@ -6,15 +6,17 @@ Standard library only.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from common.config_text import config_hash, run_id
-from common.errors import RecordError
+from common.errors import UsageError
 
 MARK = "run"  # where the content of a checkpoint keeps its mark
+KEPT = 2
 Content = TypeVar("Content")
 
 
@@ -39,7 +41,7 @@ class Owner:
     def check(self, path: Path, mark: Any, step: int) -> None:
         """Whether the checkpoint `path`, which by its name is of `step`, is this run's. One without a mark passes.
 
-        Raises: RecordError for another run's, one of other data, one that was renamed; ValueError for a damaged mark.
+        Raises: UsageError for another run's, one of other data, one that was renamed; ValueError for a damaged mark.
         """
         if mark is None:
             logging.warning(
@@ -50,20 +52,52 @@ class Owner:
         if not isinstance(mark, Mapping) or mark.keys() != self.mark(step).keys():
             raise ValueError(f"{path} cannot be read: what it says of its run is damaged")
         if mark["config_hash"] != self.config_hash:
-            raise RecordError(
+            raise UsageError(
                 f"{path} belongs to another run, {mark['run_id']}, and not to this one, {self.run_id}: move that file "
                 "away, or name the folder of the run that is meant"
             )
         if self.data and mark["data"] != self.data:
-            raise RecordError(
+            raise UsageError(
                 f"{path} belongs to a run of {mark['run_id']} on other data (fingerprint {str(mark['data'])[:12]}, the "
                 f"data here have {self.data[:12]}): bring the old data back, or name another folder"
             )
         if mark["step"] != step:
-            raise RecordError(
+            raise UsageError(
                 f"{path} is the checkpoint of step {mark['step']}, its name says {step}: give it its own name again, "
                 "or move it away"
             )
+
+
+@dataclass(frozen=True)
+class StateFiles:
+    """What the checkpoints in a run folder are called: `before`, the step in eight digits, `after`."""
+
+    before: str
+    after: str
+
+    def path(self, folder: Path, step: int) -> Path:
+        """The file of a step."""
+        return folder / f"{self.before}{step:08d}{self.after}"
+
+    def step_of(self, path: Path) -> int | None:
+        """The step in a checkpoint's name; None for another file."""
+        match = re.fullmatch(f"{re.escape(self.before)}([0-9]{{8}}){re.escape(self.after)}", path.name)
+        return int(match[1]) if match else None
+
+    def files(self, folder: Path) -> dict[int, Path]:
+        """The checkpoints in a folder, by step."""
+        if not folder.is_dir():
+            return {}
+        return {step: path for path in folder.iterdir() if (step := self.step_of(path)) is not None}
+
+    def steps(self, folder: Path) -> list[int]:
+        """Steps of the checkpoints in a folder, rising."""
+        return sorted(self.files(folder))
+
+    def remove_outdated(self, folder: Path, step: int) -> None:
+        """Once the checkpoint of `step` is written: removes those before it but the last KEPT, itself counted."""
+        for old in outdated(self.files(folder), step, KEPT):
+            old.unlink()
 
 
 def newest_state(
@@ -77,7 +111,7 @@ def newest_state(
     files: checkpoints by the steps in their names. read: raises ValueError, naming the file, for a damaged one, which
     is passed over with a warning for the one before it. owner: whose it has to be; None: anyone's, to look at it.
 
-    Raises: RecordError where it is not the owner's, and where all are damaged.
+    Raises: UsageError where it is not the owner's, and where all are damaged.
     """
     for step in sorted(files, reverse=True):
         try:
@@ -90,7 +124,7 @@ def newest_state(
         return files[step], content
     if files:
         folder = next(iter(files.values())).parent
-        raise RecordError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
+        raise UsageError(f"no checkpoint in {folder} can be read; move the folder away to train from the start")
     return None
 
 

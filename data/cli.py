@@ -2,14 +2,14 @@
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.errors import DataError, UsageError
+from common.errors import DataError, Interrupted, UsageError
 from common.flags import underscored
 from common.paths import data_dir, user_path
+from common.program import FAILURES, guarded, printed
 from data.disk import explained
 from data.listing import details, markdown, table
 from data.registry import Entry, find_entry, load_registry
@@ -88,11 +88,7 @@ def _list(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Pat
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
-        sys.stdout.reconfigure(errors="backslashreplace")
+def _work(arguments: argparse.Namespace) -> int:
     folder = None
     try:
         folder = data_dir(arguments.data_dir)
@@ -104,20 +100,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.verb == "verify":
             return _verify(arguments.names, registry, folder)
         return _list(arguments, registry, folder)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except OSError as error:
         at = f" at {str(error.filename)[:200]}" if error.filename else ""  # of a name that is too long the beginning
-        print(f"error: {arguments.verb} stopped{at}, {explained(error)}.", file=sys.stderr)
-        return 1
+        raise DataError(f"{arguments.verb} stopped{at}, {explained(error)}.") from error
     except KeyboardInterrupt:
         kept = f" What was downloaded is kept in {folder / '.work'}: run the same command to resume." if folder else ""
-        print(f"\nInterrupted.{kept}", file=sys.stderr)
-        return 130
+        raise Interrupted(f"\nInterrupted.{kept}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # Here a DataError is the work that failed, not a mistake of the user: the documented exit code is 1.
+    return guarded(lambda: printed(lambda: _work(arguments)), "\nInterrupted.", failures=(DataError, *FAILURES))

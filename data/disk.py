@@ -1,4 +1,4 @@
-"""Disk work that must not be half done: space, durable writes, atomic moves."""
+"""Disk work that must not be half done: space, durable files, atomic moves."""
 
 import errno
 import os
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import DataError
+from common.files import sync
 
 # Above this many files one sync of everything is cheaper than a sync for each.
 _MANY_FILES = 1000
@@ -49,15 +50,6 @@ def explained(error: OSError) -> str:
     return f"{error.strerror or error}: check the path and its permissions"
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def sync_files(paths: Iterable[Path]) -> None:
     """Makes the content of all these files survive a power cut."""
     paths = list(paths)
@@ -65,23 +57,11 @@ def sync_files(paths: Iterable[Path]) -> None:
         os.sync()
         return
     for path in paths:
-        with open(path, "rb") as stream:
-            os.fsync(stream.fileno())
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """`path` holds its old content or all of the new one, never a part."""
-    beside = path.with_name(f".{path.name}.new")
-    with open(beside, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)
-    sync_folder(path.parent)
+        sync(path)
 
 
 def move_into_place(source: Path, target: Path) -> None:
     """Renames a file or folder to `target`, which must not exist, on the same file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
     os.rename(source, target)
-    sync_folder(target.parent)
+    sync(target.parent)

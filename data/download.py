@@ -15,7 +15,8 @@ import urllib3
 from tqdm import tqdm
 
 from common.errors import DataError
-from data.disk import human, require_space, write_atomically
+from common.files import atomic_write
+from data.disk import human, require_space
 from data.watch import Watch, watched_session
 
 _BLOCK = 1 << 16
@@ -89,7 +90,7 @@ class _Partial:
         etag = headers.get("ETag")
         # A weak ETag promises the same meaning, not the same bytes: useless for joining two halves.
         validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-        write_atomically(self._note, json.dumps({"address": address, "validator": validator}))
+        atomic_write(self._note, json.dumps({"address": address, "validator": validator}))
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

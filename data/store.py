@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
+from common.files import atomic_write
 from data.checksums import Digests, Published, hash_file
-from data.disk import human, write_atomically
+from data.disk import human
 from data.registry import Archive, Entry
 
 DAMAGED = "its record is damaged"
@@ -99,8 +100,8 @@ class Store:
         prefix = self.target(entry, archive).relative_to(self.root).as_posix()
         hashes = {path: sha256 for path, sha256 in self._hashes(entry) if not _is_below(path, prefix)}
         hashes |= {f"{prefix}/{path}" if path else prefix: digests.sha256 for path, digests in files.items()}
-        write_atomically(self._hashes_path(entry), "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)))
-        write_atomically(self._record_path(entry), json.dumps({"name": entry.name, "archives": archives}, indent=2))
+        atomic_write(self._hashes_path(entry), "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)))
+        atomic_write(self._record_path(entry), json.dumps({"name": entry.name, "archives": archives}, indent=2))
 
     def _hashes(self, entry: Entry) -> Iterator[tuple[str, str]]:
         path = self._hashes_path(entry)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from common.errors import Interrupted, UsageError
+from common.machine import cpu_name
 from common.paths import user_path
-from common.record import RunRecord
+from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import check_same_data, finished_result
 from common.saved_state import Owner
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.pretrained import load as load_weights
 from ieg.datasets.batches import BatchSource
 from ieg.datasets.inputs import Inputs, make_inputs
-from ieg.devices.distribution import NoRecord, agree, this_worker
-from ieg.errors import UsageError
+from ieg.devices.distribution import agree, this_worker
 from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.step import settings_of
@@ -31,7 +30,7 @@ from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from ieg.training.trainer import Interrupted, Trainer
+from ieg.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     dataset = {"name": found_data.name, "version": found_data.version, "fingerprint": found_data.fingerprint}
     if found:
         check_same_data(folder, dataset)
-    record: RunRecord | NoRecord = NoRecord()
+    record: AnyRecord = NullRecord()
     if worker.chief:
         record = RunRecord(
             folder,
@@ -207,7 +206,7 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
             "or give the --checkpoint_path it was trained with"
         )
     run = build(config, strategy)
-    with checkpoint.fitting(checkpoint.checkpoint_path(folder, found.step)):
+    with checkpoint.fitting(checkpoint.FILES.path(folder, found.step)):
         run.state.restore(found.arrays)
         kept = found.meta["scores"]
     values = accuracies(run.evaluators, run.state, config.flags.use_ema)
@@ -229,7 +228,7 @@ def device_name() -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
+    return cpu_name()
 
 
 def libraries() -> dict[str, str]:

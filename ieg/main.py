@@ -17,11 +17,10 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.remove(str(Path(__file__).resolve().parent))
 
 from common.config_text import config_hash, format_config
-from common.errors import DataError, RecordError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import repo_root, user_path
+from common.program import guarded, start_log
 from ieg.devices.start_tensorflow import prepare_tensorflow
-from ieg.errors import NonFiniteLoss, UsageError
 from ieg.settings.flags import Flags, parse_flags
 
 if TYPE_CHECKING:
@@ -34,22 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     flags = parse_flags(arguments)  # answers --help, before even numpy is loaded
     from ieg.settings.config import resolve
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", force=True)
-    try:
+    def work() -> int:
         resolve(flags, flags.num_devices or 1)  # refuses what it can before TensorFlow is loaded
         return run(flags, ["python", "-m", "ieg.main", *arguments])
-    except (UsageError, DataError, RecordError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (NonFiniteLoss, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint",
-            file=sys.stderr,
-        )
-        return 130
+
+    start_log()
+    return guarded(
+        work,
+        "stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint",
+    )
 
 
 def run(flags: Flags, command: list[str]) -> int:

@@ -12,10 +12,9 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.record_files import read_config, read_metrics
 from common.tables import new_figure, save_figure
-from moco_nonsem.errors import UsageError
 from moco_nonsem.running.program import guarded
 
 CURVES = {

@@ -15,8 +15,9 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.errors import UsageError
 from common.files import atomic_path
-from moco_nonsem.errors import UsageError
+from common.program import guarded
 
 MARGIN, CAPTION = 4, 60
 LEAST_SIDE = 96  # smaller views are shown several times as large
@@ -38,21 +39,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epoch", type=int, default=0)
     options = parser.parse_args(argv)
-    try:
-        picture = sheet(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return guarded(lambda: _write(options), "stopped")
+
+
+def _write(options: argparse.Namespace) -> None:
+    picture = sheet(options)
     with atomic_path(options.out) as path, path.open("wb") as file:
         file.write(picture)
     print(options.out)
-    return 0
 
 
 def sheet(options: argparse.Namespace) -> bytes:
     """The PNG. Raises: UsageError."""
     import torch
 
+    from common.process_group import Group
     from moco_nonsem.images.image_tree import TEXTURE_TREE, training_tree
     from moco_nonsem.images.workers import Reading
     from moco_nonsem.views.loader import ViewLoader
@@ -71,9 +72,7 @@ def sheet(options: argparse.Namespace) -> bytes:
         batch_size=count,
         workers=0,
         seed=options.seed,
-        rank=0,
-        world_size=1,
-        device=torch.device("cpu"),
+        group=Group(0, 1, torch.device("cpu")),
         kind=options.loader,
     )
     rows: dict[str, torch.Tensor] = {}

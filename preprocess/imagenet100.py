@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from common.errors import UsageError
 from data.imagenet100 import WNIDS, label_of
-from preprocess.errors import UsageError
 
 __all__ = ["ENDINGS", "WNIDS", "class_folders", "images_of", "label_of", "refuse_missing"]
 

@@ -9,20 +9,14 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.errors import UsageError
 from common.flags import flag
+from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from preprocess import program
-from preprocess.errors import UsageError
 from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same
 
 SETS = ("imagenet-c", "imagenet-sketch", "stylized-imagenet", "imagenet-r")
-CORRUPTIONS = (
-    *("gaussian_noise", "shot_noise", "impulse_noise"),
-    *("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
-    *("snow", "frost", "fog", "brightness"),
-    *("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
-)
-SEVERITIES = ("1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def corrupted_parts(source: Path) -> dict[str, Path]:
         raise UsageError(f"there is no folder {source}; unpack ImageNet-C there")
     places = {path.name: path for path in (*source.glob("*/*"), *source.glob("*")) if path.is_dir()}
     wanted = {
-        f"{name}/{level}": places.get(name, source / name) / level for name in CORRUPTIONS for level in SEVERITIES
+        f"{name}/{level}": places.get(name, source / name) / str(level) for name in CORRUPTIONS for level in SEVERITIES
     }
     missing = [part for part, folder in wanted.items() if not folder.is_dir()]
     if missing:

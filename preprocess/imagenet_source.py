@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from preprocess.errors import UsageError
+from common.errors import UsageError
 from preprocess.imagenet100 import class_folders, images_of
 
 TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"

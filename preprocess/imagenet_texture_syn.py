@@ -20,11 +20,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_write
 from common.flags import flag
 from common.stopping import stop_signals
 from preprocess import program
-from preprocess.errors import Interrupted, UsageError, WorkFailed
 from preprocess.imagenet100 import ENDINGS
 from preprocess.progress import progress_bar
 from preprocess.texture_image import PHOTOGRAPH, TEXTURE, Recipe, texture_of, try_texture

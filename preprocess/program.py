@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import common.flags
-from common.errors import DataError
-from preprocess.errors import Interrupted, UsageError, WorkFailed
+from common import program
+from common.errors import UsageError
+from common.machine import cores
 
 Flags = TypeVar("Flags")
 
@@ -25,21 +25,7 @@ def parse(flags: type[Flags], argv: list[str] | None, name: str, description: st
 
 def guarded(work: Callable[[], None]) -> int:
     """Runs a program. Returns: 0 done, 1 work that failed, 2 a mistake in flags or trees, 130 stopped."""
-    try:
-        work()
-        return 0
-    except (UsageError, DataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (WorkFailed, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("stopped; run the same command to resume", file=sys.stderr)
-        return 130
+    return program.guarded(work, "stopped; run the same command to resume")
 
 
 def refuse_absent(**paths: str) -> None:
@@ -66,4 +52,4 @@ def jobs_of(asked: int) -> int:
     """How many processes: `asked`, or with 0 as many as there are cores for this program. Raises: UsageError."""
     if asked < 0:
         raise UsageError(f"--jobs {asked}: a number of processes is 1 or more, or 0 for one a core")
-    return asked or len(os.sched_getaffinity(0))
+    return asked or cores()

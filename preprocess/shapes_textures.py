@@ -19,12 +19,12 @@ if __package__ in (None, ""):
 import numpy as np
 from PIL import Image
 
+from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_path, atomic_write
 from common.flags import flag
 from common.random_streams import generator
 from common.stopping import stop_signals
 from preprocess import program
-from preprocess.errors import Interrupted, UsageError, WorkFailed
 from preprocess.progress import progress_bar
 from preprocess.shape_masks import SHAPES, shape_mask
 from preprocess.texture_fills import TEXTURES, TURN, rgb_of_hsv, texture_fill

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.errors import WorkFailed
 from common.files import atomic_path
 from common.random_streams import generator
-from preprocess.errors import WorkFailed
 from preprocess.quilting import quilt
 from preprocess.texture_patches import enlarged, two_patches
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_path
 from common.stopping import stop_signals
-from preprocess.errors import Interrupted, UsageError, WorkFailed
 from preprocess.imagenet100 import images_of
 from preprocess.progress import progress_bar
 

@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.errors import DataError
+from common.errors import DataError, Interrupted, UsageError, WorkFailed
 from common.files import atomic_path
 from common.flags import flag
 from common.paths import data_dir
@@ -28,7 +28,6 @@ from data.webvision import (
     probe_records,
 )
 from preprocess import program
-from preprocess.errors import Interrupted, UsageError, WorkFailed
 from preprocess.imagenet_source import Source, open_source
 from preprocess.progress import progress_bar
 from preprocess.worker_pool import results

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-from preprocess.errors import WorkFailed
+from common.errors import WorkFailed
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -16,14 +16,14 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 import numpy as np
 
+from common.errors import UsageError
 from common.flags import underscored
 from common.paths import repo_root
+from common.program import guarded_training
 from common.random_streams import generator
-from re_sln.errors import UsageError
 from re_sln.figures.dissection import dissect
 from re_sln.figures.probability_histogram import count_probabilities, largest_probabilities
 from re_sln.noise.noise_files import rate_text
-from re_sln.program import guarded
 from re_sln.settings.config import Config
 from re_sln.trained_run import config_of, load_trainer, weights_of
 from re_sln.training.run_folder import find_run
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the picture cannot be written, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
-    return guarded(lambda: _plot(arguments))
+    return guarded_training(lambda: _plot(arguments), "stopped")
 
 
 def _plot(arguments: argparse.Namespace) -> int:

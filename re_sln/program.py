@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable
 
-from common.errors import DataError, RecordError
-from re_sln.errors import Interrupted, NonFiniteLoss, UsageError
+from common.program import guarded_training
 from re_sln.settings.flags import PROGRAMS, Flags, Program, parse_flags
 
 
@@ -31,10 +28,7 @@ def main(name: str, argv: list[str] | None) -> int:
 
         return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])
 
-    return guarded(
-        train,
-        "interrupted; if it has a checkpoint, resume it with --resume RUN",
-    )
+    return guarded_training(train, "interrupted; if it has a checkpoint, resume it with --resume RUN")
 
 
 def flags_of(program: Program, arguments: list[str]) -> Flags:
@@ -45,27 +39,3 @@ def flags_of(program: Program, arguments: list[str]) -> Flags:
 
         flags = parse_flags(program, arguments, settings_of(find_run(flags.resume), program))
     return flags
-
-
-def guarded(work: Callable[[], int], if_stopped: str = "stopped") -> int:
-    """Runs a program; mistakes of the user become one sentence and an exit code. if_stopped: said after Ctrl-C."""
-    leads = os.environ.get("RANK", "0") == "0"
-    level = logging.INFO if leads else logging.ERROR
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
-    try:
-        return work()
-    except (UsageError, DataError, RecordError) as error:
-        if leads:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (NonFiniteLoss, OSError) as error:
-        if leads:
-            print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as stop:
-        if leads:
-            print(stop, file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print(if_stopped, file=sys.stderr)
-        return 130

@@ -13,10 +13,10 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.errors import UsageError
 from common.flags import underscored
 from common.paths import repo_root, user_path
-from re_sln.errors import UsageError
-from re_sln.program import guarded
+from common.program import guarded_training
 from re_sln.tables.result_curves import draw_curves
 from re_sln.tables.result_tables import other_tables, published_tables
 from re_sln.tables.run_logs import Logs, read_logs
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 a file cannot be written, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = _parser().parse_args([underscored(word) for word in (sys.argv[1:] if argv is None else argv)])
-    return guarded(lambda: _results(arguments))
+    return guarded_training(lambda: _results(arguments), "stopped")
 
 
 def _results(arguments: argparse.Namespace) -> int:

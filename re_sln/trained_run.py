@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.record_files import read_config, read_result
-from re_sln.errors import UsageError
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config, resolve
 from re_sln.settings.flags import PROGRAMS, Flags
@@ -44,10 +43,11 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
 
     Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.
     """
+    from common.process_group import Group
     from re_sln.datasets import load as datasets
     from re_sln.training import experiment
     from re_sln.training.checkpoint import read_weights
-    from re_sln.training.distributed import Group, pick_device
+    from re_sln.training.distributed import pick_device
 
     weights = weights_of(folder)
     if config.noise and needs_predictions(config.noise):

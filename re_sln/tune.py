@@ -17,11 +17,11 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 from common.config_text import format_config, parse_config
 from common.files import atomic_write
-from common.record import RunRecord
+from common.program import guarded_training
+from common.record import AnyRecord
 from common.record_files import read_config
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
-from re_sln.program import guarded
 from re_sln.search.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
 
 OUTPUTS = ("sigma_search.csv", "sigma_search.md")
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         found = resolve_search(flags)  # refuses what it can before torch is loaded
         return check(found) if flags.check else run(found, ["python", "-m", "re_sln.tune", *arguments])
 
-    return guarded(search, "interrupted; run the same command to resume from the last checkpoints")
+    return guarded_training(search, "interrupted; run the same command to resume from the last checkpoints")
 
 
 def check(search: Search) -> int:
@@ -105,11 +105,12 @@ def try_missing(search: Search, command: list[str]) -> int:
     return 1
 
 
-def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str, Any]]:
+def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str, Any]]:
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
+    from common.process_group import Group
     from re_sln.search.trial import trial_data
     from re_sln.training import experiment
-    from re_sln.training.distributed import Group, pick_device
+    from re_sln.training.distributed import pick_device
 
     group = Group(0, 1, pick_device("cpu" if search.flags.device == "cpu" else "auto", 0))
     config = search.first
@@ -127,7 +128,7 @@ def make_record(search: Search, command: list[str]) -> tuple[RunRecord, dict[str
     return experiment.make_record(config, data, group, search.folder, command, search.record()), notes
 
 
-def finish(search: Search, record: RunRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:
+def finish(search: Search, record: AnyRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:
     """Result and table: of every trial the accuracy after its last epoch."""
     accuracies = {sigma: result["metrics"]["accuracy_val"] for sigma, result in results.items()}
     notes = notes | {

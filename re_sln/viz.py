@@ -15,16 +15,16 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 import numpy as np
 
+from common.errors import UsageError
 from common.flags import underscored
 from common.paths import repo_root
+from common.program import guarded_training
 from data.dataset import ImageDataset
-from re_sln.errors import UsageError
 from re_sln.former_names import present_name
 from re_sln.noise.labels import NoiseRequest, check_request, noisy_labels
 from re_sln.noise.noise_files import rate_text
 from re_sln.noise.noise_request import ASYM_RULES, CUSTOM_RNGS, DATASETS, MODES, check_seed
 from re_sln.noise.noise_rules import observed_rules
-from re_sln.program import guarded
 
 ROWS, COLUMNS = 4, 8
 CELLS = ROWS * COLUMNS
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the picture cannot be written, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
-    return guarded(lambda: _draw(arguments))
+    return guarded_training(lambda: _draw(arguments), "stopped")
 
 
 def _draw(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.tables import STATISTICS
 from reproduce.programs import CELLS, path_flags, read_yaml
 
@@ -152,18 +152,18 @@ class Table:
 
 
 def load_tables(path: Path = CELLS, published: Path = PUBLISHED) -> dict[str, Table]:
-    """All tables of a cells file, by name; a ReproduceError names file and entry if one is wrong."""
+    """All tables of a cells file, by name; a UsageError names file and entry if one is wrong."""
     content, numbers = read_yaml(path), read_yaml(published)
     try:
         return {name: _table(name, content["tables"][name], content, numbers) for name in content["tables"]}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ReproduceError(f"{path.name}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path.name}: {type(error).__name__}: {error}") from error
 
 
 def select(tables: Mapping[str, Table], name: str | None) -> list[Table]:
     """The table of that name, or all of them."""
     if name is not None and name not in tables:
-        raise ReproduceError(f"there is no table {name!r}; there are: {', '.join(tables)}")
+        raise UsageError(f"there is no table {name!r}; there are: {', '.join(tables)}")
     return [tables[name]] if name is not None else list(tables.values())
 
 

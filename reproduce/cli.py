@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.flags import underscored
 from common.machine import cores, gpus
+from common.program import guarded, printed
 from common.record_files import RESULT
 from reproduce import plan
 from reproduce.cells import CELLS, DATA_DIR, DEMO, ROOT, load_tables, select
@@ -150,20 +151,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args([underscored(word) for word in words])
     if hasattr(arguments, "runs_dir"):
         arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
-    try:
-        return COMMANDS[arguments.command](arguments)
-    except ReproduceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run the same command to resume", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    work = COMMANDS[arguments.command]
+    return guarded(lambda: printed(lambda: work(arguments)), "interrupted; run the same command to resume")
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -182,14 +171,14 @@ def _run(arguments: argparse.Namespace) -> int:
     devices = gpus()
     elsewhere = arguments.engine == "ray" or arguments.dry_run
     if _needs_gpu(plan.to_do(runs)) and not (devices or arguments.force or elsewhere):
-        raise ReproduceError(
+        raise UsageError(
             f"table {table.name} is meant for GPUs and this machine has none. On a GPU it would take"
             f" {plan.gpu_cost(plan.to_do(runs))}; here about {plan.cpu_cost(plan.to_do(runs))}. To run it all the same:"
             " --force, or FORCE=1 with make. DRY_RUN=1 prints the commands, for another machine"
         )
     needed = max((run.cell.gpus for run in plan.to_do(runs)), default=0)
     if arguments.engine == "local" and 0 < len(devices) < needed and not (arguments.force or arguments.dry_run):
-        raise ReproduceError(
+        raise UsageError(
             f"a run of table {table.name} needs {needed} GPUs, this machine has {len(devices)}: with fewer GPUs"
             " the global batch would be smaller, so the result would not be comparable. To run it all the same:"
             " --force, or FORCE=1 with make"
@@ -200,9 +189,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from reproduce.engines.ray_cluster import RayEngine
 
     if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
-        raise ReproduceError(
-            f"--worker_dir={arguments.worker_dir}: must be an absolute path that exists on the workers"
-        )
+        raise UsageError(f"--worker_dir={arguments.worker_dir}: must be an absolute path that exists on the workers")
     engine = RayEngine(
         arguments.address,
         arguments.jobs,
@@ -228,7 +215,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
         unfinished = [run.name for run in runs if run.state != DONE]
         if unfinished:
-            raise ReproduceError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
+            raise UsageError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
         print("\n" + DEMOS[table.name](table, runs, arguments.out or ROOT / table.name))
     return code
 
@@ -300,7 +287,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         done = [run for run in distinct([run for _, runs in filled for run in runs]) if run.state in (DONE, FOREIGN)]
         folders = [folder for run in done for _, folder in records_of(run) if not folder.is_relative_to(RECORDS)]
     if not folders:
-        raise ReproduceError("there is no finished run to verify; `python -m reproduce plan` says what there is")
+        raise UsageError("there is no finished run to verify; `python -m reproduce plan` says what there is")
     data_dir, wrong = _data_dir(arguments), 0
     for number, folder in enumerate(folders, 1):
         found = verify(folder, data_dir, arguments.tolerance, arguments.records_only)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.record_files import METRICS, read_config, read_metrics, read_result
 from common.tables import new_figure, save_figure
 
@@ -40,7 +40,7 @@ NO_METRICS = {"step", "epoch"}
 
 
 def draw_curves(folders: list[Path], path: Path) -> None:
-    """One colour a run, one panel a kind of metric. Raises: ReproduceError for a folder without metrics."""
+    """One colour a run, one panel a kind of metric. Raises: UsageError for a folder without metrics."""
     runs = list(zip(labels(folders), [_metrics(folder) for folder in folders], strict=True))
     shares = [_share_of_true_labels(folder) for folder in folders]
     shown = panels({name for _, lines in runs for line in lines for name in line})
@@ -117,5 +117,5 @@ def _shown(key: str) -> bool:
 def _metrics(folder: Path) -> list[dict[str, float]]:
     lines = read_metrics(folder) if (folder / METRICS).exists() else []
     if not lines:
-        raise ReproduceError(f"{folder} has no evaluation in {METRICS} yet; give folders of runs that have")
+        raise UsageError(f"{folder} has no evaluation in {METRICS} yet; give folders of runs that have")
     return lines

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.files import atomic_write
 from common.record_files import CONFIG, METRICS, RESULT, read_result
 from common.result_schema import seal
@@ -21,7 +21,7 @@ MACHINES = re.compile(r"""(?:^|[\s='"(\[:,])(~?/[^\s/"'][^\n"']*)""")  # an abso
 def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
     """Copy the records of these runs below `target`, as they lie below the folder of runs; returns their folders.
 
-    Folders of this machine in their commands become $DATA_DIR and $RUNS_DIR. Raises: ReproduceError where one is left.
+    Folders of this machine in their commands become $DATA_DIR and $RUNS_DIR. Raises: UsageError where one is left.
     """
     kept: dict[Path, dict[str, str]] = {}
     for run in runs:
@@ -42,7 +42,7 @@ def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
     """The files of a record that are kept, by name."""
     result = read_result(record)
     if result.get("seal", seal(result)) != seal(result):
-        raise ReproduceError(f"{record}: result.json was changed after it was written; `reproduce verify` says more")
+        raise UsageError(f"{record}: result.json was changed after it was written; `reproduce verify` says more")
     result["command"] = _without_places(result["command"], run, stage)
     if "seal" in result:
         result["seal"] = seal(result)
@@ -50,7 +50,7 @@ def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
     texts[RESULT] = json.dumps(result, indent=2) + "\n"
     for name, text in texts.items():
         if found := MACHINES.search(text):
-            raise ReproduceError(
+            raise UsageError(
                 f"{record / name} names {found[1]!r}, a place on this machine, which a kept record must not; run "
                 f"{run.name} again with paths below $DATA_DIR and $RUNS_DIR, or relative to the repository"
             )

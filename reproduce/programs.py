@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 
 CELLS = Path(__file__).resolve().parent / "cells.yaml"
 FOLDERS = ("DATA_DIR", "RUNS_DIR")
@@ -54,24 +54,24 @@ def path_flags(entry: Mapping[str, Any]) -> dict[str, str]:
 
 @cache
 def known_programs() -> dict[str, Program]:
-    """The programs of cells.yaml and their stages, by module. Raises: ReproduceError where two entries contradict."""
+    """The programs of cells.yaml and their stages, by module. Raises: UsageError where two entries contradict."""
     found: dict[str, Program] = {}
     for name, entry in read_yaml(CELLS)["programs"].items():
         for stage in entry["stages"].values() if "stages" in entry else (entry,):
             (way,) = stage["evaluate"]
             if way not in WAYS:
-                raise ReproduceError(f"{CELLS.name}: program {name}: evaluate: {way} is none of {', '.join(WAYS)}")
+                raise UsageError(f"{CELLS.name}: program {name}: evaluate: {way} is none of {', '.join(WAYS)}")
             words = stage["evaluate"][way]
             own: dict[str, Any] = {way: words if way == "never" else tuple(words)}
             program = Program(entry["environment"], path_flags(stage), **own)
             if found.setdefault(program_of(stage["command"]), program) != program:
-                raise ReproduceError(f"{CELLS.name}: program {name}: another entry says otherwise of the same module")
+                raise UsageError(f"{CELLS.name}: program {name}: another entry says otherwise of the same module")
     return found
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a file. Raises: ReproduceError."""
+    """The content of a file. Raises: UsageError."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as error:
-        raise ReproduceError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}") from error

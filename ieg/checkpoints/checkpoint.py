@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import RecordError
+from common.errors import UsageError
 from common.files import atomic_write
-from common.saved_state import MARK, Owner, newest_state, outdated
-from ieg.errors import UsageError
+from common.saved_state import MARK, Owner, StateFiles, newest_state
 
-KEPT = 2
-PATTERN = re.compile(r"checkpoint_([0-9]{8})\.npz")
+FILES = StateFiles("checkpoint_", ".npz")
 META = "meta.json"
 READ_LONG_HEADER = np.lib.format.read_array_header_2_0
 
@@ -34,36 +31,12 @@ class Checkpoint:
     meta: Mapping[str, Any]
 
 
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """The file of a step."""
-    return folder / f"checkpoint_{step:08d}.npz"
-
-
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write, then remove what is older than the last KEPT. Raises: OSError, leaving the earlier ones as they are."""
+    """Write, then remove what is older than the last two. Raises: OSError, leaving the earlier ones as they are."""
     buffer = io.BytesIO()
     np.savez(buffer, **checkpoint.arrays, **{META: np.frombuffer(json.dumps(dict(checkpoint.meta)).encode(), np.uint8)})
-    atomic_write(checkpoint_path(folder, checkpoint.step), buffer.getvalue())
-    for old in outdated(files(folder), checkpoint.step, KEPT):
-        old.unlink()
-
-
-def files(folder: Path) -> dict[int, Path]:
-    """The checkpoints in a folder, by step."""
-    if not folder.is_dir():
-        return {}
-    return {step: path for path in folder.iterdir() if (step := step_of(path)) is not None}
-
-
-def step_of(path: Path) -> int | None:
-    """The step in a checkpoint's name; None for another file."""
-    match = PATTERN.fullmatch(path.name)
-    return int(match[1]) if match else None
-
-
-def steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, rising."""
-    return sorted(files(folder))
+    atomic_write(FILES.path(folder, checkpoint.step), buffer.getvalue())
+    FILES.remove_outdated(folder, checkpoint.step)
 
 
 def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -105,7 +78,7 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(f"{path} is damaged (it holds no {META} that can be read)") from error
     if not isinstance(meta, dict):
         raise ValueError(f"{path} is damaged (its {META} is no mapping)")
-    return Checkpoint(step_of(path) or 0, arrays, meta)
+    return Checkpoint(FILES.step_of(path) or 0, arrays, meta)
 
 
 def newest(folder: Path, restore_step: int = 0, owner: Owner | None = None) -> Checkpoint | None:
@@ -114,17 +87,14 @@ def newest(folder: Path, restore_step: int = 0, owner: Owner | None = None) -> C
     A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
     Raises: UsageError where all are damaged, and for one of another run.
     """
-    found = files(folder)
+    found = FILES.files(folder)
     if restore_step:
         if restore_step not in found:
             raise UsageError(
-                f"--restore_step={restore_step}: {folder} has checkpoints of steps {steps(folder) or 'none'}"
+                f"--restore_step={restore_step}: {folder} has checkpoints of steps {sorted(found) or 'none'}"
             )
         found = {restore_step: found[restore_step]}
-    try:
-        there = newest_state(found, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)
-    except RecordError as error:
-        raise UsageError(str(error)) from error
+    there = newest_state(found, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)
     return there[1] if there else None
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UsageError
 from data.checksums import fingerprint, hash_file
 from ieg.checkpoints import checkpoint
-from ieg.errors import UsageError
 
 EXPECTED = (
     "expected a run folder, one of its files checkpoint_<step>.npz, or the prefix of a TensorFlow checkpoint "
@@ -34,9 +34,9 @@ class Weights:
 def files_of(path: Path) -> list[Path]:
     """The files that hold the weights. Raises: UsageError where there are none."""
     if path.is_dir():
-        steps = checkpoint.steps(path)
+        steps = checkpoint.FILES.steps(path)
         if steps:
-            return [checkpoint.checkpoint_path(path, steps[-1])]
+            return [checkpoint.FILES.path(path, steps[-1])]
     elif path.is_file() and path.suffix == ".npz":
         return [path]
     elif path.with_name(path.name + ".index").is_file():

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from common.paths import data_dir
 from data.checksums import fingerprint, hash_file
 from data.dataset import ImageDataset
-from ieg.errors import UsageError
 from ieg.settings.dataset_name import DatasetName
 from ieg.settings.flags import Flags
 

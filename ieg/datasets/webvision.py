@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from common.paths import data_dir
 from data.webvision import (
     NUM_CLASSES,
@@ -22,7 +22,6 @@ from data.webvision import (
 )
 from ieg.datasets.image_files import EncodedImages, read_records
 from ieg.datasets.split import Split
-from ieg.errors import UsageError
 from ieg.settings.dataset_name import DatasetName
 from ieg.settings.flags import Flags
 

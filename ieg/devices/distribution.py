@@ -7,13 +7,12 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from common.errors import UsageError
 from ieg.devices.all_gather import all_gather
-from ieg.errors import UsageError
 from ieg.settings.flags import Flags
 
 EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -117,15 +116,6 @@ def this_worker(strategy) -> Worker:
         return Worker(chief=True, several=False, first=0, count=strategy.num_replicas_in_sync)
     index, here = strategy.cluster_resolver.task_id, len(strategy.extended.worker_devices)
     return Worker(chief=index == 0, several=True, first=index * here, count=here)
-
-
-class NoRecord:
-    """The record of a worker that is not the chief: a common.record.RunRecord that writes nothing."""
-
-    def _ignore(self, *_: Any, **__: Any) -> None:
-        pass
-
-    begin = log = finish = interrupted = _ignore
 
 
 def agree(strategy, value: int) -> list[int]:

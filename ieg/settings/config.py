@@ -6,10 +6,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from common.errors import UsageError
 from common.flags import identity
 from common.paths import user_path
 from ieg.checkpoints.pretrained import content_hash
-from ieg.errors import UsageError
 from ieg.settings import schedules
 from ieg.settings.dataset_name import DatasetName, parse_dataset_name
 from ieg.settings.flags import Flags

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ieg.errors import UsageError
+from common.errors import UsageError
 
 SIZES = {"cifar10": (50000, 10), "cifar100": (50000, 100), "digits": (1437, 10)}  # training images, classes
 LARGEST = {"cifar10": 5000, "cifar100": 500, "digits": 139}  # what every class has at least

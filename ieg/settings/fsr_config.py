@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ieg.errors import UsageError
+from common.errors import UsageError
 from ieg.settings.dataset_name import DatasetName
 from ieg.settings.flags import Flags
 from ieg.settings.pseudo_loss_name import parse_pseudo_loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ieg.errors import UsageError
+from common.errors import UsageError
 
 TYPES = ("all", "partial")
 

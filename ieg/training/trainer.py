@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from common.errors import Interrupted, NonFiniteLoss
 from common.files import atomic_path
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from ieg.checkpoints.checkpoint import Checkpoint, checkpoint_path, fitting, save
+from ieg.checkpoints.checkpoint import FILES, Checkpoint, fitting, save
 from ieg.datasets.batches import BatchSource, prefetch
-from ieg.devices.distribution import NoRecord, Worker, distribute
-from ieg.errors import NonFiniteLoss
+from ieg.devices.distribution import Worker, distribute
 from ieg.methods.fsr_memory import Memory
 from ieg.settings.config import Config
 from ieg.training.ema import ema_decay
@@ -28,10 +28,6 @@ from ieg.training.pictures import draw_pictures
 from ieg.training.state import TrainState
 from ieg.training.tally import Tally, tally_classes, tally_step
 from ieg.training.train_step import TrainStep
-
-
-class Interrupted(Exception):
-    """The user stopped the run; what was done is saved."""
 
 
 class Trainer:
@@ -45,7 +41,7 @@ class Trainer:
         step: TrainStep,
         source: BatchSource,
         evaluators: Mapping[str, Evaluator],
-        record: RunRecord | NoRecord,
+        record: AnyRecord,
         folder: Path,
         worker: Worker,
         owner: Owner,
@@ -64,7 +60,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Puts everything back as it was after the step of `checkpoint`. Raises: UsageError where it does not fit."""
         arrays = dict(checkpoint.arrays)
-        with fitting(checkpoint_path(self.folder, checkpoint.step)):
+        with fitting(FILES.path(self.folder, checkpoint.step)):
             weights = arrays.pop("example_weights")
             if weights.shape != self.example_weights.shape:
                 raise ValueError(f"example_weights {weights.shape} instead of {self.example_weights.shape}")

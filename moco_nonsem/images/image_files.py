@@ -13,9 +13,8 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image, read_file
 from tqdm import tqdm
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
-NAMED = 10
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -44,13 +43,6 @@ def unreadable(paths: Sequence[Path], workers: int) -> list[tuple[Path, str]]:
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         found = tqdm(pool.map(_why_not, paths), "checking images", len(paths), unit="image", disable=None, leave=False)
         return [(path, why) for path, why in zip(paths, found, strict=True) if why]
-
-
-def refuse(paths: Sequence[Path | str], what: str, way_out: str) -> None:
-    """Raises: UsageError where there is any in `paths`, naming the first ones."""
-    if paths:
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        raise UsageError(f"{len(paths)} {what}: {', '.join(map(str, paths[:NAMED]))}{more}; {way_out}")
 
 
 def _why_not(path: Path) -> str:

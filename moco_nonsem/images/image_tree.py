@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from moco_nonsem.errors import UsageError
-from moco_nonsem.images.image_files import refuse, unreadable
+from common.errors import UsageError, refuse
+from moco_nonsem.images.image_files import unreadable
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 TEXTURE_TREE = "-texture"

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from common.errors import UsageError
 from common.random_streams import generator
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.normalisation import normalise
@@ -90,11 +90,11 @@ def labelled_batches(
     labels = torch.from_numpy(tree.labels)
     views = read(LabelledBatches(tree, look, reading.seed), [(epoch, batch) for batch in batches], reading)
     for batch, images in zip(batches, views, strict=True):
-        images = normalise(images.to(reading.device, non_blocking=True).float())
-        yield images, labels[torch.from_numpy(batch)].to(reading.device, non_blocking=True)
+        images = normalise(images.to(reading.group.device, non_blocking=True).float())
+        yield images, labels[torch.from_numpy(batch)].to(reading.group.device, non_blocking=True)
 
 
 def shares_in_order(count: int, reading: Reading) -> list[np.ndarray]:
     """This process's parts of the batches of `count` images, in order, the last batch kept; empty parts left out."""
     batches = np.split(np.arange(count), np.arange(reading.batch_size, count, reading.batch_size))
-    return [own for batch in batches if len(own := batch[reading.share(len(batch))])]
+    return [own for batch in batches if len(own := batch[reading.group.share(len(batch))])]

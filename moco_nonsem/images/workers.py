@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,28 +9,24 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
+from common.process_group import Group
+from common.stopping import leave_ctrl_c_to_parent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How images are read.
 
-    batch_size: images a step, over all processes; workers: its own reading processes; rank, world_size: which of
-    the training processes this is; kind: `device`, or `reference` for torchvision's own transforms image by image.
+    batch_size: images a step, over all processes; workers: its own reading processes; group: which of the
+    training processes this is; kind: `device`, or `reference` for torchvision's own transforms image by image.
     """
 
     batch_size: int
     workers: int
     seed: int
-    rank: int
-    world_size: int
-    device: torch.device
+    group: Group
     kind: str = "device"
-
-    def share(self, count: int) -> slice:
-        """Which of the `count` images of a batch are this process's: consecutive ones."""
-        return slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
 
 
 class Unreadable(NamedTuple):
@@ -47,7 +42,7 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         batch_size=None,
         sampler=plan,
         num_workers=min(reading.workers, len(plan)),
-        pin_memory=reading.device.type == "cuda",
+        pin_memory=reading.group.device.type == "cuda",
         collate_fn=_as_it_is,
         worker_init_fn=leave_ctrl_c_to_parent,
         generator=torch.Generator(),  # else a number is drawn from the global one
@@ -56,12 +51,6 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         if isinstance(batch, Unreadable):
             raise UsageError(batch.why)
         yield batch
-
-
-def leave_ctrl_c_to_parent(_worker: int) -> None:
-    """The terminal sends Ctrl-C to workers too; the training process decides when they end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 def _as_it_is(batch):

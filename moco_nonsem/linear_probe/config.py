@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from common.errors import UsageError
 from common.flags import identity
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.running.flag_checks import check_numbers, check_schedule
 from moco_nonsem.running.flags import LinearFlags

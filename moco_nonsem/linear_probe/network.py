@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.errors import UsageError, WorkFailed
 from common.torch_files import MISFITS, words_of
-from moco_nonsem.errors import FrozenWeightsMoved, UsageError
 from moco_nonsem.model.encoder import build_network
 from moco_nonsem.running import checkpoint
 
 CLASSES = 1000  # ImageNet-100 has 100 of them: 900 logits are never right, as in the authors' program
+
+
+class FrozenWeightsMoved(WorkFailed):
+    """Linear evaluation changed what it must not."""
 
 
 class LinearNetwork:

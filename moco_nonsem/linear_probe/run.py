@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from common.config_text import format_config
+from common.errors import Interrupted, UsageError
 from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
-from common.record import RunRecord
+from common.process_group import Group
+from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.tree_identity import describe
 from moco_nonsem.images.workers import Reading
@@ -23,7 +24,7 @@ from moco_nonsem.linear_probe.config import check, mark, record
 from moco_nonsem.linear_probe.network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer, load_for_scoring
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -76,10 +77,10 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     start = group.leader_does(lambda: start_of(flags, folder, owner))
     if start.content:
         trainer.restore(start.content, start.name)
-    record_ = make_record(folder, config, flags, described, group, command) if group.leads else None
+    record_ = make_record(folder, config, flags, described, group, command)
     code = _train(trainer, folder, record_, owner, is_saved(start))
     check_frozen(network, frozen)
-    if record_:
+    if group.leads:
         finish(trainer, record_)
     return code
 
@@ -133,15 +134,13 @@ def _reading(flags: LinearFlags, group: Group) -> Reading:
         batch_size=flags.batch_size,
         workers=workers(flags, group),
         seed=flags.seed,
-        rank=group.rank,
-        world_size=group.world_size,
-        device=group.device,
+        group=group,
     )
 
 
-def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owner: Owner, saved: bool | None) -> int:
+def _train(trainer: LinearTrainer, folder: Path, record_: AnyRecord, owner: Owner, saved: bool | None) -> int:
     flags, group = trainer.flags, trainer.group
-    if record_:
+    if group.leads:
         checkpoint_folder(flags).mkdir(parents=True, exist_ok=True)
         check_places(checkpoint_folder(flags), ("checkpoint_robust_*.pth.tar", "model_best_*.pth.tar"))
         record_.begin(trainer.logged, saved=saved, outputs=STATES)
@@ -170,20 +169,19 @@ def _train(trainer: LinearTrainer, folder: Path, record_: RunRecord | None, owne
         except Interrupted as stop:
             raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
-            if record_:
-                record_.interrupted()
+            record_.interrupted()
     return 0
 
 
 def _after_epoch(
-    trainer: LinearTrainer, record_: RunRecord | None, scalars: Scalars, owner: Owner
+    trainer: LinearTrainer, record_: AnyRecord, scalars: Scalars, owner: Owner
 ) -> Callable[[dict[str, float], Progress], None]:
     folder, name = checkpoint_folder(trainer.flags), mark(trainer.flags.pretrained)
 
     def report(values: dict[str, float], progress: Progress) -> None:
         trainer.logged = trainer.step
         content: dict[str, Any] = trainer.content() | {MARK: owner.mark(trainer.step)}
-        if record_ is None:
+        if not trainer.group.leads:
             return
         record_.log(trainer.step, trainer.epoch - 1, values)
         scalars.write(trainer.step, values)
@@ -196,7 +194,7 @@ def _after_epoch(
     return report
 
 
-def finish(trainer: LinearTrainer, record_: RunRecord) -> None:
+def finish(trainer: LinearTrainer, record_: AnyRecord) -> None:
     """The last epoch's accuracy is the result; the best over epochs, on the same images, stands apart."""
     # DEVIATION: the authors print the best over the epochs, chosen on the very images that are reported.
     values = trainer.last_values

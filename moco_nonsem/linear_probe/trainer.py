@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
+from common.process_group import Group
 from common.random_streams import generator
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import rate
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of
 
@@ -107,7 +107,7 @@ class LinearTrainer:
         size = self.flags.batch_size
         order = generator(self.flags.seed, "linear order", self.epoch).permutation(len(self.train_images))
         batches = np.split(order, np.arange(size, len(order), size))[self.batch :]
-        own = [batch[self.reading.share(len(batch))] for batch in batches]
+        own = [batch[self.reading.group.share(len(batch))] for batch in batches]
         look = Look(self.flags.image_size, random=True)
         if not own:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 SMALL = "resnet10-small"
 ARCHITECTURES = (

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.process_group import Group
 from common.random_streams import generator
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.contrastive_loss import contrastive_logits
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.model.key_queue import enqueue, initial_queue
 from moco_nonsem.model.momentum_update import momentum_update
-from moco_nonsem.running.distributed import Group
 
 
 class ViewsOfImages(Protocol):

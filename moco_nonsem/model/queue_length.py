@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 LARGEST_BATCH = 1024  # of the batch sizes that an error lists
 

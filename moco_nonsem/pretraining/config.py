@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from common.errors import UsageError
 from common.flags import identity
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.model.queue_length import check_queue
 from moco_nonsem.running.flag_checks import check_numbers, check_schedule

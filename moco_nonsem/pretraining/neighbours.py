@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.process_group import Group
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.model.encoder import feature_width, features_of
-from moco_nonsem.running.distributed import Group
 
 NEIGHBOURS, TEMPERATURE = 200, 0.07
 AT_ONCE = 1024

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from common.config_text import format_config
+from common.errors import Interrupted, UsageError
 from common.files import check_places
 from common.machine import cores
 from common.paths import user_path
-from common.record import RunRecord
+from common.process_group import Group
+from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from moco_nonsem.errors import Interrupted, UsageError
 from moco_nonsem.images.image_tree import TEXTURE_TREE, ImageTree, check_readable, read_tree, training_tree
 from moco_nonsem.images.tree_identity import describe
 from moco_nonsem.images.workers import Reading
@@ -25,7 +26,7 @@ from moco_nonsem.pretraining.config import PretrainConfig, resolve
 from moco_nonsem.pretraining.neighbours import Neighbours
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -108,9 +109,7 @@ def reading(flags: PretrainFlags, group: Group) -> Reading:
         batch_size=flags.batch_size,
         workers=workers(flags, group),
         seed=flags.seed,
-        rank=group.rank,
-        world_size=group.world_size,
-        device=group.device,
+        group=group,
         kind=flags.loader,
     )
 
@@ -142,10 +141,9 @@ def train(
     config, group = trainer.config, trainer.group
     flags = config.flags
     torch.backends.cudnn.benchmark = True
-    record = None
+    record = make_record(folder, config.record(), flags, described, group, command)
     if group.leads:
         make_checkpoint_folder(checkpoint_folder(flags), new_run=trainer.step == 0)
-        record = make_record(folder, config.record(), flags, described, group, command)
         check_places(checkpoint_folder(flags), ("checkpoint_*.pth.tar",))
         record.begin(trainer.logged, saved=saved, outputs=STATES)
         logging.info(
@@ -169,9 +167,8 @@ def train(
         except Interrupted as stop:
             raise Interrupted(f"{stop}; run the same command with --resume {folder} to resume") from None
         finally:
-            if record:
-                record.interrupted()
-    if record:
+            record.interrupted()
+    if group.leads:
         waited = {"seconds_waiting_for_data": round(trainer.waited[0], 1)}
         record.finish(trainer.last_values, trainer.step, {}, waited)
         logging.info("%s", " ".join(f"{name} {value:.4f}" for name, value in sorted(trainer.last_values.items())))
@@ -186,14 +183,14 @@ def save(trainer: Trainer, folder: Path, owner: Owner) -> None:
 
 
 def after_epoch(
-    trainer: Trainer, record: RunRecord | None, scalars: Scalars, checkpoints: Path, owner: Owner
+    trainer: Trainer, record: AnyRecord, scalars: Scalars, checkpoints: Path, owner: Owner
 ) -> Callable[[dict[str, float], Progress], None]:
     """What is done with the metrics of an epoch, and the authors' checkpoint where one is due."""
 
     def report(values: dict[str, float], progress: Progress) -> None:
         flags, done = trainer.config.flags, trainer.epoch
         trainer.logged = trainer.step
-        if record:
+        if trainer.group.leads:
             record.log(trainer.step, done - 1, values)
             scalars.write(trainer.step, values)
             progress.say(

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
+from common.process_group import Group
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.contrastive_loss import contrastive_losses
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logits
 from moco_nonsem.pretraining.config import PretrainConfig
 from moco_nonsem.pretraining.tally import Tally
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of, timed
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.errors import UsageError
 from common.paths import user_path
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.architectures import check_arch
 from moco_nonsem.running.flag_checks import check_numbers
 from moco_nonsem.running.flags import RobustnessFlags

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from common.config_text import format_config
+from common.errors import Interrupted
 from common.files import atomic_write, check_places
 from common.machine import cores
 from common.paths import user_path
+from common.process_group import Group
 from common.record_files import CONFIG, METRICS, RESULT, finished_result
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from data.imagenet100 import WNIDS
-from moco_nonsem.errors import Interrupted
+from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.labelled_images import Look
 from moco_nonsem.images.tree_identity import describe
@@ -23,11 +25,11 @@ from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import load_for_scoring
 from moco_nonsem.robustness.config import COLUMNS, given
-from moco_nonsem.robustness.corruptions import CORRUPTIONS, SEVERITIES, corruption_folders, mean_over_corruptions
+from moco_nonsem.robustness.corruptions import corruption_folders, mean_over_corruptions
 from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import RobustnessFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
@@ -54,9 +56,7 @@ class Evaluation:
             batch_size=flags.batch_size,
             workers=workers(flags, group),
             seed=flags.seed,
-            rank=group.rank,
-            world_size=group.world_size,
-            device=group.device,
+            group=group,
         )
 
     def score(self, name: str, folder: Path, stopped: Sized, resize: bool = True) -> tuple[Score, ImageTree]:

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moco_nonsem.errors import Interrupted, UsageError
+from common.errors import Interrupted, UsageError
+from common.process_group import Group
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
-from moco_nonsem.running.distributed import Group
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree
 
 

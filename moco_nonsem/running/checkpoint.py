@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.errors import RecordError
+from common.errors import UsageError
 from common.files import atomic_path
 from common.paths import user_path
-from common.saved_state import MARK, Owner, newest_state, outdated
+from common.saved_state import MARK, Owner, StateFiles, newest_state
 from common.torch_files import read_tensors
-from moco_nonsem.errors import UsageError
 
-KEPT = 2
-PATTERN = re.compile(r"state_([0-9]{8})\.pth\.tar")
+FILES = StateFiles("state_", ".pth.tar")
 PREFIX = "module."  # DistributedDataParallel's, in every file of the authors
 
 
@@ -88,46 +85,14 @@ PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
-    """Writes the state after `step`, then removes what is older than the last KEPT."""
-    write(folder / f"state_{step:08d}.pth.tar", content)
-    for old in outdated(state_files(folder), step, KEPT):
-        old.unlink()
+    """Writes the state after `step`, then removes what is older than the last two."""
+    write(FILES.path(folder, step), content)
+    FILES.remove_outdated(folder, step)
 
 
-def step_of(path: Path) -> int | None:
-    """The step in a state's name; None for another file."""
-    match = PATTERN.fullmatch(path.name)
-    return int(match[1]) if match else None
-
-
-def state_files(folder: Path) -> dict[int, Path]:
-    """The states in a run folder, by step."""
-    if not folder.is_dir():
-        return {}
-    return {step: path for path in folder.iterdir() if (step := step_of(path)) is not None}
-
-
-def states(folder: Path) -> list[int]:
-    """Steps of the states in a run folder, rising."""
-    return sorted(state_files(folder))
-
-
-def newest(folder: Path) -> dict[str, Any] | None:
-    """The newest state that can be read, whosever it is; None where there is none. Raises: UsageError."""
-    found = newest_own(folder, None)
-    return found[1] if found else None
-
-
-def newest_own(folder: Path, owner: Owner | None) -> tuple[Path, dict[str, Any]] | None:
-    """The newest state that can be read, with its file; None where there is none.
-
-    A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
-    Raises: UsageError where all are damaged, and for one of another run.
-    """
-    try:
-        return newest_state(state_files(folder), read, lambda content: content.get(MARK), owner)
-    except RecordError as error:
-        raise UsageError(str(error)) from error
+def newest(folder: Path, owner: Owner | None = None) -> tuple[Path, dict[str, Any]] | None:
+    """The newest state that can be read, with its file; None where there is none. See `newest_state`."""
+    return newest_state(FILES.files(folder), read, lambda content: content.get(MARK), owner)
 
 
 def prefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.running.flags import Common
 
 

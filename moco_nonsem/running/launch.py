@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.running.flags import DIST_URL, Distributed
 
 

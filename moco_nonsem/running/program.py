@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from common.errors import DataError, RecordError
-from moco_nonsem.errors import FrozenWeightsMoved, Interrupted, NonFiniteLoss, UsageError
+from common.program import guarded_training
 from moco_nonsem.running.flags import Common
 from moco_nonsem.running.launch import Place, places, start_all
 
@@ -40,28 +36,5 @@ def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: lis
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Runs a program; mistakes of the user become one sentence and an exit code."""
-    leads = os.environ.get("RANK", "0") == "0"
-    logging.basicConfig(level=logging.INFO if leads else logging.ERROR, format="%(levelname)s: %(message)s", force=True)
-    try:
-        return work()
-    except (UsageError, DataError, RecordError) as error:
-        _say(f"error: {error}", leads)
-        return 2
-    except (NonFiniteLoss, FrozenWeightsMoved, OSError) as error:
-        _say(f"error: {error}", leads)
-        return 1
-    except Interrupted as stop:
-        _say(str(stop), leads)
-        return 130
-    except KeyboardInterrupt:
-        _say(
-            "interrupted; run the same command to resume from the last checkpoint",
-            leads,
-        )
-        return 130
-
-
-def _say(text: str, leads: bool) -> None:
-    if leads:
-        print(text, file=sys.stderr)
+    """Runs the work of a process; see `guarded_training`."""
+    return guarded_training(work, "interrupted; run the same command to resume from the last checkpoint")

@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.errors import RecordError
+from common.errors import UsageError
 from common.paths import repo_root, user_path
 from common.saved_state import MARK, Owner
-from moco_nonsem.errors import UsageError
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 
@@ -38,7 +37,7 @@ def run_folder(flags: PlaceFlags, kind: str) -> Path:
         return user_path(flags.run_dir).absolute()
     if flags.resume:
         folder = resume if resume.is_dir() else resume.parent
-        if resume.is_dir() or (checkpoint.PATTERN.fullmatch(resume.name) and (folder / "config.yml").is_file()):
+        if resume.is_dir() or (checkpoint.FILES.step_of(resume) is not None and (folder / "config.yml").is_file()):
             return folder.absolute()
     return new_folder(kind)
 
@@ -60,15 +59,15 @@ def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
     resume = user_path(flags.resume)
     if flags.resume and resume.is_file():
         content = checkpoint.read_given("--resume", flags.resume, "epoch", "state_dict", "optimizer")
-        step = checkpoint.step_of(resume)
+        step = checkpoint.FILES.step_of(resume)
         own = step is not None and resume.parent.absolute() == folder
         if own and step is not None:
             try:
                 owner.check(resume, content.get(MARK), step)
-            except (RecordError, ValueError) as error:
+            except (UsageError, ValueError) as error:
                 raise UsageError(f"--resume: {error}") from error
         return Start(content, flags.resume, own)
-    found = checkpoint.newest_own(folder, owner)
+    found = checkpoint.newest(folder, owner)
     if flags.resume and found is None:
         raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")
     return Start(found[1], str(found[0]), True) if found else Start(None, "", False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ import torch
 import torchvision
 
 from common.machine import cores, warn_of_slow_bfloat16
-from common.record import RunRecord
+from common.process_group import Group
+from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import finished_result
-from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.flags import Common, Distributed, Training
 from moco_nonsem.running.run_folder import Start
 
@@ -49,13 +47,6 @@ def workers(flags: Distributed, group: Group) -> int:
     return max(1, min(flags.workers, cores()) // group.local_size)
 
 
-def device_name(device: torch.device) -> str:
-    """The accelerator's name, else the processor's architecture and core count."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"
-
-
 def make_record(
     folder: Path,
     config: Mapping[str, Any],
@@ -63,8 +54,10 @@ def make_record(
     described: Mapping[str, str],
     group: Group,
     command: list[str],
-) -> RunRecord:
-    """The record of a run."""
+) -> AnyRecord:
+    """The record of a run, which the leader writes."""
+    if not group.leads:
+        return NullRecord()
     return RunRecord(
         folder,
         sub_project=SUB_PROJECT,
@@ -72,7 +65,7 @@ def make_record(
         config=config,
         seed=flags.seed,
         dataset=described,
-        device=device_name(group.device),
+        device=group.device_name,
         world_size=group.world_size,
         libraries={"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
     )

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from common.errors import Interrupted, NonFiniteLoss, UsageError
+from common.process_group import Group
 from common.torch_files import whole_number
-from moco_nonsem.errors import Interrupted, NonFiniteLoss, UsageError
-from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.progress import Progress
 
 AGREE_EVERY = 10  # steps between questions to the other processes

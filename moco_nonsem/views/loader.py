@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from common.errors import UsageError
 from common.random_streams import generator
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.random_resized_crop import Box, crop_and_resize
@@ -55,16 +55,16 @@ class ViewLoader:
         reading, recipe = self.reading, self.recipe
         order = generator(reading.seed, "order", epoch).permutation(len(self.tree))
         batches = order[: self.batches_per_epoch * reading.batch_size].reshape(-1, reading.batch_size)
-        plan = [(epoch, batch[reading.share(len(batch))]) for batch in batches[start_batch:]]
+        plan = [(epoch, batch[reading.group.share(len(batch))]) for batch in batches[start_batch:]]
         for batch in read(self._source(), plan, reading):
             decoded = isinstance(batch, DecodedBatch)
-            yield make_views(batch, recipe, reading.device) if decoded else batch.to(reading.device)
+            yield make_views(batch, recipe, reading.group.device) if decoded else batch.to(reading.group.device)
 
     def _source(self) -> Dataset:
         arguments = (self.tree, self.recipe, self.reading.seed)
         if self.reading.kind == "reference":
             return ReferenceBatches(*arguments)
-        return FinishedViews(*arguments) if self.reading.device.type == "cpu" else DecodedBatches(*arguments)
+        return FinishedViews(*arguments) if self.reading.group.device.type == "cpu" else DecodedBatches(*arguments)
 
 
 class DecodedBatches(Dataset):

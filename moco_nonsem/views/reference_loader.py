@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 
+from common.errors import UsageError
 from common.random_streams import generator
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_files import open_rgb
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.normalisation import MEAN, STD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 
 ROBUST = ("patch", "texture", "none")
 TEXTURE_DRAWS = ("seed", "aligned")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.errors import UsageError
 from common.paths import data_dir as default_data_dir
-from re_sln.datasets.image_folder import folder_fingerprint, read_images, refuse
+from re_sln.datasets.image_folder import folder_fingerprint, read_images, refuse_files
 from re_sln.datasets.training_set import Data
-from re_sln.errors import UsageError
 from re_sln.images.normalisation import normalisation
 
 CLASS_NAMES = (
@@ -58,7 +58,7 @@ def _part(folder: Path) -> tuple[list[Path], np.ndarray]:
         raise UsageError(f"{folder} holds no images; unpack raw_image_ver.zip again with `python -m data import`")
     known = {str(label): label for label in range(len(CLASS_NAMES))}
     starts = [path.name.partition("_")[0] for path in paths]
-    refuse(
+    refuse_files(
         [str(path) for path, start in zip(paths, starts, strict=True) if start not in known],
         "have a name that does not begin with a label 0…9 and `_`",
     )
@@ -101,7 +101,7 @@ def load_animal10n(data_dir: str | Path | None, norm: str) -> Data:
 
 def _read(paths: list[Path], what: str) -> list[np.ndarray]:
     images = read_images(paths, np.asarray, what)
-    refuse(
+    refuse_files(
         [
             f"{path} ({image.shape[1]}×{image.shape[0]})"
             for path, image in zip(paths, images, strict=True)

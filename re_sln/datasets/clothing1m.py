@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UsageError
 from common.paths import data_dir as default_data_dir
-from re_sln.datasets.image_folder import refuse
+from re_sln.datasets.image_folder import refuse_files
 from re_sln.datasets.training_set import Data
-from re_sln.errors import UsageError
 from re_sln.images.normalisation import normalisation
 
 CLASS_NAMES = (
@@ -56,7 +56,7 @@ def read_list(root: Path, name: str) -> tuple[list[Path], np.ndarray]:
         labels.append(int(label))
     if not files:
         raise UsageError(f"{path} is empty; get the annotations again")
-    refuse([str(file) for file in files if not file.is_file()], f"of {path.name} are missing")
+    refuse_files([str(file) for file in files if not file.is_file()], f"of {path.name} are missing")
     return files, np.array(labels, np.int64)
 
 

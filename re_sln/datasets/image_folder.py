@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,10 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from common.errors import UsageError, refuse
 from data.checksums import fingerprint
-from re_sln.errors import UsageError
-
-NAMED = 10
 
 
 def read_images(paths: Sequence[Path], convert: Callable[[Image.Image], np.ndarray], what: str) -> list[np.ndarray]:
@@ -32,15 +30,13 @@ def read_images(paths: Sequence[Path], convert: Callable[[Image.Image], np.ndarr
     with ThreadPoolExecutor() as pool:
         progress = tqdm(pool.map(read, paths), total=len(paths), unit="image", desc=what, disable=None, leave=False)
         images = [image for image in progress if image is not None]
-    refuse(bad, "cannot be read as images")
+    refuse_files(bad, "cannot be read as images")
     return images
 
 
-def refuse(bad: Sequence[str], what: str) -> None:
+def refuse_files(bad: Iterable[str], what: str) -> None:
     """Raises: UsageError where there is any in `bad`, naming the first ones."""
-    if bad:
-        shown = ", ".join(sorted(bad)[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
-        raise UsageError(f"{len(bad)} file(s) {what}: {shown}; unpack the archive again, or move them away")
+    refuse(sorted(bad), f"file(s) {what}", "unpack the archive again, or move them away")
 
 
 def folder_fingerprint(paths: Sequence[Path], root: Path) -> str:

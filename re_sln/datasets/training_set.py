@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 Pictures = np.ndarray | Sequence[Path]
 

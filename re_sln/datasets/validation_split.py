@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from common.errors import UsageError
 from re_sln.datasets.training_set import Data, part
-from re_sln.errors import UsageError
 
 
 def validation_split(given: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

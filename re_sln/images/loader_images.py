@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
+from common.stopping import leave_ctrl_c_to_parent
 from re_sln.images.augmentation import Crops, offsets
 from re_sln.images.device_images import Look
 
@@ -91,9 +91,3 @@ class LoaderImages:
         except UsageError as error:
             # It comes from a worker, with that one's whole traceback as its message.
             raise UsageError(str(error).rpartition(f"{UsageError.__name__}: ")[2].strip()) from None
-
-
-def leave_ctrl_c_to_parent(_worker: int) -> None:
-    """The terminal sends Ctrl-C to workers too; the training process decides when they end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)

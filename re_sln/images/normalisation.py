@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 AUTHORS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UsageError
 from common.random_streams import generator
 from data.cifar import load_cifar
 from data.dataset import ImageDataset
-from re_sln.errors import UsageError
 from re_sln.former_names import RERUN
 from re_sln.noise.dependent_noise import flip_most_doubtful
 from re_sln.noise.noise_files import write_labels

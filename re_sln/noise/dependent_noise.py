@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 
 def flip_most_doubtful(labels: np.ndarray, mean_softmax: np.ndarray, p: float) -> np.ndarray:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UsageError
 from common.files import atomic_path, atomic_write
-from re_sln.errors import UsageError
 
 HEADER = ["label", "label_noisy"]
 RULES_HEADER = ["src", "dsts", "p"]

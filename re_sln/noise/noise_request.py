@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UsageError
 from common.paths import data_dir
 from data.checksums import Published, hash_file
 from data.cifar import find_cifar
 from data.registry import load_registry
-from re_sln.errors import UsageError
 from re_sln.former_names import FORMER, RERUN
 from re_sln.noise.noise_files import authors_name, custom_name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.errors import UsageError
 from common.random_streams import generator
-from re_sln.errors import UsageError
 
 
 def choose_places(num_images: int, num_foreign: int, p: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

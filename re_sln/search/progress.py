@@ -7,7 +7,7 @@ import time
 from tqdm import tqdm
 
 from common.errors import RecordError
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.record_files import read_metrics
 from re_sln.search.search import METRIC, Search
 
@@ -17,7 +17,7 @@ SAY_SECONDS = 60.0
 class Progress:
     """Counts steps and epochs of all trials together; those from before an interruption are counted in."""
 
-    def __init__(self, search: Search, record: RunRecord) -> None:
+    def __init__(self, search: Search, record: AnyRecord) -> None:
         self._record, self._epochs_each = record, search.first.flags.n_epochs
         lines = {sigma: _last_line(search, sigma) for sigma in search.trials}
         self._steps = {sigma: int(line["step"]) for sigma, line in lines.items()}

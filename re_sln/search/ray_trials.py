@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import UsageError
 from common.files import atomic_write
+from common.machine import cores
 from common.paths import repo_root
-from re_sln.errors import UsageError
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 
@@ -45,8 +46,7 @@ def this_machine() -> Room:
     """What there is without a cluster."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Room(cores, torch.cuda.device_count())
+    return Room(cores(), torch.cuda.device_count())
 
 
 def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room:

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 
+from common.errors import Interrupted, UsageError
+from common.process_group import Group
 from common.provenance import is_running
-from common.record import RunRecord
+from common.record import AnyRecord
 from common.record_files import check_same_config
 from re_sln.datasets.training_set import Data
 from re_sln.datasets.validation_split import hold_out
-from re_sln.errors import Interrupted, UsageError
 from re_sln.search.search import Search
 from re_sln.settings.config import Config
 from re_sln.training import experiment
-from re_sln.training.distributed import Group, pick_device
+from re_sln.training.distributed import pick_device
 from re_sln.training.scalars import Scalars
 from re_sln.training.trainer import Trainer
 
@@ -95,7 +96,7 @@ def wait_for(folder: Path) -> None:
 
 
 def reporter(
-    record: RunRecord, scalars: Scalars, tell: Callable[[dict], None]
+    record: AnyRecord, scalars: Scalars, tell: Callable[[dict], None]
 ) -> Callable[[Trainer, dict[str, float]], None]:
     """What is done with the metrics of an epoch; none of them is of the test set, so none is called so."""
 

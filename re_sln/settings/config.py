@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UsageError
 from common.flags import identity
-from re_sln.errors import UsageError
 from re_sln.former_names import to_recorded
 from re_sln.images.normalisation import check_normalisation
 from re_sln.noise.noise_request import NoiseRequest, check_request, check_seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 FOUR_MODELS = (
     "CE (--sigma=0, no --mo, --lc_n_epoch=-1), SLN (--sigma above 0), SLN+MO (with --mo), "

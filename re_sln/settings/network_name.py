@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 
 
 def parse_network(name: str) -> tuple[int, int]:

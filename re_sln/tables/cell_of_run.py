@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import UsageError
 from data.registry import load_registry
-from re_sln.errors import UsageError
 from re_sln.former_names import from_recorded
 from re_sln.settings.model_name import model_name
 from re_sln.settings.published_settings import TASKS

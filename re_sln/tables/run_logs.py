@@ -14,9 +14,8 @@ from typing import Any
 
 import yaml
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
 from common.record_files import read_config, read_metrics, read_result
-from re_sln.errors import UsageError
 from re_sln.tables.cell_of_run import Place, place_of, search_place
 
 Curve = list[tuple[float, float]]  # (epoch, value), epochs rising

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.tables.cell_of_run import search_place
 from re_sln.tables.run_logs import LoggedSearch, Logs
 

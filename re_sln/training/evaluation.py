@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.process_group import Group
 from re_sln.images.augmentation import Crops
-from re_sln.training.distributed import Group
 
 
 class Images(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import platform
 import shlex
 from collections.abc import Callable
 from contextlib import closing
@@ -16,22 +15,23 @@ import numpy as np
 import torch
 
 from common.config_text import format_config
+from common.errors import Interrupted, UsageError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
-from common.record import RunRecord
+from common.process_group import Group
+from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import check_same_config, finished_result
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from common.torch_files import whole_number
 from re_sln.datasets import load as datasets
 from re_sln.datasets.training_set import Data, Pictures
-from re_sln.errors import Interrupted, UsageError
 from re_sln.images.device_images import DeviceImages, Look
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config
 from re_sln.settings.flags import Flags
 from re_sln.training import checkpoint
-from re_sln.training.distributed import Group, in_group
+from re_sln.training.distributed import in_group
 from re_sln.training.evaluation import Images
 from re_sln.training.mean_softmax import mean_softmax, plain_config
 from re_sln.training.networks import Networks, check_weights
@@ -84,16 +84,15 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
         return 0
     settle(config.flags)
     logging.info("%s", shlex.join(command))
-    begun = bool(checkpoint.files(folder))
+    begun = bool(checkpoint.FILES.files(folder))
     data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not begun)
-    record = make_record(config, data, group, folder, command) if group.leads else None
+    record = make_record(config, data, group, folder, command)
     check_same_config(folder, recorded(config, data))
     trainer, owner = build(config, data, group), owner_of(config, data)
     logged = go_on(trainer, folder, owner)
     if logged is None and group.leads:
         logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
-    if record:
-        record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
+    record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
     with closing(Scalars(folder, trainer.epoch)) as scalars, stop_signals() as stopped:
         try:
             trainer.train(
@@ -106,9 +105,8 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
             logging.warning("%s; resume with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
             return 130
         finally:
-            if record:
-                record.interrupted()
-    if record:
+            record.interrupted()
+    if group.leads:
         finish(trainer, record, folder)
     return 0
 
@@ -118,7 +116,7 @@ def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
 
     Raises: UsageError for a checkpoint of another run, or one that does not fit.
     """
-    found = checkpoint.newest_own(folder, owner)
+    found = checkpoint.newest(folder, owner)
     if found is None:
         return None
     path, content = found
@@ -215,12 +213,12 @@ class Saver:
 
 
 def reporter(
-    record: RunRecord | None, scalars: Scalars, folder: Path, config: Config
+    record: AnyRecord, scalars: Scalars, folder: Path, config: Config
 ) -> Callable[[Trainer, dict[str, float]], None]:
     """What is done with the metrics of an epoch."""
 
     def report(trainer: Trainer, values: dict[str, float]) -> None:
-        if record is None:
+        if not trainer.group.leads:
             return
         epoch = trainer.epoch - 1
         record.log(trainer.step, epoch, values)
@@ -240,7 +238,7 @@ def write_models(trainer: Trainer, folder: Path) -> None:
         checkpoint.write_weights(folder / "model_ema.pth", trainer.networks.average.state_dict())
 
 
-def finish(trainer: Trainer, record: RunRecord, folder: Path) -> None:
+def finish(trainer: Trainer, record: AnyRecord, folder: Path) -> None:
     """Weights and result: the accuracy of the last epoch, or of the one that is best on clean validation images."""
     config, scores = trainer.config, trainer.scores
     chosen = scores.get("selected", scores["last"])
@@ -276,8 +274,10 @@ def recorded(config: Config, data: Data, values: dict | None = None) -> dict:
 
 def make_record(
     config: Config, data: Data, group: Group, folder: Path, command: list[str], values: dict | None = None
-) -> RunRecord:
+) -> AnyRecord:
     """The record of a run. values: what config.yml is to hold, where that is not the configuration's own record."""
+    if not group.leads:
+        return NullRecord()
     return RunRecord(
         folder,
         sub_project="re_sln",
@@ -285,14 +285,7 @@ def make_record(
         config=recorded(config, data, values),
         seed=config.flags.seed,
         dataset=data.described,
-        device=device_name(group.device),
+        device=group.device_name,
         world_size=group.world_size,
         libraries={"torch": torch.__version__, "torchvision": version("torchvision"), "numpy": np.__version__},
     )
-
-
-def device_name(device: torch.device) -> str:
-    """The accelerator's name, else the processor's architecture and core count."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()}, {os.cpu_count()} cores"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.errors import Interrupted
 from common.stopping import stop_signals
-from re_sln.errors import Interrupted
 from re_sln.settings.config import Config
 
 if TYPE_CHECKING:

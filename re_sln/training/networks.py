@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from common.errors import UsageError
 from common.paths import user_path
+from common.process_group import Group
 from common.torch_files import load_optimiser
-from re_sln.errors import UsageError
 from re_sln.settings.config import Config
 from re_sln.training.checkpoint import read_weights
-from re_sln.training.distributed import Group
 from re_sln.training.moving_average import start_moving_average
 from re_sln.training.wide_resnet import build_network
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from common.errors import Interrupted, NonFiniteLoss
+from common.process_group import Group
 from common.random_streams import generator
 from common.torch_files import copy_into, whole_number
 from re_sln.datasets.training_set import Data
-from re_sln.errors import Interrupted, NonFiniteLoss
 from re_sln.images.augmentation import Crops, draw_crops
 from re_sln.settings.config import Config
-from re_sln.training.distributed import Group
 from re_sln.training.evaluation import Images, accuracy_and_loss, all_logits
 from re_sln.training.label_correction import corrected_targets, correction_weights
 from re_sln.training.moving_average import update_moving_average

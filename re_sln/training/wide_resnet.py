@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.settings.network_name import parse_network
 
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.files import atomic_write
 from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
 from reproduce.cells import ROOT, Cell, Table
@@ -21,7 +21,7 @@ STOPPED = 130
 
 
 def make_data(table: Table, dry_run: bool = False) -> None:
-    """Make what is missing of the images that a demo draws itself, or print the command. Raises: ReproduceError."""
+    """Make what is missing of the images that a demo draws itself, or print the command. Raises: UsageError."""
     if not table.prepare:
         return
     command = started(table.prepare, table.cells[0].environment)
@@ -32,7 +32,7 @@ def make_data(table: Table, dry_run: bool = False) -> None:
     if done.returncode == STOPPED:
         raise KeyboardInterrupt
     if done.returncode:
-        raise ReproduceError(f"the images were not made: {shlex.join(command)} ended with {done.returncode}")
+        raise UsageError(f"the images were not made: {shlex.join(command)} ended with {done.returncode}")
 
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
@@ -62,7 +62,7 @@ def write_table(folder: Path, title: str, header: list[str], rows: list[list[str
 
 
 def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
-    """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: ReproduceError."""
+    """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: UsageError."""
     started = {
         path: subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for path, command in commands.items()
@@ -70,7 +70,7 @@ def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     for path, process in started.items():
         output, _ = process.communicate()
         if process.returncode:
-            raise ReproduceError(f"{path.name} was not drawn: {output.strip()}")
+            raise UsageError(f"{path.name} was not drawn: {output.strip()}")
     return list(started)
 
 

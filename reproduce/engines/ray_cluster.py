@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.machine import cores
 from reproduce.cells import ROOT
 from reproduce.engines.progress_line import ProgressLine, share_of
@@ -143,7 +143,7 @@ class RayEngine:
         gpus = max(run.cell.gpus for run in runs) if self.use_gpus else 0
         for name, needed, way in (("CPU", self.cpus, "--cpus_per_run"), ("GPU", gpus, "--force to run without GPUs")):
             if there.get(name, 0) < needed:
-                raise ReproduceError(
+                raise UsageError(
                     f"a run needs {needed} {name}, the whole cluster has {there.get(name, 0):g}; see {way}"
                 )
 
@@ -179,7 +179,7 @@ class _Messenger:
 
 
 def _join(ray: Any, address: str | None) -> None:
-    """Connect to the cluster, or start one on this machine; ReproduceError if there is none at this address."""
+    """Connect to the cluster, or start one on this machine; UsageError if there is none at this address."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     options = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}, "log_to_driver": False, "logging_level": "WARNING"}
     if address is None:
@@ -198,18 +198,18 @@ def _join(ray: Any, address: str | None) -> None:
                 "the cluster asks for its token: `auto` on one of its nodes finds that by itself; elsewhere set"
                 " RAY_AUTH_MODE=token, with the token where Ray's documentation says"
             )
-        raise ReproduceError(f"--address={address}: {_sentence(error)}; {way}") from error
+        raise UsageError(f"--address={address}: {_sentence(error)}; {way}") from error
 
 
 def _check_address(address: str, way: str) -> None:
     """Whether anything answers there, for Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ReproduceError(f"--address={address} is not HOST:PORT of a Ray cluster's head, nor `auto`; {way}")
+        raise UsageError(f"--address={address} is not HOST:PORT of a Ray cluster's head, nor `auto`; {way}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise ReproduceError(f"--address={address}: no Ray cluster answers there ({error}); {way}") from error
+        raise UsageError(f"--address={address}: no Ray cluster answers there ({error}); {way}") from error
 
 
 def _reason(ray: Any, error: Exception) -> str:
@@ -230,7 +230,7 @@ def _ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise ReproduceError(
+        raise UsageError(
             "--engine ray needs the environment of PyTorch, which has Ray: `make env-pytorch`, then"
             " `.venv/pytorch/bin/python -m reproduce …`, or ENGINE=ray with make"
         ) from error

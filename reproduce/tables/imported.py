@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.engines.local import started
@@ -34,9 +34,9 @@ RE_SLN: dict[str, tuple[str, Any]] = {
 def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     """Let the sub-project's program read the logs; returns the folder of what it made of them."""
     if sub_project not in PROGRAMS:
-        raise ReproduceError(f"import {sub_project}: only logs of {', '.join(PROGRAMS)} can be imported")
+        raise UsageError(f"import {sub_project}: only logs of {', '.join(PROGRAMS)} can be imported")
     if not logs.is_dir():
-        raise ReproduceError(f"{logs} is no folder; give the one that holds the published runs")
+        raise UsageError(f"{logs} is no folder; give the one that holds the published runs")
     folder = runs_dir / FOLDER / sub_project
     folder.mkdir(parents=True, exist_ok=True)
     words, environment = PROGRAMS[sub_project]
@@ -44,7 +44,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines()
-        raise ReproduceError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")
+        raise UsageError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")
     (folder / ORIGIN).write_text(f"{logs.resolve()}\n", encoding="utf-8")
     return folder
 
@@ -83,7 +83,7 @@ def _filled(table: Table, path: Path, place: Any) -> tuple[Table, list[Run]]:
             lines = {place(line["row"], line["column"]): line for line in csv.DictReader(file)}
         runs = [run for cell in cells for run in _runs(cell, lines.get((cell.row, cell.column)), path.parent)]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, csv.Error) as error:
-        raise ReproduceError(
+        raise UsageError(
             f"{path} is damaged ({type(error).__name__}: {error}); move {path.parent} away, or import the logs again"
         ) from error
     title, taken = f"{table.title}, from published logs", f"{table.taken} of the published logs, no runs of ours"

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.files import atomic_write
 from common.tables import markdown_table
 from reproduce import plan
@@ -54,10 +54,10 @@ def write_pages() -> list[Path]:
 
 
 def replaced(text: str, name: str, content: str) -> str:
-    """The text with another content between the two marks of that name. Raises: ReproduceError."""
+    """The text with another content between the two marks of that name. Raises: UsageError."""
     begin, end = f"<!-- reproduce:{name} -->", f"<!-- /reproduce:{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise ReproduceError(f"the marks {begin} and {end} have to stand in the page once, one after the other")
+        raise UsageError(f"the marks {begin} and {end} have to stand in the page once, one after the other")
     return text[: text.index(begin) + len(begin)] + f"\n{content.strip()}\n" + text[text.index(end) :]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import RecordError
+from common.errors import UsageError
 from common.saved_state import MARK, Owner, newest_state, outdated
 
 OWNER = Owner.of("ieg", {"seed": 3, "lr": 0.1}, 3, "data-one")
@@ -56,7 +56,7 @@ def test_what_is_not_the_runs_is_refused(tmp_path: Path, owner: Owner, marked: i
     """Even where one of its own is there: who put it there has to know."""
     write(tmp_path, 5)
     path = write(tmp_path, 10, owner, marked)
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(UsageError) as caught:
         newest(tmp_path)
     assert all(word in str(caught.value) for word in [str(path), *words])
     assert "\n" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path: Path, mark: str, ca
     assert newest(tmp_path) == ("state_5", 5)
     assert "state_10" in caplog.text and "the one before" in caplog.text
     (tmp_path / "state_5").write_text(mark)
-    with pytest.raises(RecordError, match=r"no checkpoint in .* can be read; move the folder away"):
+    with pytest.raises(UsageError, match=r"no checkpoint in .* can be read; move the folder away"):
         newest(tmp_path)
 
 

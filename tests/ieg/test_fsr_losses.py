@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ieg.errors import UsageError
+from common.errors import UsageError
 from ieg.losses.margin import margin, score_update
 from ieg.losses.meta_weights import unclipped_weights
 from ieg.losses.moving_weights import moving_weights

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import UsageError
 from ieg.devices.distribution import check_tf_config, make_strategy
-from ieg.errors import UsageError
 from ieg.settings.flags import parse_flags
 from tests.ieg.small_runs import SMALL, folder_of, metrics_of, run
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
+from common.process_group import Group
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.moco import MoCo
 from moco_nonsem.pretraining import trainer as training
 from moco_nonsem.pretraining.config import resolve
-from moco_nonsem.running.distributed import Group, in_group
+from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import places
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from common.process_group import Group
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group
 from tests.moco_nonsem import processes_program
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, metrics_of, result_of, start
 from tests.programs import free_port
@@ -152,7 +152,7 @@ def test_sigterm_to_the_program_stops_its_processes_and_they_go_on(base, tree):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err[-3000:]
     assert err.count("to resume") == 1 and "Traceback" not in err
-    assert checkpoint.states(base / "stopped") and not result_of(base / "stopped")["finished"]
+    assert checkpoint.FILES.steps(base / "stopped") and not result_of(base / "stopped")["finished"]
 
 
 @pytest.mark.slow

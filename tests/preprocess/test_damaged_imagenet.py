@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from preprocess.errors import UsageError
+from common.errors import UsageError
 from preprocess.imagenet_source import TRAIN_ARCHIVE, open_source
 from tests.data.helpers import tar_bytes
 

@@ -1,7 +1,8 @@
 import pytest
 
 from data.imagenet100 import WNIDS
-from preprocess.imagenet_100_robustness import CORRUPTIONS, SEVERITIES, main
+from data.imagenet_c import CORRUPTIONS, SEVERITIES
+from preprocess.imagenet_100_robustness import main
 from tests.preprocess.small_trees import class_tree, content, run
 
 OTHERS = ("n01440764", "n15075141")
@@ -51,7 +52,7 @@ def corrupted(root, grouped):
         folder = root / f"group{number % 4}" / name if grouped else root / name
         folder.mkdir(parents=True)
         for level in SEVERITIES:
-            (folder / level).symlink_to(one)
+            (folder / str(level)).symlink_to(one)
     return root
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocess.errors import UsageError
+from common.errors import UsageError
 from preprocess.shape_masks import SHAPES, shape_mask
 from preprocess.shapes_textures import CLASSES, SHAPE_NAMES, TEXTURE_NAMES, draw, labels, main, make_images, sheet
 from preprocess.texture_fills import TEXTURES, rgb_of_hsv, texture_fill

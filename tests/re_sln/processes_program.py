@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
+from common.process_group import Group
 from re_sln.training import networks as networks_module
-from re_sln.training.distributed import Group, in_group
+from re_sln.training.distributed import in_group
 from re_sln.training.experiment import build
 from re_sln.training.networks import Networks
 from re_sln.training.wide_resnet import build_network

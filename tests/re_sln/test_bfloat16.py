@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import sln
 from common import machine
+from common.errors import UsageError
 from re_sln import train_cifar, tune
-from re_sln.errors import UsageError
 from re_sln.training import experiment
 from tests.re_sln.small_runs import DIGITS
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
+from common.process_group import Group
 from re_sln.training import checkpoint
-from re_sln.training.distributed import Group
 from re_sln.training.experiment import load_data
 from re_sln.training.trainer import AGREE_EVERY
 from re_sln.training.wide_resnet import build_network
@@ -133,7 +133,7 @@ def test_two_processes_that_were_stopped_go_on_with_the_same_bits(base):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert not result_of(folders[1])["finished"]
-    (step,) = checkpoint.steps(folders[1])
+    (step,) = checkpoint.FILES.steps(folders[1])
     assert step % AGREE_EVERY == 0
     for folder in folders:
         process = launch(folder)

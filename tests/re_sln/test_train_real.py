@@ -6,9 +6,9 @@ import yaml
 from PIL import Image
 from torchvision.transforms import functional
 
+from common.errors import UsageError
 from re_sln import train_real
 from re_sln.datasets.animal10n import load_animal10n
-from re_sln.errors import UsageError
 from tests.re_sln.small_runs import left_by, metrics_of, result_of
 
 COUNTS = {"training": 45, "testing": 20}

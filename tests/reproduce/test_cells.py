@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
 from reproduce.tables import paper_tables
 from reproduce.tables.comparison import Standing, standings
@@ -205,7 +205,7 @@ def test_the_demo_takes_its_steps_from_its_flags() -> None:
 
 
 def test_an_unknown_table_lists_those_there_are() -> None:
-    with pytest.raises(ReproduceError, match=r"'x'; there are: ieg-cifar10, ieg-cifar100"):
+    with pytest.raises(UsageError, match=r"'x'; there are: ieg-cifar10, ieg-cifar100"):
         select(TABLES, "x")
 
 
@@ -222,5 +222,5 @@ def test_an_unknown_table_lists_those_there_are() -> None:
 def test_a_wrong_cells_file_is_one_sentence(write_cells: Callable[..., Path], old: str, new: str, message: str) -> None:
     path = write_cells()
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(ReproduceError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_tables(path)

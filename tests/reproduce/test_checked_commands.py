@@ -129,9 +129,9 @@ def moco_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/: the sets of ImageNet-100, one batch of 512 in training; and the networks that earlier stages leave."""
     installed("moco_nonsem")
     from data.imagenet100 import WNIDS
+    from data.imagenet_c import CORRUPTIONS, SEVERITIES
     from moco_nonsem.linear_probe.network import LinearNetwork
     from moco_nonsem.model.encoder import build_encoder
-    from moco_nonsem.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from moco_nonsem.running import checkpoint
     from tests.moco_nonsem.photographs import picture
 

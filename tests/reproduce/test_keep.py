@@ -13,7 +13,7 @@ import ieg.settings.flags
 import moco_nonsem.running.flags
 import re_sln.search.search
 import re_sln.settings.flags
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.record_files import read_result
 from reproduce.cells import ROOT, Cell, load_tables
 from reproduce.keep import keep
@@ -85,7 +85,7 @@ def test_a_place_that_cannot_be_told_is_refused(made: Path, tmp_path: Path, wher
         (folder / "result.json").write_text(json.dumps({**result, "notes": {"log": "as in /home/me/log.txt"}}))
     else:
         (folder / "config.yml").write_text('weights: "/home/me/w.pt"\n')
-    with pytest.raises(ReproduceError, match=r"names '(~/mine|/home/me/(log\.txt|w\.pt))', a place on this machine"):
+    with pytest.raises(UsageError, match=r"names '(~/mine|/home/me/(log\.txt|w\.pt))', a place on this machine"):
         kept_commands(PATCH, made, tmp_path / "kept")
     assert not list((tmp_path / "kept").rglob("*"))
 

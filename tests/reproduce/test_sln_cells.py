@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.record_files import read_result
 from reproduce import plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
@@ -242,5 +242,5 @@ def test_a_wrong_entry_is_one_sentence(table: Table, tmp_path: Path, old: str, n
     path = tmp_path / "cells.yaml"
     assert path.read_text().count(old) == 1
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(ReproduceError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_tables(path)

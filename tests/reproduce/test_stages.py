@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.record_files import read_metrics, read_result
 from reproduce import plan
 from reproduce.cells import ROOT, Table, load_tables
@@ -221,5 +221,5 @@ def test_the_demo_gives_other_settings_another_folder_where_cells_share_a_run(tm
 def test_a_wrong_chain_is_one_sentence(tmp_path: Path, change: Any, message: str) -> None:
     found = copy.deepcopy(content())
     change(found["programs"]["chain"])
-    with pytest.raises(ReproduceError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_tables(write(tmp_path, found))

@@ -4,9 +4,9 @@ import logging
 import numpy as np
 import pytest
 
+from common.errors import UsageError
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.checkpoint import Checkpoint
-from ieg.errors import UsageError
 
 
 def make(step):
@@ -30,7 +30,7 @@ def test_round_trip_bit_for_bit_and_two_are_kept(tmp_path):
     assert checkpoint.newest(tmp_path / "absent") is None
     for step in (5, 10, 15):
         checkpoint.save(tmp_path, make(step))
-    assert checkpoint.steps(tmp_path) == [10, 15]
+    assert checkpoint.FILES.steps(tmp_path) == [10, 15]
     same(checkpoint.newest(tmp_path), make(15))
     same(checkpoint.newest(tmp_path, restore_step=10), make(10))
     with pytest.raises(UsageError, match=r"restore_step=5.*\[10, 15\]"):
@@ -50,12 +50,12 @@ def flip_a_bit(data):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage, caplog):
     for step in (5, 10):
         checkpoint.save(tmp_path, make(step))
-    path = checkpoint.checkpoint_path(tmp_path, 10)
+    path = checkpoint.FILES.path(tmp_path, 10)
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
         same(checkpoint.newest(tmp_path), make(5))
     assert "checkpoint_00000010.npz is damaged" in caplog.text
-    path = checkpoint.checkpoint_path(tmp_path, 5)
+    path = checkpoint.FILES.path(tmp_path, 5)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UsageError, match="no checkpoint"):
         checkpoint.newest(tmp_path)

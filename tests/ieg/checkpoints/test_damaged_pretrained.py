@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import UsageError
 from ieg.checkpoints import pretrained
-from ieg.errors import UsageError
 from ieg.main import main
 from ieg.networks.network import build_network
 

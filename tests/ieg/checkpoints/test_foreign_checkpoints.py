@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
+from common.errors import UsageError
 from common.saved_state import MARK
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.checkpoint import Checkpoint
-from ieg.errors import UsageError
 from ieg.main import main
 
 RUN = [

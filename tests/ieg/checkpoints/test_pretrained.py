@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import UsageError
 from ieg.checkpoints import checkpoint, pretrained
 from ieg.checkpoints.checkpoint import Checkpoint
-from ieg.errors import UsageError
 from ieg.experiment import start_from_pretrained
 from ieg.networks.network import build_network
 from ieg.settings.config import resolve

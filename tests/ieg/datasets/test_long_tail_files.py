@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from ieg.datasets import load as datasets
 from ieg.datasets import long_tail_files
-from ieg.errors import UsageError
 from ieg.settings import dataset_name
 from ieg.settings.flags import parse_flags
 from tests.data.standin import write_cifar

@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
+from common.errors import UsageError
 from data.webvision import imagenet_records, list_webvision, probe_records, webvision_root
 from ieg.datasets import load as datasets
 from ieg.datasets import webvision
 from ieg.datasets.image_files import read_records
-from ieg.errors import UsageError
 from ieg.settings.config import USES_PROBES
 from ieg.settings.dataset_name import parse_dataset_name
 from ieg.settings.flags import parse_flags

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import UsageError
 from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak, weak_augment
 from ieg.datasets.batches import BatchSource
 from ieg.datasets.split import make_split
-from ieg.errors import UsageError
 from ieg.experiment import make_memory
 from ieg.losses.margin import score_update
 from ieg.methods.fsr_memory import Memory, MemorySettings

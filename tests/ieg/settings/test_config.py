@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from common.errors import UsageError
 from common.flags import make_parser
-from ieg.errors import UsageError
 from ieg.main import run_folder
 from ieg.settings.config import resolve, without_effect
 from ieg.settings.flags import Flags, parse_flags

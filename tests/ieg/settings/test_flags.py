@@ -2,7 +2,7 @@
 
 import pytest
 
-from ieg.errors import UsageError
+from common.errors import UsageError
 from ieg.main import run_folder
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags

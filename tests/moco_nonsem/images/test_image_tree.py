@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import check_readable, read_tree, training_tree
 from tests.moco_nonsem.photographs import picture, write_tree

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from common.process_group import Group
 from moco_nonsem import main_lincls
-from moco_nonsem.errors import FrozenWeightsMoved
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import mark
-from moco_nonsem.linear_probe.network import LinearNetwork, check_frozen, load_backbone
+from moco_nonsem.linear_probe.network import FrozenWeightsMoved, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.pretraining import program as pretrain_program
@@ -106,7 +106,7 @@ def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
     """Softmax regression by hand on the same features: gradient, momentum, rate; then loss and accuracies."""
     network = LinearNetwork("resnet10-small", 4)
     load_backbone(network, checkpoint.read(pretrained), "x")
-    reading = Reading(batch_size=8, workers=0, seed=4, rank=0, world_size=1, device=torch.device("cpu"))
+    reading = Reading(batch_size=8, workers=0, seed=4, group=Group(0, 1, torch.device("cpu")))
     train, val = read_tree(tree / "train"), read_tree(tree / "val")
     weight = network.classifier.weight.detach().double().numpy().copy()
     bias = np.zeros(1000)
@@ -244,11 +244,10 @@ def test_neighbours_against_a_loop():
 
 def test_neighbours_leave_the_encoder_as_it_was(tree):
     from moco_nonsem.pretraining.neighbours import Neighbours
-    from moco_nonsem.running.distributed import Group
 
     encoder = build_encoder("resnet10-small", 8, True, 0).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    reading = Reading(batch_size=4, workers=0, seed=0, rank=0, world_size=1, device=torch.device("cpu"))
+    reading = Reading(batch_size=4, workers=0, seed=0, group=Group(0, 1, torch.device("cpu")))
     train, val = read_tree(tree / "train"), read_tree(tree / "val")
     monitor = Neighbours(train, val, 5, 16, reading, Group(0, 1, torch.device("cpu")))
     accuracy = monitor(encoder)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from common.process_group import Group
 from moco_nonsem.model import moco as moco_module
 from moco_nonsem.model.batch_shuffle import shuffle_order
 from moco_nonsem.model.contrastive_loss import contrastive_losses
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, step_logits
 from moco_nonsem.pretraining.tally import Tally
-from moco_nonsem.running.distributed import Group
 from tests.moco_nonsem.model.test_contrastive_loss import loop_losses
 
 ALONE = Group(0, 1, torch.device("cpu"))

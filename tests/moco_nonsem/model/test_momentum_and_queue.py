@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.model.batch_shuffle import inverse_order, shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.key_queue import enqueue, initial_queue
 from moco_nonsem.model.momentum_update import momentum_update

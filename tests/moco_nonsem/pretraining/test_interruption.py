@@ -73,7 +73,7 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tree, tmp_path, monke
     assert pretrain_program.main(command) == 130
     (folder,) = (tmp_path / "runs" / "moco_nonsem").iterdir()
     assert f"after step {step}; run the same command with --resume {folder} to resume" in capfd.readouterr().err
-    assert not result_of(folder)["finished"] and checkpoint.states(folder) == [step]
+    assert not result_of(folder)["finished"] and checkpoint.FILES.steps(folder) == [step]
     let_be()
     assert pretrain_program.main([*command, "--resume", str(folder)]) == 0
     for path in (tmp_path / "ckpts").iterdir():
@@ -88,7 +88,7 @@ def test_a_damaged_state_and_a_program_that_fails(whole, tree, tmp_path, monkeyp
     assert pretrain_program.main(command) == 1
     assert "error: the disk is gone" in capfd.readouterr().err
     let_be()
-    assert checkpoint.states(tmp_path / "run") == [6, 7]
+    assert checkpoint.FILES.steps(tmp_path / "run") == [6, 7]
     newest = tmp_path / "run" / "state_00000007.pth.tar"
     newest.write_bytes(newest.read_bytes()[:-1000])
     assert pretrain_program.main(command) == 0

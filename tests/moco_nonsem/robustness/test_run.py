@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from common.errors import UsageError
 from data.imagenet100 import WNIDS
+from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem import eval_robustness
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import ImageTree, read_tree
 from moco_nonsem.images.normalisation import normalise
 from moco_nonsem.linear_probe.network import LinearNetwork
-from moco_nonsem.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from moco_nonsem.robustness.score import relabelled, three_accuracies
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.errors import UsageError
 from moco_nonsem import main_lincls
-from moco_nonsem.errors import UsageError
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.model.key_queue import initial_queue
 from moco_nonsem.pretraining import program as pretrain_program
@@ -102,13 +102,13 @@ def test_linear_evaluation_reads_a_file_of_the_authors(tree, tmp_path, zipped):
 def step_of(folder: Path) -> int:
     found = checkpoint.newest(folder)
     assert found is not None
-    return found["step"]
+    return found[1]["step"]
 
 
 def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, caplog):
     for step in (3, 5, 9):
         checkpoint.save_state(tmp_path, step, {"step": step, "weights": torch.arange(1000.0)})
-    assert checkpoint.states(tmp_path) == [5, 9]
+    assert checkpoint.FILES.steps(tmp_path) == [5, 9]
     assert step_of(tmp_path) == 9
     newest = tmp_path / "state_00000009.pth.tar"
     whole = newest.read_bytes()

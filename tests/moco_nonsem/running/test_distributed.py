@@ -5,7 +5,7 @@ import weakref
 import pytest
 import torch.distributed as dist
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import Place, places

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from common.errors import UsageError
+from common.process_group import Group
 from common.saved_state import MARK
 from moco_nonsem import eval_robustness, main_lincls, similarity_curves
-from moco_nonsem.errors import UsageError
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
@@ -20,7 +21,6 @@ from moco_nonsem.pretraining import run as pretrain
 from moco_nonsem.pretraining.config import resolve
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import Group
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 from moco_nonsem.running.run_folder import Start
 from tests.damages import put, without
@@ -235,7 +235,7 @@ def trainers(tree):
     small: dict[str, Any] = {"arch": "resnet10-small", "image_size": 16, "batch_size": 8, "epochs": 3}
     flags = PretrainFlags(data="x", moco_k=16, moco_dim=8, mlp=True, aug_plus=True, bn_splits=2, **small)
     group = Group(0, 1, torch.device("cpu"))
-    reading = Reading(batch_size=8, workers=0, seed=0, rank=0, world_size=1, device=group.device)
+    reading = Reading(batch_size=8, workers=0, seed=0, group=group)
     train, val = read_tree(tree / "train"), read_tree(tree / "val")
     network = LinearNetwork("resnet10-small", 0)
     return [

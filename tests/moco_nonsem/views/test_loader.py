@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
+from common.process_group import Group
 from moco_nonsem.images.image_tree import ImageTree, read_tree
 from moco_nonsem.images.normalisation import STD
 from moco_nonsem.images.workers import Reading
@@ -19,7 +20,7 @@ from tests.moco_nonsem.photographs import picture, write_tree
 
 CPU = torch.device("cpu")
 RECIPE = ViewRecipe(size=32, robust="patch", num_nonsem=2, patch_ratio=(4, 16))
-READING = Reading(batch_size=4, workers=0, seed=1, rank=0, world_size=1, device=CPU)
+READING = Reading(batch_size=4, workers=0, seed=1, group=Group(0, 1, CPU))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def tensors(views):
 @pytest.mark.parametrize("kind", ["device", "reference"])
 def test_two_processes_and_their_workers_see_what_one_sees(tree, kind):
     whole = batches(tree, kind=kind)
-    parts = [batches(tree, kind=kind, rank=rank, world_size=2, workers=rank) for rank in range(2)]
+    parts = [batches(tree, kind=kind, group=Group(rank, 2, CPU), workers=rank) for rank in range(2)]
     assert len(whole) == len(parts[0]) == len(parts[1]) == 3
     for one, left, right in zip(whole, *parts, strict=True):
         assert np.array_equal(one.examples, np.concatenate([left.examples, right.examples]))

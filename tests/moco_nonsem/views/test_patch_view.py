@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from moco_nonsem.errors import UsageError
+from common.errors import UsageError
 from moco_nonsem.views.loader import patches_of_examples
 from moco_nonsem.views.patch_view import PatchDraws, draw_patches, gather_tiles, patch_view, tiles
 from moco_nonsem.views.reference_loader import reference_patch_view

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.images import normalisation as module
 from re_sln.images.normalisation import normalisation
 

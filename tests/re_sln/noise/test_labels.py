@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.errors import DataError
+from common.errors import DataError, UsageError
 from data.cifar import load_cifar
-from re_sln.errors import UsageError
 from re_sln.noise import noise_files
 from re_sln.noise.labels import check_request, noisy_labels
 from re_sln.noise.noise_request import needs_predictions

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import UsageError
 from common.random_streams import generator
-from re_sln.errors import UsageError
 from re_sln.noise.dependent_noise import flip_most_doubtful
 from re_sln.noise.noise_rules import (
     asymmetric_rules,

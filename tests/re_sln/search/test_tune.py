@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import UsageError
 from common.record_files import read_config
 from data.digits import load_digits
 from re_sln import tune
 from re_sln.datasets.validation_split import hold_out, validation_split
-from re_sln.errors import UsageError
 from re_sln.search import progress as search_progress
 from re_sln.search import ray_trials
 from re_sln.search.progress import Progress, duration

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.settings.model_name import model_name
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.former_names import from_recorded
 from re_sln.results import main
 from re_sln.tables.cell_of_run import noise_of, place_of

@@ -1,6 +1,4 @@
-"""A process leaves its group only after all that its work made is gone, else it may never end."""
-
-import weakref
+"""Who a process is, by what torchrun says of it. How it leaves its group: tests/moco_nonsem/running."""
 
 import pytest
 import torch.distributed as dist
@@ -8,35 +6,24 @@ import torch.distributed as dist
 from re_sln.training.distributed import in_group
 
 
-class Made:
-    """Stands for a network that is wrapped for several processes; it holds itself, as these do."""
+@pytest.mark.parametrize(
+    ("environment", "expected"), [({"WORLD_SIZE": "3", "RANK": "2"}, (2, 3)), ({"RANK": "0"}, (0, 1)), ({}, (0, 1))]
+)
+def test_who_this_process_is(monkeypatch, environment, expected):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    joined = []
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **given: joined.append({"by": backend, **given}))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    found = []
 
-    def __init__(self) -> None:
-        self.me = self
+    def work(group) -> int:
+        found.append((group.rank, group.world_size))
+        return 7
 
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_what_the_work_made_is_gone_before_the_group(monkeypatch, fails):
-    made: list[weakref.ref] = []
-    alive: list[bool] = []
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(dist, "get_rank", lambda: 0)
-    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
-    monkeypatch.setattr(dist, "destroy_process_group", lambda: alive.append(made[0]() is not None))
-
-    def inner(thing: Made) -> int:
-        made.append(weakref.ref(thing))
-        if fails:
-            raise ValueError("in the middle")
-        return 3
-
-    def work(_group) -> int:
-        thing = Made()
-        return inner(thing)
-
-    if fails:
-        with pytest.raises(ValueError, match="in the middle"):
-            in_group("cpu", work)
-    else:
-        assert in_group("cpu", work) == 3
-    assert alive == [False]
+    assert in_group("cpu", work) == 7
+    assert found == [expected]
+    several = [("gloo", 2, 3)] if "WORLD_SIZE" in environment else []
+    assert [(one["by"], one["rank"], one["world_size"]) for one in joined] == several

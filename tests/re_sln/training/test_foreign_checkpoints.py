@@ -7,13 +7,12 @@ import shutil
 import pytest
 import torch
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError
+from common.process_group import Group
 from common.saved_state import MARK
 from re_sln import train_cifar, tune
-from re_sln.errors import UsageError
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.training import checkpoint, experiment
-from re_sln.training.distributed import Group
 from tests.damages import put, without
 from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data
 
@@ -216,7 +215,7 @@ def test_what_is_no_mapping_gives_way_to_the_one_before(content, tmp_path, caplo
     checkpoint.save(tmp_path, 1, {"step": 1})
     torch.save(content, tmp_path / "checkpoint_00000002.pt")
     found = checkpoint.newest(tmp_path)
-    assert found is not None and found["step"] == 1
+    assert found is not None and found[1]["step"] == 1
     assert "no checkpoint" in caplog.text
 
 
@@ -233,7 +232,7 @@ def test_every_bit_of_a_headers_beginning_is_read_right_or_passed_over(tmp_path,
         bit = 1 << place % 8
         path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
         found = checkpoint.newest(tmp_path)
-        assert found is not None and found["step"] in (1, 2) and torch.equal(found["weight"], torch.arange(3.0))
+        assert found is not None and found[1]["step"] in (1, 2) and torch.equal(found[1]["weight"], torch.arange(3.0))
     assert "checkpoint_00000002.pt cannot be read" in caplog.text
 
 

@@ -51,7 +51,7 @@ def ctrl_c_in_step(monkeypatch, number):
 
 def same(folder, whole):
     assert left_by(folder) == left_by(whole)
-    newest = checkpoint.newest(folder), checkpoint.newest(whole)
+    newest = checkpoint.newest(folder)[1], checkpoint.newest(whole)[1]
     assert torch.equal(newest[0]["targets"], newest[1]["targets"])
     assert result_of(folder)["metrics"] == result_of(whole)["metrics"]
     assert result_of(folder)["best_on_test"] == result_of(whole)["best_on_test"]
@@ -67,7 +67,7 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch
     assert f"after step {step}; resume with --resume {folder.name}" in capfd.readouterr().err
     assert not result_of(folder)["finished"]
     assert not (folder / "model.pth").exists()
-    assert checkpoint.steps(folder) == [step]
+    assert checkpoint.FILES.steps(folder) == [step]
     let_be()
     assert train_cifar.main(["--resume", folder.name]) == 0
     assert f"after step {step} in {folder}" in capfd.readouterr().err
@@ -112,7 +112,7 @@ def test_a_program_that_dies_repeats_no_line(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "end_epoch", dies)
     assert train_cifar.main(command) == 1
     monkeypatch.setattr(Trainer, "end_epoch", end_epoch)
-    assert checkpoint.steps(tmp_path / "run") == [4]
+    assert checkpoint.FILES.steps(tmp_path / "run") == [4]
     assert [line["step"] for line in metrics_of(tmp_path / "run")] == [3, 6, 9]
     assert train_cifar.main(command) == 0
     same(tmp_path / "run", whole)
@@ -127,7 +127,7 @@ def test_a_program_that_dies_before_its_first_checkpoint_begins_again(whole, tmp
     monkeypatch.setattr(Trainer, "say", dies)
     assert train_cifar.main(command) == 1
     monkeypatch.setattr(Trainer, "say", report)
-    assert not checkpoint.steps(tmp_path / "run") and metrics_of(tmp_path / "run")
+    assert not checkpoint.FILES.steps(tmp_path / "run") and metrics_of(tmp_path / "run")
     assert train_cifar.main(command) == 0
     same(tmp_path / "run", whole)
 
@@ -138,11 +138,11 @@ def test_kill_9_and_a_damaged_checkpoint(whole, tmp_path, caplog):
     process = start(
         ["-m", "re_sln.train_cifar"], *ARGUMENTS, "--loader=device", "--save_minutes=0", f"--run_dir={folder}"
     )
-    wait_for(lambda: checkpoint.steps(folder)[-1:] > [7], process)
+    wait_for(lambda: checkpoint.FILES.steps(folder)[-1:] > [7], process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not result_of(folder)["finished"]
-    kept = checkpoint.steps(folder)
+    kept = checkpoint.FILES.steps(folder)
     assert len(kept) in (2, 3)
     shutil.copytree(folder, copy)
     assert train_cifar.main([*ARGUMENTS, f"--run_dir={folder}"]) == 0
@@ -170,7 +170,7 @@ def test_ctrl_c_in_a_process_started_from_inside_the_folder(tmp_path):
     assert f"resume with --resume {tmp_path / 'run'}" in err
     assert "Traceback" not in err
     assert not result_of(tmp_path / "run")["finished"]
-    assert checkpoint.newest(tmp_path / "run")["step"] >= 3
+    assert checkpoint.newest(tmp_path / "run")[1]["step"] >= 3
 
 
 def test_ctrl_c_while_custom_noise_is_made(tmp_path, monkeypatch, capfd):
@@ -186,5 +186,5 @@ def test_ctrl_c_while_custom_noise_is_made(tmp_path, monkeypatch, capfd):
 
 def test_the_reference_run_is_no_trivial_one(whole):
     assert [line["step"] for line in metrics_of(whole)] == [3, 6, 9, 12, 15]
-    assert checkpoint.newest(whole)["targets"] is not None
+    assert checkpoint.newest(whole)[1]["targets"] is not None
     assert bits_of(whole / "model.pth") != bits_of(whole / "model_ema.pth")

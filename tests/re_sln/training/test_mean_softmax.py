@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
+from common.process_group import Group
 from re_sln.datasets import load as datasets
-from re_sln.training.distributed import Group
 from re_sln.training.experiment import build
 from re_sln.training.mean_softmax import mean_softmax, plain_config
 from tests.re_sln.small_runs import config_of, small_data

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.process_group import Group
 from re_sln.settings.config import Config
-from re_sln.training.distributed import Group
 from re_sln.training.experiment import build
 from re_sln.training.trainer import Trainer
 from tests.re_sln.slow_training import VARIANTS, SlowTraining

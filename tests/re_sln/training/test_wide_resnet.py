@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from re_sln.errors import UsageError
+from common.errors import UsageError
 from re_sln.training.wide_resnet import Block, build_network
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ReproduceError
+from common.errors import UsageError
 from common.record_files import read_result
 from common.result_schema import seal
 from reproduce.cells import ROOT, load_tables
@@ -62,7 +62,7 @@ def test_marks_that_are_not_there_are_told() -> None:
         "a <!-- reproduce:x -->\nnew\n<!-- /reproduce:x --> b"
     )
     for text in ("", "<!-- /reproduce:x --><!-- reproduce:x -->", "<!-- reproduce:x -->"):
-        with pytest.raises(ReproduceError, match="have to stand in the page once"):
+        with pytest.raises(UsageError, match="have to stand in the page once"):
             readme.replaced(text, "x", "new")
 
 
@@ -92,7 +92,7 @@ def test_a_record_is_kept_without_places_and_still_stands(write_cells: Callable[
     assert [run.state for run in runs_of(table.cells, (0,), tmp_path / "kept")] == ["missing", DONE]
     path = next(runs_dir.rglob("result.json"))
     path.write_text(json.dumps({**read_result(path.parent), "wall_seconds": 1.0}))
-    with pytest.raises(ReproduceError, match="was changed after it was written"):
+    with pytest.raises(UsageError, match="was changed after it was written"):
         keep(runs_of(table.cells, (0,), runs_dir), tmp_path / "kept")
 
 

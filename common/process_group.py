@@ -1,0 +1,109 @@
+"""One process or several: who this one is, and the few things that processes tell one another. Needs torch."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from common.allocator import keep_freed_memory
+from common.errors import UserError
+from common.machine import cpu_name
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among its group; the device it computes on; how many processes this machine has."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+    local_size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    @property
+    def device_name(self) -> str:
+        """The accelerator's name, else what `cpu_name` says."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else cpu_name()
+
+    def channels_last(self, asked: bool | None) -> bool:
+        """Whether images and kernels are kept channels last: as asked, else on a CPU, where it is faster."""
+        return self.device.type == "cpu" if asked is None else asked
+
+    def add(self, value: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return bool(self.add(torch.tensor(int(flag), device=self.device)).item()) if self.world_size > 1 else flag
+
+    def from_leader(self, value):
+        """The leader's value (anything that can be pickled), in every process."""
+        if self.world_size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def leader_does(self, work):
+        """What work() returns in the leader, in every process; a mistake of the user is raised in all of them."""
+        found, error = None, None
+        if self.leads:
+            try:
+                found = work()
+            except (UserError, OSError) as mistake:
+                if self.world_size == 1:
+                    raise
+                error = mistake
+        found, error = self.from_leader((found, error))
+        if error is not None:
+            raise error
+        return found
+
+    def share(self, count: int) -> slice:
+        """Which of `count` examples of a batch are this process's: consecutive ones, sizes differing by one at most."""
+        return slice(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
+
+
+def run_in(
+    group: Group,
+    work: Callable[[Group], int],
+    backend: str,
+    url: str = "env://",
+    patience: datetime.timedelta | None = None,
+) -> int:
+    """What work(group) returns, among the other processes or alone.
+
+    backend, url: how the processes talk and where they meet; patience: how long one waits for another, None: torch's.
+
+    Work is a function of its own, so that what it made is gone before the group is: the last one to let go of a gloo
+    group must not hold Python's lock, which the group's thread may wait for. A network wrapped for several processes
+    would be that last one, and now and then the process would never end.
+    """
+    if group.device.type == "cuda":
+        torch.cuda.set_device(group.device)
+    else:
+        keep_freed_memory()
+    if group.world_size == 1:
+        return work(group)
+    dist.init_process_group(backend, init_method=url, world_size=group.world_size, rank=group.rank, timeout=patience)
+    try:
+        return work(group)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what work had made
+        raise
+    finally:
+        gc.collect()
+        dist.destroy_process_group()
