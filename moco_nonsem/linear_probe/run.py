@@ -19,7 +19,6 @@ from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.tree_identity import describe
-from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import check, mark, record
 from moco_nonsem.linear_probe.network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer, load_for_scoring
@@ -36,8 +35,8 @@ from moco_nonsem.running.run_record import (
     is_finished,
     is_saved,
     make_record,
+    reading,
     warn_of_precision,
-    workers,
 )
 from moco_nonsem.running.scalars import Scalars
 from moco_nonsem.running.step_loop import run_epochs
@@ -72,7 +71,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
         if group.leads:
             print(format_config(config | {f"data_{key}": value for key, value in described.items()}), end="")
         return 0
-    trainer = LinearTrainer(flags, network.to(group.device), train, val, _reading(flags, group), group)
+    trainer = LinearTrainer(flags, network.to(group.device), train, val, reading(flags, group), group)
     owner = Owner.of(SUB_PROJECT, config, flags.seed, described["fingerprint"])
     start = group.leader_does(lambda: start_of(flags, folder, owner))
     if start.content:
@@ -94,7 +93,7 @@ def _score_only(flags: LinearFlags, network: LinearNetwork, group: Group) -> int
         raise UsageError(
             f"{val_folder(flags)} holds other classes than --resume was trained on; give its val/ with --val"
         )
-    trainer = LinearTrainer(flags, network.to(group.device), val, val, _reading(flags, group), group)
+    trainer = LinearTrainer(flags, network.to(group.device), val, val, reading(flags, group), group)
     values = trainer.score()
     if group.leads:
         print(" ".join(f"{name} {value:.4f}" for name, value in values.items()))
@@ -127,15 +126,6 @@ def check_trees(train: ImageTree, val: ImageTree, batch_size: int, world_size: i
             f"--batch-size={batch_size}: the last batch has {len(train) % batch_size} images for {world_size} "
             "processes, too few; choose another size"
         )
-
-
-def _reading(flags: LinearFlags, group: Group) -> Reading:
-    return Reading(
-        batch_size=flags.batch_size,
-        workers=workers(flags, group),
-        seed=flags.seed,
-        group=group,
-    )
 
 
 def _train(trainer: LinearTrainer, folder: Path, record_: AnyRecord, owner: Owner, saved: bool | None) -> int:

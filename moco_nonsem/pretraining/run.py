@@ -38,8 +38,8 @@ from moco_nonsem.running.run_record import (
     is_finished,
     is_saved,
     make_record,
+    reading,
     warn_of_precision,
-    workers,
 )
 from moco_nonsem.running.scalars import Scalars
 from moco_nonsem.running.step_loop import run_epochs
@@ -58,7 +58,7 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
     if not flags.check and group.leader_does(lambda: is_finished(folder, config.record())):
         return 0
     tree, described = group.leader_does(lambda: images(flags))
-    views = ViewLoader(tree, config.recipe, reading(flags, group))
+    views = ViewLoader(tree, config.recipe, reading(flags, group, flags.loader))
     if flags.check:
         if group.leads:
             print(format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end="")
@@ -101,17 +101,6 @@ def images(flags: PretrainFlags) -> tuple[ImageTree, dict[str, str]]:
     if skipped:
         described["version"] += f", {skipped} unreadable ones left out"
     return tree, described
-
-
-def reading(flags: PretrainFlags, group: Group) -> Reading:
-    """How this process reads images."""
-    return Reading(
-        batch_size=flags.batch_size,
-        workers=workers(flags, group),
-        seed=flags.seed,
-        group=group,
-        kind=flags.loader,
-    )
 
 
 def monitor(

@@ -21,7 +21,6 @@ from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
 from moco_nonsem.images.labelled_images import Look
 from moco_nonsem.images.tree_identity import describe
-from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import load_for_scoring
 from moco_nonsem.robustness.config import COLUMNS, given
@@ -34,7 +33,7 @@ from moco_nonsem.running.flags import RobustnessFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
 from moco_nonsem.running.run_folder import new_folder
-from moco_nonsem.running.run_record import make_record, workers
+from moco_nonsem.running.run_record import make_record, reading
 
 OUTPUTS = ("robustness.md", "corruptions.csv")
 COUNTS = {"trained": "over the trained classes", "all_logits": "over all 1,000", "present": "over the classes present"}
@@ -52,12 +51,7 @@ class Evaluation:
         # The authors' files do not say it: theirs are of ImageNet-100.
         self.classes = tuple(content.get("classes", WNIDS))
         self.described: dict[str, dict[str, str]] = {}
-        self.reading = Reading(
-            batch_size=flags.batch_size,
-            workers=workers(flags, group),
-            seed=flags.seed,
-            group=group,
-        )
+        self.reading = reading(flags, group)
 
     def score(self, name: str, folder: Path, stopped: Sized, resize: bool = True) -> tuple[Score, ImageTree]:
         """One folder of classes. Raises: Interrupted where the user has stopped the program."""

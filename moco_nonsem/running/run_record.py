@@ -15,7 +15,8 @@ from common.machine import cores, warn_of_slow_bfloat16
 from common.process_group import Group
 from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import finished_result
-from moco_nonsem.running.flags import Common, Distributed, Training
+from moco_nonsem.images.workers import Reading
+from moco_nonsem.running.flags import Common, Distributed, LinearFlags, PretrainFlags, RobustnessFlags, Training
 from moco_nonsem.running.run_folder import Start
 
 SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
@@ -45,6 +46,11 @@ def workers(flags: Distributed, group: Group) -> int:
     if flags.workers == 0:
         return 0
     return max(1, min(flags.workers, cores()) // group.local_size)
+
+
+def reading(flags: PretrainFlags | LinearFlags | RobustnessFlags, group: Group, kind: str = "device") -> Reading:
+    """How this process reads images. kind: see `Reading`."""
+    return Reading(batch_size=flags.batch_size, workers=workers(flags, group), seed=flags.seed, group=group, kind=kind)
 
 
 def make_record(
