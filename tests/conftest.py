@@ -17,14 +17,18 @@ NOT_REACHED = "not reached"
 STARTED = time.monotonic()
 
 
+def hexadecimal(text):
+    return int(text, 16)
+
+
 def pytest_addoption(parser):
     parser.addoption("--minutes", type=float, help="start no test after that many minutes, and list those not reached")
-    parser.addoption("--begin", default="0", help="a hexadecimal number, such as a commit: where in the tests to begin")
+    parser.addoption("--begin", type=hexadecimal, default="0", help="a commit's hash: where in the tests to begin")
 
 
 def pytest_collection_modifyitems(config, items):
     """Begin with another file each time, so that with --minutes every test has its turn."""
-    first = int(config.option.begin, 16) % max(len(items), 1)
+    first = config.option.begin % max(len(items), 1)
     while first and items[first].path == items[first - 1].path:
         first -= 1
     items[:] = items[first:] + items[:first]

@@ -52,7 +52,9 @@ def rooms(package: str) -> dict[str, set[str]]:
         room, others = init.parent.name, set()
         for path in init.parent.rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+                if isinstance(node, ast.ImportFrom) and node.module == package:
+                    others |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
                     others.add((node.module or "").split(".")[1])
         found[room] = others - {room}
     return {room: others & set(found) for room, others in found.items()}
