@@ -74,8 +74,14 @@ def boolean(text: str) -> bool:
 
 
 def amp_of_precision(word: str) -> str:
-    """`float32` as `off`, `bfloat16` as `bf16`: a program with --amp may accept --precision too."""
-    return {"float32": "off", "bfloat16": "bf16"}.get(word, word)
+    """`float32` as `off`, `bfloat16` as `bf16`: a program with --amp may accept --precision too.
+
+    Raises: ArgumentTypeError for another word.
+    """
+    values = {"off": "off", "bf16": "bf16", "float32": "off", "bfloat16": "bf16"}
+    if word not in values:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither float32 (off) nor bfloat16 (bf16)")
+    return values[word]
 
 
 def parse(
