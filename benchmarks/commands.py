@@ -43,8 +43,8 @@ DEMO = ("tensorflow", ["-m", "reproduce", "demo"])
 DEMO_SETTINGS: list[dict[str, str]] = [{}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}]
 
 
-def timed(python: Path, arguments: list[str], setting: dict[str, str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a command with its children; what it writes is removed. Raises: RuntimeError."""
+def timed(python: Path, arguments: list[str], setting: dict[str, str]) -> tuple[float, float, str]:
+    """Wall and CPU seconds of a command with its children, and what it printed. Raises: RuntimeError."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | setting | {"RUNS_DIR": folder}
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -52,7 +52,7 @@ def timed(python: Path, arguments: list[str], setting: dict[str, str]) -> tuple[
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def measured(name: str, environment: str, arguments: list[str], turns: int, setting: dict[str, str]) -> dict | None:
@@ -61,9 +61,11 @@ def measured(name: str, environment: str, arguments: list[str], turns: int, sett
     if not python.exists():
         print(f"{name}: left out, .venv/{environment} is not built", file=sys.stderr)
         return None
-    times = [timed(python, arguments, setting) for _ in range(turns + (turns > 1))][turns > 1 :]
-    wall, cpu = (round(statistics.median(column), 2) for column in zip(*times, strict=True))
-    return {"name": name, "setting": setting, "turns": turns, "wall_seconds": wall, "cpu_seconds": cpu}
+    *times, printed = zip(*[timed(python, arguments, setting) for _ in range(turns + (turns > 1))], strict=True)
+    wall, cpu = (round(statistics.median(column[turns > 1 :]), 2) for column in times)
+    table = [line for line in printed[-1].splitlines() if line.startswith("|")]  # of a demo: its result
+    row = {"name": name, "setting": setting, "turns": turns, "wall_seconds": wall, "cpu_seconds": cpu}
+    return row | ({"table": table} if table else {})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ PYTHON = Path(sys.executable)
 def test_children_are_counted_and_what_failed_is_shown():
     burn = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}], check=True)"
-    wall, cpu = commands.timed(PYTHON, ["-c", child], {})
+    wall, cpu, _ = commands.timed(PYTHON, ["-c", child], {})
     assert wall > 0.3
     assert 0.3 < cpu < 2
     with pytest.raises(RuntimeError, match=r"ended with 3:\nno such luck"):
@@ -21,7 +21,19 @@ def test_children_are_counted_and_what_failed_is_shown():
 
 def test_the_setting_reaches_the_command_and_its_runs_are_removed():
     code = "import os, pathlib; assert os.environ['A'] == 'b'; print(os.environ['RUNS_DIR'])"
-    commands.timed(PYTHON, ["-c", code], {"A": "b"})
+    *_, printed = commands.timed(PYTHON, ["-c", code], {"A": "b"})
+    assert not Path(printed.strip()).exists()
+
+
+def test_a_table_that_was_printed_is_kept(tmp_path, monkeypatch):
+    place = tmp_path / ".venv" / "here" / "bin" / "python"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(sys.executable)
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    row = commands.measured("x", "here", ["-c", "print('said'); print('| IEG | 83.1 |')"], 2, {})
+    assert row is not None
+    assert row["table"] == ["| IEG | 83.1 |"]
+    assert row["cpu_seconds"] < 5
 
 
 def test_an_environment_that_is_not_built_is_left_out(capsys):
