@@ -13,7 +13,7 @@ from ieg.losses.meta_weights import meta_weights, unclipped_weights
 from ieg.losses.mixup import mix, mixing_weight
 from ieg.losses.moving_weights import moving_weights
 from ieg.losses.pseudo_label import pseudo_label, pseudo_loss, running_logits
-from ieg.losses.weight_decay import l2_loss
+from ieg.losses.weight_decay import l2_loss, probe_l2_loss, probe_weight_decay
 from ieg.methods import classifier_lookahead as closed_form
 from ieg.methods import lookahead
 from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradient, one_hot
@@ -105,9 +105,9 @@ def look_ahead_on_classifier(network, parameters, momentum, batch, trained, sett
     targets = probe_targets(network, batch, settings)  # [P,C]
     probe_logits = network.classifier(ahead, probe_features)  # [P,C]
     v = closed_form.mean_gradient(probe_features, closed_form.residual(probe_logits, targets))
-    v = add_dicts(v, l2_gradient(network, ahead))
+    v = {name: value + probe_weight_decay(network) * ahead[name] for name, value in v.items()}
     along_v = closed_form.gradients_along(v, trained.features, residuals)  # [B]
-    probe_loss = tf.reduce_mean(cross_entropy(targets, probe_logits)) + l2_loss(network, ahead)
+    probe_loss = tf.reduce_mean(cross_entropy(targets, probe_logits)) + probe_l2_loss(network, ahead)
     plain_logits = network.classifier(ahead, plain_features)  # [B,C]
     return Ahead(lookahead.weight_gradient(along_v, alpha), plain_logits, probe_loss, probe_logits)
 

@@ -1,7 +1,7 @@
 """The look-ahead that L2R, IEG and FSR share: how a small weight on each example would change the probe loss.
 
 1. θ̂ = θ − α (μ·m + ∇_θ[ Σ_i w_i ℓ_i(θ) + reg(θ) ])      `one_step_ahead`
-2. v = ∇_θ̂ [ mean CE(yp, f(xp; θ̂)) + reg(θ̂) ]             `probe_gradient`
+2. v = ∇_θ̂ [ mean CE(yp, f(xp; θ̂)) + ½·wd·Σ‖θ̂‖² ]        `probe_gradient`
 3. ∂L_probe/∂w_i = −α ⟨v, ∇_θ ℓ_i(θ)⟩                      `weight_gradient`
 
 θ̂ is linear in w, so 3 is exact without second derivatives: a Jacobian-vector product of the losses along v.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ieg.losses.cross_entropy import cross_entropy
-from ieg.losses.weight_decay import l2_loss
+from ieg.losses.weight_decay import probe_l2_loss
 
 STAGES = {1: ("stage3/", "final/", "classifier/"), 2: ("stage2/", "stage3/", "final/", "classifier/")}
 
@@ -48,8 +48,7 @@ def probe_gradient(network, parameters, ahead, images, targets):
     with tf.GradientTape() as tape:
         tape.watch(ahead)
         logits, _ = network.logits({**parameters, **ahead}, images)  # [P+R,C]
-        # DEVIATION: this L2 is the network's own (resnet29: kernels only); what the authors' covers is not certain.
-        loss = tf.reduce_mean(cross_entropy(targets, logits[: targets.shape[0]])) + l2_loss(network, ahead)
+        loss = tf.reduce_mean(cross_entropy(targets, logits[: targets.shape[0]])) + probe_l2_loss(network, ahead)
     return tape.gradient(loss, ahead), loss, logits
 
 

@@ -26,7 +26,8 @@ class Network:
     """One network: pure functions of explicit parameters.
 
     `body` makes features [B,F] of images; `l2` is the factor of ½‖v‖²; it covers kernels only where `l2_kernels_only`,
-    else every trainable tensor.
+    else every trainable tensor. `probe_l2` is the factor in the look-ahead's probe loss, which covers whatever the
+    look-ahead moves; None: `l2`.
     `initializers` maps a ParameterSpec's kind to (shape, seed) -> tensor where it departs from zeros and ones.
     """
 
@@ -39,6 +40,7 @@ class Network:
     image_size: int = 32
     dtype: tf.DType = tf.float32
     momentum: float = 0.9  # of the moving averages of batch norm
+    probe_l2: float | None = None
 
     @cached_property
     def specs(self) -> dict[str, ParameterSpec]:
@@ -136,7 +138,9 @@ def classifier_uniform(shape, seed):
     return tf.keras.initializers.RandomUniform(-bound, bound, seed)(shape)
 
 
-RESNET = dict(l2=2e-4, l2_kernels_only=True, initializers={"conv": glorot_normal, "dense": glorot_uniform})
+RESNET = dict(
+    l2=2e-4, l2_kernels_only=True, probe_l2=1e-4, initializers={"conv": glorot_normal, "dense": glorot_uniform}
+)
 WIDE = dict(l2=5e-4, l2_kernels_only=False, initializers={"conv": fan_out_normal, "dense": classifier_uniform})
 BASIC = dict(l2=5e-4, l2_kernels_only=False, initializers={"conv": glorot_uniform, "dense": glorot_uniform})
 IMAGENET = dict(

@@ -54,10 +54,11 @@ def toy_problem():
     return network, parameters, momentum, batch
 
 
-def random_problem(body, image_size=8, batch=6, num_classes=3, seed=0, **fields):
+def random_problem(body, image_size=8, batch=6, num_classes=3, seed=0, l2_kernels_only=False, **fields):
     """A float64 network with noisy weights and a random batch with every draw that ieg needs."""
     random = np.random.default_rng(seed)
-    network = Network("small", num_classes, body, 0.05, False, {}, image_size=image_size, dtype=tf.float64, **fields)
+    fields |= {"image_size": image_size, "dtype": tf.float64}
+    network = Network("small", num_classes, body, 0.05, l2_kernels_only, {}, **fields)
     parameters, momentum = {}, {}
     for name, spec in network.specs.items():
         scale = 1.0 if spec.kind == "scale" else 0.0
