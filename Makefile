@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco \
+.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow torture env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco \
         tables report plan lint format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || uv python find 3.11 2> /dev/null || command -v python3 || echo python3.11)
@@ -85,6 +85,13 @@ test-slow: env-tensorflow env-pytorch ## the slow tests, within the hour; MINUTE
 	@status=0; \
 	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) -m slow $(SLOW_FLAGS) || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m slow $(SLOW_FLAGS) || status=1; \
+	exit $$status
+
+torture: env-tensorflow env-pytorch ## random kills, damaged files, hostile input, to runs/torture.json; MINUTES=20: as many as fit
+	@status=0; \
+	for python in $(TENSORFLOW) $(PYTORCH); do \
+	    "$$python" -m tests.torture --minutes $(shell expr $(or $(MINUTES),20) / 2) --out runs/torture.json || status=1; \
+	done; \
 	exit $$status
 
 env-tensorflow: python ## the environment of ieg/, built when its lock changed

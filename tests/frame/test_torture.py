@@ -1,0 +1,94 @@
+"""The frame of `make torture`: which campaigns run, in what time, and what is written down."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tests.torture.__main__ as torture
+from tests.torture.campaigns import CAMPAIGNS, PYTORCH, TENSORFLOW, Campaign
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Three campaigns in the place of the real ones, and what they were called with."""
+    calls: list[tuple] = []
+    found = {
+        "good": {"counts": {"cases": 3}, "failures": []},
+        "bad": {"counts": {"cases": 5}, "failures": ["case 2: Traceback"]},
+        "of-torch": {"counts": {"cases": 1}, "failures": []},
+    }
+
+    def function(self):
+        def campaign(seed, count, seconds):
+            calls.append((self.place, seed, count, seconds))
+            return found[self.place]
+
+        return campaign
+
+    monkeypatch.setattr(Campaign, "function", function)
+    monkeypatch.setattr(sys, "prefix", f"/x/{TENSORFLOW}")
+    for name in list(CAMPAIGNS):
+        monkeypatch.delitem(CAMPAIGNS, name)
+    monkeypatch.setitem(CAMPAIGNS, "good", Campaign("good", 30))
+    monkeypatch.setitem(CAMPAIGNS, "bad", Campaign("bad", 50, (TENSORFLOW, PYTORCH)))
+    monkeypatch.setitem(CAMPAIGNS, "of-torch", Campaign("of-torch", 10, (PYTORCH,)))
+    return calls
+
+
+def test_every_campaign_of_this_environment_runs_within_the_minutes_and_a_failure_ends_with_1(called, capsys):
+    assert torture.main(["--minutes", "1", "--seed", "7"]) == 1
+    assert [call[:3] for call in called] == [("good", 7, 30), ("bad", 7, 50)]
+    assert called[0][3] == pytest.approx(30, abs=2) and called[1][3] == pytest.approx(60, abs=4)
+    said = capsys.readouterr().out
+    assert "case 2: Traceback" in said and "3 cases" in said and "failures in: bad" in said
+
+
+def test_the_other_environment_leaves_out_what_needs_none(called, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", f"/x/{PYTORCH}")
+    assert torture.main([]) == 1
+    assert [call[0] for call in called] == ["bad", "of-torch"]
+
+
+def test_named_campaigns_run_alone_and_keep_the_others_in_the_record(called, tmp_path, monkeypatch):
+    out = tmp_path / "new" / "torture.json"
+    torture.main(["bad", "--out", str(out)])
+    monkeypatch.setattr(sys, "prefix", f"/x/{PYTORCH}")
+    assert torture.main(["good", "of-torch", "--count", "4", "--out", str(out)]) == 0
+    assert [call[2] for call in called] == [50, 4, 4]
+    record = json.loads(out.read_text())
+    assert {name: list(where) for name, where in record.items()} == {
+        "bad": [TENSORFLOW], "good": [PYTORCH], "of-torch": [PYTORCH],
+    }  # fmt: skip
+    bad = record["bad"][TENSORFLOW]
+    assert bad["counts"] == {"cases": 5} and bad["failures"] == ["case 2: Traceback"]
+    assert bad["command"] == f"python -m tests.torture bad --out {out}" and bad["date"] and bad["hardware"]
+
+
+def test_what_a_campaign_raises_is_a_failure_and_the_next_one_runs(called, monkeypatch, capsys):
+    monkeypatch.setitem(CAMPAIGNS, "good", Campaign("no such function", 1))
+    assert torture.main(["good", "bad"]) == 1
+    assert "the campaign itself failed" in capsys.readouterr().out
+    assert len(called) == 2
+
+
+@pytest.mark.parametrize("words", [["none"], ["of-torch"]])
+def test_a_name_that_cannot_run_here_is_refused(called, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        torture.main(words)
+    assert words[0] in capsys.readouterr().err and not called
+
+
+def test_every_registered_campaign_is_there():
+    for campaign in CAMPAIGNS.values():
+        module, _, name = campaign.place.partition(":")
+        source = Path(torture.__file__).with_name(f"{module}.py").read_text()
+        assert f"\ndef {name}(seed: int, count: int, seconds: float)" in source
+
+
+def test_a_campaign_that_is_given_no_time_is_given_a_second(called):
+    started = time.monotonic()
+    torture.main(["--minutes", "0"])
+    assert all(call[3] <= 1 for call in called) and time.monotonic() - started < 5
