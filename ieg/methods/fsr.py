@@ -54,12 +54,12 @@ def fsr_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         `Memory.read` adds: probe_images [P,H,W,3], probe_labels [P], running_logits [B,C], class_weights
         [C], and whether examples are `weighted` and `weights_move`, bool.
     """
-    labels = one_hot(batch["labels"], network)  # [B,C]
+    labels = one_hot(batch["labels"], network)  # y [B,C]
     trained = training_pass(network, parameters, batch, labels, settings)
     look = look_ahead_on_classifier if settings.meta_partial_level == 0 else look_ahead
     ahead = look(network, parameters, momentum, batch, trained, settings)
-    weights, class_weights = example_weights(ahead.gradient, labels, batch, settings)
-    margins = margin(trained.losses, cross_entropy(labels, ahead.logits))  # [B]
+    weights, class_weights = example_weights(ahead.gradient, labels, batch, settings)  # w [B], [C]
+    margins = margin(trained.losses, cross_entropy(labels, ahead.logits))  # [B]; the memory turns them into scores
 
     gradients, losses = gradients_of_update(parameters, batch, trained, weights, settings)
     losses |= {"meta": ahead.probe_loss, "regularization": l2_loss(network, parameters)}

@@ -17,10 +17,13 @@ from ieg.methods.step import Settings, StepResult, accuracy, add_dicts, l2_gradi
 
 
 class Ahead(NamedTuple):
-    """What the look-ahead from w = 1/B and λ = λ₀ found: weights w [B]; share λ [B]; probe loss; probe logits [B,C]."""
+    """What the look-ahead from w = 1/B and λ = λ₀ found.
 
-    weights: tf.Tensor
-    share: tf.Tensor
+    gradient g_i = ∂L_probe/∂w_i [B]; share_gradient s_i = ∂L_probe/∂λ_i [B]; probe loss; probe logits [B,C].
+    """
+
+    gradient: tf.Tensor
+    share_gradient: tf.Tensor
     probe_loss: tf.Tensor
     probe_logits: tf.Tensor
 
@@ -31,42 +34,41 @@ def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
     Args: batch: images x, strong_images xa, probe_images xp [B,H,W,3]; labels, probe_labels int [B]; and the MixUp
         draws probe_choice int [B], partner int [K·B], uniform [K·B].
     """
-    labels = one_hot(batch["labels"], network)  # [B,C]
+    labels = one_hot(batch["labels"], network)  # y [B,C]
     with tf.GradientTape(persistent=True) as tape:  # both backward passes below start from these two forward passes
         tape.watch(parameters)
-        logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
-        strong_logits, _ = network.logits(parameters, batch["strong_images"])  # [B,C]
+        logits, statistics = network.logits(parameters, batch["images"])  # f(x) [B,C]
+        strong_logits, _ = network.logits(parameters, batch["strong_images"])  # f(xa) [B,C]
+    both = (logits, strong_logits)
+    guesses = tf.stop_gradient(guess_label(*both))  # q [B,C]
 
-    ahead = reweight_and_relabel(network, parameters, momentum, batch, labels, (logits, strong_logits), tape, settings)
-    guesses = tf.stop_gradient(guess_label(logits, strong_logits))  # [B,C]
+    ahead = look_ahead(network, parameters, momentum, batch, labels, both, tape, settings)
+    weights = meta_weights(ahead.gradient)  # w [B]
+    share = meta_relabel(ahead.share_gradient)  # λ [B]
+    # DEVIATION: for the paper's ablation λ stays λ₀; the authors' program has no flag for it.
+    if not settings.meta_relabel:
+        share = tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype))
 
     with tf.GradientTape() as loss_tape:
-        loss_tape.watch((logits, strong_logits))
-        net_loss = reweighted_loss(logits, labels, guesses, ahead.weights, ahead.share, settings.grad_eps_init)
-        consistency = settings.consistency_factor * kl_consistency(logits, strong_logits)
+        loss_tape.watch(both)
+        net_loss = reweighted_loss(logits, labels, guesses, weights, share, settings.grad_eps_init)
+        consistency = settings.consistency_factor * kl_consistency(*both)
         total = net_loss + consistency
-    upstream = loss_tape.gradient(total, (logits, strong_logits))
-    gradients = tape.gradient((logits, strong_logits), parameters, output_gradients=upstream)
+    gradients = tape.gradient(both, parameters, output_gradients=loss_tape.gradient(total, both))
     gradients = add_dicts(gradients, l2_gradient(network, parameters))
-    losses = {
-        "net": net_loss,
-        "meta": ahead.probe_loss,
-        "consistency": consistency,
-        "regularization": l2_loss(network, parameters),
-    }
+    losses = {"net": net_loss, "meta": ahead.probe_loss, "consistency": consistency}
+    losses["regularization"] = l2_loss(network, parameters)
     if settings.mixup:
         mixup_gradients, losses["xemin"] = mixup_part(network, parameters, batch, guesses, settings)
         gradients = add_dicts(gradients, mixup_gradients)
-    extra = {
-        "acc/meta": accuracy(ahead.probe_logits, batch["probe_labels"]),
-        "labels/kept": tf.reduce_mean(ahead.share),
-    }
-    recovered = tf.argmax(blend_labels(ahead.share, labels, guesses), axis=1, output_type=tf.int32)  # [B]
-    return StepResult(gradients, statistics, losses, ahead.weights, logits, extra, recovered)
+
+    extra = {"acc/meta": accuracy(ahead.probe_logits, batch["probe_labels"]), "labels/kept": tf.reduce_mean(share)}
+    recovered = tf.argmax(blend_labels(share, labels, guesses), axis=1, output_type=tf.int32)  # [B]
+    return StepResult(gradients, statistics, losses, weights, logits, extra, recovered)
 
 
-def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings) -> Ahead:
-    """The look-ahead at w = 1/B and λ = λ₀, the gradient running through the guessed labels.
+def look_ahead(network, parameters, momentum, batch, labels, logits, tape, settings) -> Ahead:
+    """One step from w = 1/B and λ = λ₀; the gradient runs through the guessed labels.
 
     Args: labels [B,C]; logits: (f(x), f(xa)), [B,C] each, recorded on `tape`.
     """
@@ -82,22 +84,19 @@ def reweight_and_relabel(network, parameters, momentum, batch, labels, logits, t
     moved = lookahead.looked_ahead(parameters, settings.meta_partial_level)
     gradient = tape.gradient(logits, moved, output_gradients=loss_tape.gradient(loss, logits))
     gradient = add_dicts(gradient, l2_gradient(network, moved))
-    ahead = lookahead.one_step_ahead(moved, momentum, gradient, alpha, settings.meta_momentum)
+    ahead = lookahead.one_step_ahead(moved, momentum, gradient, alpha, settings.meta_momentum)  # θ̂
     v, probe_loss, probe_logits = lookahead.probe_gradient(
         network, parameters, ahead, batch["probe_images"], one_hot(batch["probe_labels"], network)
     )
     tangents = [network.logits_tangent(parameters, v, batch[key]) for key in ("images", "strong_images")]  # [B,C] each
     label_tangent, guess_tangent = lookahead.losses_tangent(label_and_guess_losses, list(logits), tangents)  # [B], [B]
-
-    weights = meta_weights(
-        lookahead.weight_gradient(blend(settings.grad_eps_init, label_tangent, guess_tangent), alpha)
-    )  # [B]
-    # DEVIATION: an ablation the authors' program has no flag for; λ stays λ₀.
-    if not settings.meta_relabel:
-        share = tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype))
-        return Ahead(weights, share, probe_loss, probe_logits)
-    share = meta_relabel(lookahead.share_gradient(label_tangent, guess_tangent, start, alpha))  # [B]
-    return Ahead(weights, share, probe_loss, probe_logits)
+    along_v = blend(settings.grad_eps_init, label_tangent, guess_tangent)  # [B]
+    return Ahead(
+        lookahead.weight_gradient(along_v, alpha),
+        lookahead.share_gradient(label_tangent, guess_tangent, start, alpha),
+        probe_loss,
+        probe_logits,
+    )
 
 
 def blend(share, of_label, of_guess):

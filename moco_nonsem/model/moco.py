@@ -1,4 +1,4 @@
-"""MoCo with non-semantic negatives: what a training step does, in which order (arXiv 2110.14189, section 3)."""
+"""MoCo with non-semantic negatives: one training step, in the paper's order (arXiv 2110.14189, section 3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from common.process_group import Group
 from common.random_streams import generator
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
-from moco_nonsem.model.contrastive_loss import contrastive_logits
+from moco_nonsem.model.contrastive_loss import contrastive_logits, contrastive_losses
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.model.key_queue import enqueue, initial_queue
 from moco_nonsem.model.momentum_update import momentum_update
@@ -63,9 +63,9 @@ class MoCo(nn.Module):
         self.register_buffer("queue_ptr", torch.zeros(1, dtype=torch.long))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Encoders:
-    """How the two encoders are called: as they are, or compiled, or the query's with its gradients averaged."""
+    """How the two encoders are called, [b, 3, H, W] → [b, D]: as they are, compiled, or with averaged gradients."""
 
     query: Callable[[Tensor], Tensor]
     key: Callable[[Tensor], Tensor]
@@ -76,33 +76,38 @@ def unit_vectors(values: Tensor) -> Tensor:
     return functional.normalize(values.float() if values.dtype == torch.bfloat16 else values, dim=1)
 
 
-def step_logits(
-    model: MoCo, encoders: Encoders, views: ViewsOfImages, contrast: Contrast, step: int, group: Group, amp: bool
-) -> Tensor:
-    """Logits [b, 1+K+S] of training step `step` (0, 1, …), with a gradient to the query encoder only.
+def moco_step(
+    model: MoCo,
+    encoders: Encoders,
+    optimiser: torch.optim.Optimizer,
+    views: ViewsOfImages,
+    contrast: Contrast,
+    step: int,
+    group: Group,
+) -> tuple[Tensor, Tensor]:
+    """Training step `step` (0, 1, …): losses [b] and logits [b, 1+K+S] of this process's part of the batch.
 
-    The key encoder has moved and the queue holds the new keys afterwards. All processes must call at once.
+    views: what `make_views` made. Both encoders, the queue and the optimiser change. All processes must call at once.
     """
-    with torch.autocast(group.device.type, torch.bfloat16, enabled=amp):
-        query = encoders.query(views.query)  # [b, D]
-    query = unit_vectors(query)
-    # With the query weights as they are before this step's optimiser update.
+    query = unit_vectors(encoders.query(views.query))  # q [b, D]
+
+    # θ_k ← m θ_k + (1 − m) θ_q, with θ_q as it is before this step's update.
     momentum_update(model.encoder_k.parameters(), model.encoder_q.parameters(), contrast.momentum)
-    batch_size = len(query) * group.world_size
-    own = group.share(batch_size)
 
-    @torch.no_grad()
-    def embed(images: Tensor, view: int) -> Tensor:
-        """Unit vectors [B, D] of the whole batch, shuffled on their way through the key encoder."""
-        order = shuffle_order(contrast.seed, step, view, batch_size)
-        images = shuffled_share(images, order, group.rank, group.world_size)  # [b, 3, H, W]
-        with torch.autocast(group.device.type, torch.bfloat16, enabled=amp):
-            values = encoders.key(images)  # [b, D]
-        return unshuffled(unit_vectors(values), order, group.world_size)
+    batch_size = len(query) * group.world_size  # B
+    embedded = []  # k, t_1 … t_S of the whole batch, [B, D] each
+    with torch.no_grad():
+        for view, images in enumerate([views.key, *views.nonsem]):  # [b, 3, H, W]
+            order = shuffle_order(contrast.seed, step, view, batch_size)  # [B]
+            values = encoders.key(shuffled_share(images, order, group.rank, group.world_size))  # [b, D]
+            embedded.append(unshuffled(unit_vectors(values), order, group.world_size))
+    key, *nonsem = (values[group.share(batch_size)] for values in embedded)  # [b, D] each
 
-    keys = embed(views.key, 0)  # [B, D]
-    nonsem = [embed(images, view)[own] for view, images in enumerate(views.nonsem, 1)]  # S of [b, D]
-    # The gradient needs the queue as it is now.
-    logits = contrastive_logits(query, keys[own], nonsem, model.queue.clone(), contrast.alpha, contrast.temperature)
-    enqueue(model.queue, model.queue_ptr, keys)
-    return logits
+    logits = contrastive_logits(query, key, nonsem, model.queue, contrast.alpha, contrast.temperature)  # [b, 1+K+S]
+    losses = contrastive_losses(logits)  # [b]
+    optimiser.zero_grad(set_to_none=True)
+    losses.mean().backward()  # the processes' gradients are averaged, and their parts of the batch are equal
+    optimiser.step()
+
+    enqueue(model.queue, model.queue_ptr, embedded[0])
+    return losses.detach(), logits.detach()

@@ -12,11 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 from common.errors import UsageError
 from common.process_group import Group
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from moco_nonsem.model.contrastive_loss import contrastive_losses
-from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, step_logits
+from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, moco_step
 from moco_nonsem.pretraining.config import PretrainConfig
 from moco_nonsem.pretraining.tally import Tally
 from moco_nonsem.running import checkpoint
+from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of, timed
 
 
@@ -37,13 +37,12 @@ class Trainer:
     def __init__(self, config: PretrainConfig, views: ViewSource, group: Group) -> None:
         self.config, self.views, self.group = config, views, group
         flags = config.flags
-        channels_last = group.channels_last(flags.channels_last)
-        memory = torch.channels_last if channels_last else torch.contiguous_format
+        memory = torch.channels_last if group.channels_last(flags.channels_last) else torch.contiguous_format
         self.model = MoCo(
             flags.arch, flags.moco_dim, flags.moco_k, flags.mlp, flags.seed, config.bn_parts // group.world_size
         ).to(group.device, memory_format=memory)
         self.model.train()
-        self.encoders = make_encoders(self.model, channels_last, flags.compile, group)
+        self.encoders = make_encoders(self.model, flags, group)
         # Both encoders', as in the authors' files; those of the key encoder never have a gradient.
         self.optimiser = torch.optim.SGD(
             [*self.model.encoder_q.parameters(), *self.model.encoder_k.parameters()],
@@ -119,15 +118,10 @@ class Trainer:
 
     def update(self, views: ViewsOfImages) -> None:
         """One step."""
-        config = self.config
-        amp = config.flags.amp == "bf16"
-        logits = step_logits(self.model, self.encoders, views, self.contrast, self.step, self.group, amp)
-        losses = contrastive_losses(logits)  # [b]
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.mean().backward()  # the processes' gradients are averaged, and their parts of the batch are equal
-        self.optimiser.step()
-        losses, logits = losses.detach(), logits.detach()
-        self.tally.add(losses, logits, config.num_nonsem, config.alpha, config.flags.moco_t)
+        losses, logits = moco_step(
+            self.model, self.encoders, self.optimiser, views, self.contrast, self.step, self.group
+        )
+        self.tally.add(losses, logits, self.config.num_nonsem, self.contrast.alpha, self.contrast.temperature)
         self.finite.watch(losses, self.step + 1)
 
     def end_epoch(self) -> dict[str, float]:
@@ -148,18 +142,24 @@ class Trainer:
         return {"loss": means["loss/train"], "top1": means["accuracy/contrast_top1"]}
 
 
-def make_encoders(model: MoCo, channels_last: bool, compiled: bool, group: Group) -> Encoders:
+def make_encoders(model: MoCo, flags: PretrainFlags, group: Group) -> Encoders:
     """The encoders as they are called in training."""
     query: nn.Module = model.encoder_q
     if group.world_size > 1:
-        # The running statistics of the first process are the run's, as in the authors' program; they are no one else's
-        # input, so they need not be sent around.
+        # The running statistics of the first process are the run's, as in the authors' program; no other process reads
+        # them, so they need not be sent around.
         query = DistributedDataParallel(query, broadcast_buffers=False, gradient_as_bucket_view=True)
-    called = [torch.compile(part, dynamic=False) if compiled else part for part in (query, model.encoder_k)]
-    if not channels_last:
-        return Encoders(*called)
-    return Encoders(*[_with_channels_last(part) for part in called])
+    channels_last = group.channels_last(flags.channels_last)
 
+    def called(network: nn.Module) -> Callable[[Tensor], Tensor]:
+        compiled = torch.compile(network, dynamic=False) if flags.compile else network
 
-def _with_channels_last(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda images: network(images.contiguous(memory_format=torch.channels_last))
+        def embed(images: Tensor) -> Tensor:
+            if channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(group.device.type, torch.bfloat16, enabled=flags.amp == "bf16"):
+                return compiled(images)
+
+        return embed
+
+    return Encoders(called(query), called(model.encoder_k))

@@ -44,6 +44,7 @@ class Networks:
             self.model.parameters(), flags.lr, config.task.momentum, weight_decay=config.task.weight_decay, fused=True
         )
         self.trained: nn.Module = self.model
+        self.autocast = flags.amp == "bf16"
         self.tested = self.model if self.average is None else self.average
         if group.world_size > 1:
             self.trained = DistributedDataParallel(self.model, gradient_as_bucket_view=True)
@@ -57,6 +58,11 @@ class Networks:
             self.average.eval()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+
+    def logits(self, images: Tensor) -> Tensor:
+        """f(x) of the model that is trained, float32 [b, C]; images: x [b, 3, H, W]."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+            return self.trained(images).float()
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser down the gradient of `loss`."""

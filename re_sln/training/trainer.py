@@ -21,10 +21,8 @@ from re_sln.datasets.training_set import Data
 from re_sln.images.augmentation import Crops, draw_crops
 from re_sln.settings.config import Config
 from re_sln.training.evaluation import Images, accuracy_and_loss, all_logits
-from re_sln.training.label_correction import corrected_targets, correction_weights
-from re_sln.training.moving_average import update_moving_average
 from re_sln.training.networks import Networks
-from re_sln.training.sln_loss import soft_cross_entropy, stochastic_targets
+from re_sln.training.sln_step import correct_labels, sln_step
 from re_sln.training.tally import Tally
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
@@ -159,19 +157,12 @@ class Trainer:
 
         noise: z, float [b, C], or None where σ is 0.
         """
-        config = self.config
-        targets = clean_targets = self.targets[index]  # [b, C]
-        if noise is not None:
-            targets = stochastic_targets(clean_targets, noise, config.sigma_of(self.epoch))  # [b, C]
-        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=config.flags.amp == "bf16"):
-            logits = self.networks.trained(images)
-        losses = soft_cross_entropy(logits.float(), targets)  # [b]
+        flags, clean_targets = self.config.flags, self.targets[index]  # [b, C]
         # The processes' gradients are averaged, each over its own part: together the mean over the global batch.
-        self.networks.descend(losses.sum() * (self.group.world_size / global_batch))
-        if self.networks.average is not None:
-            update_moving_average(self.networks.average, self.networks.model, config.flags.ema_decay)
-        aim = clean_targets if config.flags.train_accuracy == "rerun" else targets
-        losses = losses.detach()
+        scale = self.group.world_size / global_batch
+        sigma = self.config.sigma_of(self.epoch)
+        logits, targets, losses = sln_step(self.networks, images, clean_targets, noise, sigma, scale, flags.ema_decay)
+        aim = clean_targets if flags.train_accuracy == "rerun" else targets
         self.tally.add(losses, logits.argmax(dim=1) == aim.argmax(dim=1), self.is_noisy[index])
         bad = torch.where(torch.isfinite(losses).all(), torch.iinfo(torch.int64).max, self.step + 1)
         self.first_bad = torch.minimum(self.first_bad, bad)
@@ -221,12 +212,8 @@ class Trainer:
         crops = self.crops("score", self.epoch) if flags.lc_eval_transform == "train" else None
         logits = self.logits(self.train_images, chosen, crops, task.score_batch)  # [n, C]
         given = functional.one_hot(self.given[index], self.data.num_classes).float()  # [n, C]
-        against = given if task.soft_labels else self.targets[index]
-        probabilities = logits.softmax(dim=1)
-        hard = functional.one_hot(probabilities.argmax(dim=1), self.data.num_classes).float()
-        weights = correction_weights(soft_cross_entropy(logits, against))  # [n]
         self.corrected = True
-        self.targets[index] = corrected_targets(weights, given, probabilities if task.soft_labels else hard)
+        self.targets[index] = correct_labels(logits, given, self.targets[index], task.soft_labels)
 
     def end_epoch(self) -> dict[str, float]:
         """Metrics of the epoch that is over: training tally and test; moves on to the next epoch."""

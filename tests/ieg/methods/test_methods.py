@@ -136,13 +136,14 @@ def test_every_flag_of_a_step_reaches_its_own_setting():
 
 def share_of(network, parameters, momentum, batch, settings):
     """λ as the step found it, told from the label loss: test_lookahead.py checks it against oracles."""
-    from ieg.methods.ieg import reweight_and_relabel
+    from ieg.methods.ieg import look_ahead, meta_relabel
 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(parameters)
         logits = tuple(network.logits(parameters, batch[key])[0] for key in ("images", "strong_images"))
     labels = one_hot(batch["labels"])
-    return reweight_and_relabel(network, parameters, momentum, batch, labels, logits, tape, settings).share.numpy()
+    ahead = look_ahead(network, parameters, momentum, batch, labels, logits, tape, settings)
+    return meta_relabel(ahead.share_gradient).numpy()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

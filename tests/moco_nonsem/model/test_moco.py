@@ -11,13 +11,14 @@ from common.process_group import Group
 from moco_nonsem.model import moco as moco_module
 from moco_nonsem.model.batch_shuffle import shuffle_order
 from moco_nonsem.model.contrastive_loss import contrastive_losses
-from moco_nonsem.model.moco import Contrast, Encoders, MoCo, step_logits
+from moco_nonsem.model.moco import Contrast, Encoders, MoCo, moco_step
 from moco_nonsem.pretraining.tally import Tally
 from tests.moco_nonsem.model.test_contrastive_loss import loop_losses
 
 ALONE = Group(0, 1, torch.device("cpu"))
 CONTRAST = Contrast(alpha=2.0, temperature=0.2, momentum=0.6, seed=3)
 BATCH, SIZE = 4, 16
+RATE = 0.05
 
 
 def views_of(step, nonsem=1):
@@ -73,7 +74,7 @@ def slow_step(model, views, step, contrast):
 @pytest.mark.parametrize("bn_splits", [1, 2])
 def test_steps_are_those_of_the_spec(nonsem, bn_splits):
     model = small(bn_splits)
-    optimiser = torch.optim.SGD(model.encoder_q.parameters(), 0.05)
+    optimiser = torch.optim.SGD(model.encoder_q.parameters(), RATE)
     for step in range(3):
         views = views_of(step, nonsem)
         logits, losses, gradient, expected = slow_step(model, views, step, CONTRAST)
@@ -81,26 +82,24 @@ def test_steps_are_those_of_the_spec(nonsem, bn_splits):
 
         def embed(images, kept=queries):
             kept.append(model.encoder_q(images))
+            kept[0].retain_grad()
             return kept[0]
 
         encoders = Encoders(embed, model.encoder_k)
-        found = step_logits(model, encoders, views, CONTRAST, step, ALONE, amp=False)
-        queries[0].retain_grad()
+        found_losses, found = moco_step(model, encoders, optimiser, views, CONTRAST, step, ALONE)
         torch.testing.assert_close(found, torch.tensor(logits, dtype=torch.float64), rtol=1e-9, atol=1e-9)
-        found_losses = contrastive_losses(found)
         assert found_losses.tolist() == pytest.approx(losses, abs=1e-9)
+        slopes = {f"encoder_q.{name}": value.grad for name, value in model.encoder_q.named_parameters()}
         for name, value in expected.state_dict().items():
-            torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-9, atol=1e-9, msg=name)
-        optimiser.zero_grad()
-        found_losses.sum().backward()
-        # The gradient of v/|v| is that of v projected on what is orthogonal to it.
-        raw, slope = queries[0].detach(), torch.tensor(gradient, dtype=torch.float64)
+            moved = value - RATE * slopes[name] if name in slopes else value
+            torch.testing.assert_close(model.state_dict()[name], moved, rtol=1e-9, atol=1e-9, msg=name)
+        # The gradient of v/|v| is that of v projected on what is orthogonal to it; the loss is the batch's mean.
+        raw, slope = queries[0].detach(), torch.tensor(gradient, dtype=torch.float64) / BATCH
         length = raw.norm(dim=1, keepdim=True)
         unit = raw / length
         slope = (slope - unit * (slope * unit).sum(dim=1, keepdim=True)) / length
         torch.testing.assert_close(queries[0].grad, slope, rtol=1e-8, atol=1e-9)
         assert all(value.grad is None for value in model.encoder_k.parameters())
-        optimiser.step()
 
 
 def test_the_order_of_the_step(monkeypatch):
@@ -129,8 +128,10 @@ def test_the_order_of_the_step(monkeypatch):
 
     views = views_of(0, nonsem=2)
     encoders = Encoders(encode("q", model.encoder_q), encode("k or t", model.encoder_k))
-    step_logits(model, encoders, views, CONTRAST, 0, ALONE, amp=False)
-    assert seen == ["q", "momentum_update", "k or t", "k or t", "k or t", "contrastive_logits", "enqueue"]
+    optimiser = torch.optim.SGD(model.encoder_q.parameters(), RATE)
+    optimiser.register_step_pre_hook(lambda *_: seen.append("update"))
+    moco_step(model, encoders, optimiser, views, CONTRAST, 0, ALONE)
+    assert seen == ["q", "momentum_update", "k or t", "k or t", "k or t", "contrastive_logits", "update", "enqueue"]
     assert not torch.equal(model.queue[:, :BATCH], old_queue[:, :BATCH])
     assert torch.equal(model.queue[:, BATCH:], old_queue[:, BATCH:])  # t never enters
 
@@ -141,7 +142,7 @@ def test_the_key_encoder_keeps_its_own_statistics_of_batch_norm():
     model = MoCo("resnet10-small", 5, 8, True, 0).double().train()
     views = views_of(0, nonsem=1)
     before = {name: value.clone() for name, value in model.encoder_k.named_parameters()}
-    step_logits(model, plain(model), views, contrast, 0, ALONE, amp=False)
+    moco_step(model, plain(model), torch.optim.SGD(model.encoder_q.parameters(), 0.0), views, contrast, 0, ALONE)
     assert all(torch.equal(value, before[name]) for name, value in model.encoder_k.named_parameters())
     query, key = model.encoder_q.bn1, model.encoder_k.bn1
     assert query.num_batches_tracked.item() == 1 and key.num_batches_tracked.item() == 2
