@@ -45,7 +45,8 @@ RAY := $(filter ray,$(ENGINE))
 RUNNER := $(if $(RAY),$(PYTORCH),$(TENSORFLOW))
 
 # One target for each table of the papers.
-REPRODUCE := $(shell awk '/^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {print "reproduce-" substr($$1, 1, index($$1, ":") - 1)}' reproduce/cells.yaml)
+CELLS := $(addprefix reproduce/cells/,ieg.yaml fsr.yaml sln.yaml moco.yaml)
+REPRODUCE := $(shell awk 'FNR == 1 {t = 0} /^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {print "reproduce-" substr($$1, 1, index($$1, ":") - 1)}' $(CELLS))
 .PHONY: reproduce-fsr-longtail $(REPRODUCE)
 
 # What is fetched along with a data set: files of noisy labels, some MB.
@@ -59,8 +60,8 @@ help: ## print this list
 	    while IFS=$$'\t' read -r target line; do printf '  %-31s %s\n' "$$target" "$$line"; done
 	@echo
 	@echo "Tables of the papers (DRY_RUN=1 prints the commands and stops):"
-	@awk '/^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {name = substr($$1, 1, index($$1, ":") - 1)} \
-	    t && /^    title:/ {sub(/^ *title: */, ""); gsub(/"/, ""); printf "  %-31s %s\n", "reproduce-" name, $$0}' reproduce/cells.yaml
+	@awk 'FNR == 1 {t = 0} /^tables:/ {t = 1} t && /^  [a-z0-9-]+:/ {name = substr($$1, 1, index($$1, ":") - 1)} \
+	    t && /^    title:/ {sub(/^ *title: */, ""); gsub(/"/, ""); printf "  %-31s %s\n", "reproduce-" name, $$0}' $(CELLS)
 
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
 	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)

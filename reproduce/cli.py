@@ -14,7 +14,7 @@ from common.machine import cores, gpus
 from common.program import guarded, printed
 from common.record_files import RESULT
 from reproduce import plan
-from reproduce.cells import CELLS, DATA_DIR, DEMO, ROOT, load_tables, select
+from reproduce.cells import DATA_DIR, DEMO, EVIDENCE, ROOT, load_tables, select
 from reproduce.curves import draw_curves
 from reproduce.demo_cells import prepare
 from reproduce.demos import demo
@@ -22,7 +22,7 @@ from reproduce.demos import fsr as demo_fsr
 from reproduce.demos import moco as demo_moco
 from reproduce.demos import sln as demo_sln
 from reproduce.engines.local import RETRIES, LocalEngine, printable
-from reproduce.keep import EVIDENCE, RECORDS, keep
+from reproduce.keep import RECORDS, keep
 from reproduce.report.page import write_report
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
 from reproduce.tables import paper_tables
@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--cells",
             type=Path,
-            default={"demo": DEMO, "tables": None, "report": None, "keep": EVIDENCE}.get(name, CELLS),
+            default={"demo": DEMO, "keep": EVIDENCE}.get(name),
             help="file with the cells",
         )
         command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
@@ -272,7 +272,10 @@ def _readme(arguments: argparse.Namespace) -> int:
     if arguments.check:
         changed = [path for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
         for path in changed:
-            print(f"{path} is not what cells.yaml and the records give; `python -m reproduce readme`", file=sys.stderr)
+            print(
+                f"{path} is not what the cells files and the records give; `python -m reproduce readme`",
+                file=sys.stderr,
+            )
         return 1 if changed else 0
     for path in write_pages():
         print(f"written: {path}", file=sys.stderr)

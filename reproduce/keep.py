@@ -14,7 +14,6 @@ from reproduce.cells import ROOT
 from reproduce.runs import DONE, Run, records_of
 
 RECORDS = ROOT / "docs" / "evidence"
-EVIDENCE = Path(__file__).resolve().parent / "evidence.yaml"
 MACHINES = re.compile(r"""(?:^|[\s='"(\[:,])(~?/[^\s/"'][^\n"']*)""")  # an absolute path, in a word or a text
 
 

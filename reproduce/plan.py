@@ -12,7 +12,7 @@ from reproduce.downloads import to_fetch
 from reproduce.runs import DONE, FOREIGN, RUNNING, Run, progress
 
 WAY_OUT = "move that folder elsewhere to run this cell"
-MEASURED_CORES = 2  # the step times in cells.yaml were taken on two
+MEASURED_CORES = 2  # the step times in the cells files were taken on two
 
 
 def plan_text(table: Table, runs: list[Run]) -> str:

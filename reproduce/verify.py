@@ -21,8 +21,8 @@ from common.errors import RecordError
 from common.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
 from common.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
+from reproduce.cells.programs import known_programs, program_of
 from reproduce.engines.local import started
-from reproduce.programs import known_programs, program_of
 
 VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"
 TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reproduce.cells import CELLS, DEMO, Table, load_tables, select
+from reproduce.cells import DEMO, EVIDENCE, Table, load_tables, select
 from reproduce.demo_cells import prepare
-from reproduce.keep import EVIDENCE, RECORDS
+from reproduce.keep import RECORDS
 from reproduce.runs import MISSING, Run, runs_of
 from reproduce.tables.imported import imported_tables
 
@@ -20,7 +20,7 @@ def filled_tables(cells: Path | None, name: str | None, seeds: tuple[int, ...] |
     """
     if cells is not None:
         return [(table, runs_of(table.cells, seeds, runs_dir)) for table in select(load_tables(cells), name)]
-    papers, evidence = load_tables(CELLS), load_tables(EVIDENCE)
+    papers, evidence = load_tables(), load_tables(EVIDENCE)
     demos = {table.name: prepare(table) for table in load_tables(DEMO).values()}
     imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir, papers)}
     every = papers | demos | {name: table for name, (table, _) in imported.items()} | evidence

@@ -50,7 +50,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
 
 
 def imported_tables(runs_dir: Path, papers: Mapping[str, Table]) -> list[tuple[Table, list[Run]]]:
-    """The tables of what was imported, each named so; nothing where nothing was. papers: the tables of cells.yaml."""
+    """The tables of what was imported, each named so; nothing where nothing was. papers: the papers' tables."""
     folder = runs_dir / FOLDER / "re_sln"
     if not (folder / ORIGIN).exists():
         return []

@@ -1,4 +1,4 @@
-"""The parts of the READMEs that are made from cells.yaml and from the records that are kept: never typed twice.
+"""The parts of the READMEs that are made from the cells files and from the records that are kept: never typed twice.
 
 A part is between `<!-- reproduce:NAME -->` and `<!-- /reproduce:NAME -->`; pages in docs/tables/ are made as a whole.
 """
@@ -13,15 +13,15 @@ from common.errors import UsageError
 from common.files import atomic_write
 from common.tables import markdown_table
 from reproduce import plan
-from reproduce.cells import ROOT, Table, load_tables
-from reproduce.keep import EVIDENCE, RECORDS
+from reproduce.cells import EVIDENCE, ROOT, Table, load_tables
+from reproduce.keep import RECORDS
 from reproduce.runs import Run, distinct, runs_of
 from reproduce.tables import paper_tables
 from reproduce.tables.comparison import standings, verdict
 
 README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables", RECORDS / "README.md"
 PAPERS = {"ieg": "IEG", "fsr": "FSR", "sln": "SLN", "moco": "MoCo"}  # a table's name begins with its paper's
-MADE = "<!-- Made by `python -m reproduce readme`. Do not edit: edit reproduce/cells.yaml. -->"
+MADE = "<!-- Made by `python -m reproduce readme`. Do not edit: edit reproduce/cells/. -->"
 
 
 def pages(records: Path = RECORDS) -> dict[Path, str]:

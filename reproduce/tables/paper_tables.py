@@ -1,4 +1,4 @@
-"""A table of cells.yaml with what our runs gave beside what was published."""
+"""A table with what our runs gave beside what was published."""
 
 from __future__ import annotations
 

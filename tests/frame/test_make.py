@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+
+from reproduce.cells import load_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = [
@@ -44,8 +45,7 @@ def place(tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / "environments", folder / "environments")
-    (folder / "reproduce").mkdir()
-    shutil.copy(ROOT / "reproduce" / "cells.yaml", folder / "reproduce")
+    shutil.copytree(ROOT / "reproduce" / "cells", folder / "reproduce" / "cells")
     return folder
 
 
@@ -88,9 +88,7 @@ def test_make_alone_lists_every_target_with_a_line(place: Path) -> None:
     assert done.returncode == 0
     listed = dict(re.findall(r"^  (\S+) +(\S.*)$", done.stdout, re.MULTILINE))
     targets = set(re.findall(r"^([a-z][a-z0-9%-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    targets |= {
-        f"reproduce-{name}" for name in yaml.safe_load((ROOT / "reproduce" / "cells.yaml").read_text())["tables"]
-    }
+    targets |= {f"reproduce-{name}" for name in load_tables()}
     assert {name.replace("<name>", "%") for name in listed} == targets - {"python"}
     assert set(NAMED) <= set(listed)
     assert "80 % wrong labels" in listed["demo"]

@@ -1,4 +1,4 @@
-"""The commands of reproduce/cells.yaml are taken by the programs, and their runs land in the cells of results.py."""
+"""The programs take the commands of reproduce/cells/sln.yaml, and their runs land in the cells of results.py."""
 
 from __future__ import annotations
 

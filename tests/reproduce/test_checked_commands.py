@@ -1,4 +1,4 @@
-"""Every distinct command of cells.yaml is taken by its program's own --check, on data made up here.
+"""Every distinct command of the papers' tables is taken by its program's own --check, on data made up here.
 
 A program is imported once for all of its commands. Folders and seeds do not make commands distinct.
 """

@@ -15,9 +15,9 @@ import re_sln.search.search
 import re_sln.settings.flags
 from common.errors import UsageError
 from common.record_files import read_result
-from reproduce.cells import ROOT, Cell, load_tables
+from reproduce.cells import DEMO, ROOT, Cell, load_tables
+from reproduce.cells.programs import known_programs
 from reproduce.keep import keep
-from reproduce.programs import known_programs
 from reproduce.runs import DONE, runs_of
 from tests.reproduce.many_runs import write_runs
 
@@ -101,7 +101,7 @@ def test_every_program_of_every_cells_file_is_known_with_the_flag_of_its_folder(
 
 
 def test_another_cells_file_need_not_say_it_again_and_may_say_its_own(made: Path) -> None:
-    demo = load_tables(ROOT / "reproduce" / "demo.yaml")
+    demo = load_tables(DEMO)
     (flags,) = {tuple(cell.stages[-1].path_flags) for cell in demo["demo-moco"].cells}
     assert "cue_conflict" in flags
     stage = dataclasses.replace(PATCH.stages[-1], path_flags={})

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from reproduce.cells import DEMO, load_tables
+from reproduce.cells.files import PROGRAMS, read_yaml
 from reproduce.cli import main
 from reproduce.demo_cells import prepare
 from tests.reproduce.fake_program import accuracy
@@ -15,7 +16,9 @@ from tests.reproduce.fake_program import accuracy
 def cells(tmp_path: Path) -> Path:
     """The demo's own file, with the fake program and few steps."""
     content = yaml.safe_load(DEMO.read_text())
-    content["programs"]["ieg"]["command"][-1] = "tests.reproduce.fake_program"
+    content["programs"]["ieg"] |= read_yaml(PROGRAMS)["ieg.main"] | {
+        "command": ["python", "-m", "tests.reproduce.fake_program"]
+    }
     content["tables"]["demo"]["flags"] = {"dataset": "digits_uniform_0.8", "max_iteration": 6}
     for row in content["tables"]["demo"]["rows"].values():
         row["flags"] = {"method": row["flags"]["method"]}

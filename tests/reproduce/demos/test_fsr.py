@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from reproduce.cells import DEMO, load_tables
+from reproduce.cells.files import PROGRAMS, read_yaml
 from reproduce.cli import main
 from reproduce.demo_cells import prepare
 from reproduce.demos import fsr as demo_fsr
@@ -19,7 +20,9 @@ PICTURES = ("learning_curves_noise", "learning_curves_tail", "example_weights", 
 def cells(tmp_path: Path) -> Path:
     """The demo's own table, with the fake program and few steps."""
     content = yaml.safe_load(DEMO.read_text())
-    content["programs"]["ieg"]["command"][-1] = "tests.reproduce.fake_program"
+    content["programs"]["ieg"] |= read_yaml(PROGRAMS)["ieg.main"] | {
+        "command": ["python", "-m", "tests.reproduce.fake_program"]
+    }
     table = content["tables"]["demo-fsr"]
     table["flags"] = {"max_iteration": 4}
     table["columns"] = {"noise": {"dataset": "digits_uniform_0.6"}, "tail": {"dataset": "digits_imbal_0.02"}}

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from common.record_files import CONFIG, METRICS, RESULT
-from reproduce.cells import load_tables
+from reproduce.cells import EVIDENCE, load_tables
 from reproduce.cli import main
-from reproduce.keep import EVIDENCE
 from reproduce.report.packed import tail, thinned_lines
 from reproduce.report.page import report_html
 from reproduce.tables.all_tables import filled_tables

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reproduce.cells import ROOT, load_tables
+from reproduce.cells.files import read_yaml
 from reproduce.cli import main
-from reproduce.programs import read_yaml
 from reproduce.report.page import report_html
 from reproduce.tables.all_tables import filled_tables
 from reproduce.tables.imported import RE_SLN, agreement, imported_tables
@@ -56,9 +56,9 @@ def test_the_cells_files_are_read_once(runs_dir: Path, monkeypatch: pytest.Monke
         read.append(path.name)
         return read_yaml(path)
 
-    monkeypatch.setattr("reproduce.cells.read_yaml", noted)
+    monkeypatch.setattr("reproduce.cells.load.read_yaml", noted)
     filled_tables(None, None, None, runs_dir)
-    assert [read.count(name) for name in ("cells.yaml", "demo.yaml", "evidence.yaml")] == [1, 1, 1]
+    assert [read.count(name) for name in ("sln.yaml", "demo.yaml", "evidence.yaml")] == [1, 1, 1]
 
 
 def test_without_an_import_there_is_nothing(tmp_path: Path) -> None:

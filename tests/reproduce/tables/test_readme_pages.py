@@ -1,4 +1,4 @@
-"""The READMEs say what cells.yaml and the kept records say; records are kept without places of this machine."""
+"""The READMEs say what the cells files and the kept records say; records are kept without places of this machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from common.errors import UsageError
 from common.record_files import read_result
 from common.result_schema import seal
-from reproduce.cells import ROOT, load_tables
+from reproduce.cells import EVIDENCE, ROOT, load_tables
 from reproduce.cli import main
-from reproduce.keep import EVIDENCE, RECORDS, keep
+from reproduce.keep import RECORDS, keep
 from reproduce.runs import DONE, distinct, runs_of
 from reproduce.tables import pages as readme
 from reproduce.verify import verify

@@ -1,0 +1,21 @@
+"""The cells of the papers' tables: YAML files, one a paper, and what reads them."""
+
+from reproduce.cells.files import DATA_DIR, DEMO, EVIDENCE, PAPERS, PUBLISHED, ROOT
+from reproduce.cells.load import load_tables, select
+from reproduce.cells.table import Cell, Cost, Reference, Stage, Table
+
+__all__ = [
+    "DATA_DIR",
+    "DEMO",
+    "EVIDENCE",
+    "PAPERS",
+    "PUBLISHED",
+    "ROOT",
+    "Cell",
+    "Cost",
+    "Reference",
+    "Stage",
+    "Table",
+    "load_tables",
+    "select",
+]

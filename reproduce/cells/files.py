@@ -1,0 +1,25 @@
+"""Where the cells files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import UsageError
+from common.paths import repo_root
+
+ROOT, HERE = repo_root(), Path(__file__).resolve().parent
+PAPERS = tuple(HERE / f"{paper}.yaml" for paper in ("ieg", "fsr", "sln", "moco"))
+DEMO, EVIDENCE, PROGRAMS = HERE / "demo.yaml", HERE / "evidence.yaml", HERE / "programs.yaml"
+PUBLISHED = HERE.parent / "published.yaml"
+DATA_DIR = Path("data/cache")  # unless the environment says otherwise
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a file. Raises: UsageError."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: {error}") from error

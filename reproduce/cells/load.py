@@ -1,0 +1,153 @@
+"""Reads cells files: tables as rows × columns become cells. README.md beside this file explains every key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError
+from common.tables import STATISTICS
+from reproduce.cells.files import PAPERS, PUBLISHED, read_yaml
+from reproduce.cells.programs import completed, path_flags
+from reproduce.cells.published import quoted, references
+from reproduce.cells.table import Cell, Cost, Stage, Table
+
+PROGRAM_KEYS = {"environment", "folder_flag", "seeds"}
+TABLE_KEYS = {"title", "columns_are", "program", "metric", "needs", "columns", "rows"}
+TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken", "prepare"}
+TABLE_OPTIONS |= {"quoted"}
+ONE_SAMPLE: Mapping[str, Mapping[str, Any]] = {"": {}}
+
+
+def load_tables(path: Path | None = None, published: Path = PUBLISHED) -> dict[str, Table]:
+    """All tables of a cells file (None: of the papers), by name; a UsageError names file and entry if one is wrong."""
+    numbers = read_yaml(published)
+    tables: dict[str, Table] = {}
+    for file in PAPERS if path is None else (path,):
+        content = read_yaml(file)
+        try:
+            tables |= {name: _table(name, entry, content, numbers) for name, entry in content["tables"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"{file.name}: {type(error).__name__}: {error}") from error
+    return tables
+
+
+def select(tables: Mapping[str, Table], name: str | None) -> list[Table]:
+    """The table of that name, or all of them."""
+    if name is not None and name not in tables:
+        raise UsageError(f"there is no table {name!r}; there are: {', '.join(tables)}")
+    return [tables[name]] if name is not None else list(tables.values())
+
+
+def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numbers: Mapping[str, Any]) -> Table:
+    missing, unknown = TABLE_KEYS - set(entry), set(entry) - TABLE_KEYS - TABLE_OPTIONS
+    if missing or unknown:
+        raise ValueError(f"table {name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+    statistic = entry.get("statistic", "sample_std")
+    if statistic not in STATISTICS:
+        raise ValueError(f"table {name}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
+    rows_quoted, not_run = quoted(entry, tuple(entry["columns"]), numbers)
+    return Table(
+        name=name,
+        title=entry["title"],
+        columns_are=entry["columns_are"],
+        taken=entry.get("taken", "accuracy at the last cycle end"),
+        rows=tuple(line["label"] for line in entry["rows"].values()),
+        columns=tuple(entry["columns"]),
+        cells=tuple(
+            _cell(name, entry, row, column, content, numbers) for row in entry["rows"] for column in entry["columns"]
+        ),
+        prepare=tuple(entry.get("prepare", ())),
+        quoted=rows_quoted,
+        not_run=not_run,
+    )
+
+
+def _cell(name: str, entry: Mapping[str, Any], row: str, column: str, content: Mapping[str, Any], numbers: Any) -> Cell:
+    line = entry["rows"][row]
+    program_name = line.get("program", entry["program"])
+    program = _program(content["programs"][program_name])
+    of_cell = line.get("flags_by_column", {}).get(column, {})
+    flags = _merged(program, entry["columns"][column], entry.get("flags", {}), line["flags"], of_cell)
+    cell = Cell(
+        id=f"{name}-{row}-{column}",
+        table=name,
+        row=line["label"],
+        column=column,
+        sub_project=program.get("sub_project", program_name),
+        environment=program["environment"],
+        stages=_stages(program, flags),
+        flags=flags,
+        folder_flag=program["folder_flag"],
+        seeds=tuple(program["seeds"]),
+        metric=_of_column(entry["metric"], column).format(column=column),
+        references=references(entry, numbers, row=line["label"], column=column),
+        cost=Cost(**content["costs"][line.get("cost", entry.get("cost"))]),
+        data=tuple(_of_column(entry["needs"]["data"], column)),
+        gpus=entry["needs"]["gpus"],
+        samples=_samples(entry, column),
+        shared_run=entry.get("shared_runs", {}).get(column, "").format(row=row) or None,
+        statistic=entry.get("statistic", "sample_std"),
+    )
+    for sample in cell.samples:
+        cell.commands(0, Path(), sample)  # a folder that a flag names wrongly is found now
+    return cell
+
+
+def _program(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `programs` with what is known of its module; of a chain, that of each stage and of the first."""
+    if "stages" in entry:
+        stages = {name: completed(stage) for name, stage in entry["stages"].items()}
+        program = {**next(iter(stages.values())), **entry, "stages": stages}
+    else:
+        program = completed(entry)
+    if missing := PROGRAM_KEYS - set(program):
+        raise ValueError(f"a program has no {', '.join(sorted(missing))}, and programs.yaml does not know it")
+    return program
+
+
+def _merged(program: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of which a later one replaces an earlier; of a chain, by stage."""
+    if "stages" not in program:
+        return {name: value for flags in given for name, value in flags.items()}
+    unknown = {name for flags in given for name in flags} - set(program["stages"])
+    if unknown:
+        raise ValueError(f"flags of {sorted(unknown)}: the stages are {', '.join(program['stages'])}")
+    return {stage: _merged({}, *(flags.get(stage, {}) for flags in given)) for stage in program["stages"]}
+
+
+def _stages(program: Mapping[str, Any], flags: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """What a program consists of: itself, or each stage in a subfolder that has its name."""
+    if "stages" not in program:
+        steps = int(flags.get("max_iteration", program["steps"]))
+        return (Stage("", tuple(program["command"]), (), {}, steps, program.get("subfolder", ""), path_flags(program)),)
+    return tuple(
+        Stage(
+            name=name,
+            program=tuple(stage["command"]),
+            arguments=tuple(stage.get("arguments", ())),
+            flags=stage.get("flags", {}),
+            steps=stage["steps"],
+            subfolder=name,
+            path_flags=path_flags(stage),
+        )
+        for name, stage in program["stages"].items()
+    )
+
+
+def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str, Any]]:
+    """The samples that this column has, each with its flags."""
+    if "samples" not in entry:
+        return ONE_SAMPLE
+    chosen = {
+        name: sample["flags"] for name, sample in entry["samples"].items() if column in sample.get("columns", [column])
+    }
+    if not chosen:
+        raise ValueError(f"column {column}: none of the samples is meant for it")
+    return chosen
+
+
+def _of_column(given: Any, column: str) -> Any:
+    """What an entry gives for this column: the same for all, or one for each."""
+    return given[column] if isinstance(given, Mapping) else given
