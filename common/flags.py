@@ -23,16 +23,18 @@ def flag(
     count: str | int | None = None,
     hidden: bool = False,
     identity: bool = True,
+    later: bool = False,
 ) -> Any:
     """A field of a dataclass of flags, with its help.
 
     read: makes a word its value, where the type alone does not; also: further spellings (`-b`, `--lr`); shorthands:
     flags without a value, with the value that each gives this field; count: how many values, as argparse's nargs;
-    hidden: accepted, but not in --help; identity: whether another value makes another run, see `identity`.
+    hidden: accepted, but not in --help; identity: whether another value makes another run, see `identity`; later:
+    added when runs had been recorded.
     """
     metadata = {
         "help": text, "choices": choices, "group": group, "read": read, "also": also, "shorthands": shorthands or {},
-        "count": count, "hidden": hidden, "identity": identity, "positional": False,
+        "count": count, "hidden": hidden, "identity": identity, "later": later, "positional": False,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -40,7 +42,7 @@ def flag(
 def positional(text: str, also: tuple[str, ...] = (), identity: bool = True) -> Any:
     """A required field that is given without a name, or by one of the names `also`."""
     return dataclasses.field(
-        default="", metadata={"help": text, "also": also, "identity": identity, "positional": True}
+        default="", metadata={"help": text, "also": also, "identity": identity, "later": False, "positional": True}
     )
 
 
@@ -49,8 +51,13 @@ def identity(flags: Any) -> dict[str, Any]:
 
     A flag on which the numbers do not depend is declared with identity=False: where files are, what is printed or
     saved, how the machine works. One that was recorded before keeps its place, or earlier runs could not be resumed.
+    One that came later has its place only where it departs from its default.
     """
-    kept = {field.name for field in dataclasses.fields(flags) if field.metadata["identity"]}
+    kept = {
+        field.name
+        for field in dataclasses.fields(flags)
+        if field.metadata["identity"] and not (field.metadata["later"] and getattr(flags, field.name) == field.default)
+    }
     return {name: value for name, value in dataclasses.asdict(flags).items() if name in kept}
 
 

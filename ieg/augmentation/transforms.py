@@ -13,11 +13,12 @@ from ieg.augmentation.weak import normalize
 
 @dataclass(frozen=True)
 class Transform:
-    """Training: `pad` black pixels a side, random crop, random flip, `normalize`. Evaluation: `normalize` alone."""
+    """Training: `pad` black pixels a side, random crop, random flip if `flips`, `normalize`. Evaluation: the last."""
 
     pad: int
     normalize: Callable[[np.ndarray], np.ndarray]  # uint8 → float32
     to_bytes: Callable[[np.ndarray], np.ndarray]  # back, for the strong copy
+    flips: bool = True
 
 
 def normalize_by_128(images: np.ndarray) -> np.ndarray:

@@ -24,10 +24,10 @@ class WeakDraws:
         return WeakDraws(self.offset[rows], self.flip[rows], self.pad)
 
 
-def draw_weak(generator: np.random.Generator, batch: int, pad: int = 2) -> WeakDraws:
-    """Crop offsets and flips for `batch` images with `pad` pixels around them."""
+def draw_weak(generator: np.random.Generator, batch: int, pad: int = 2, flips: bool = True) -> WeakDraws:
+    """Crop offsets and flips for `batch` images with `pad` pixels around them; no flips without `flips`."""
     offset = generator.integers(0, 2 * pad, size=(batch, 2), endpoint=True)
-    return WeakDraws(offset, generator.random(batch) < 0.5, pad)
+    return WeakDraws(offset, (generator.random(batch) < 0.5) & flips, pad)
 
 
 def normalize(images: np.ndarray) -> np.ndarray:

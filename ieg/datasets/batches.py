@@ -86,7 +86,7 @@ class BatchSource:
 
     def weak_draws(self, purpose: str, key: int, count: int) -> WeakDraws:
         """Draws of crop and flip for `count` images."""
-        return draw_weak(generator(self.seed, purpose, key), count, self.transform.pad)
+        return draw_weak(generator(self.seed, purpose, key), count, self.transform.pad, self.transform.flips)
 
     def weak(self, raw: np.ndarray, draws: WeakDraws) -> np.ndarray:
         """Weakly augmented float32 [n,H,W,3] of uint8 [n,H,W,3]."""

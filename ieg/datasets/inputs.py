@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ def array_inputs(config: Config, rows: slice) -> Inputs:
         flags.seed,
     )
     transform = CIFAR if config.dataset.imbalance is None else LONG_TAIL
+    if flags.weak_aug == "none":
+        transform = dataclasses.replace(transform, pad=0, flips=False)
     source = BatchSource(dataset.train_images, split, **common(config), transform=transform, rows=rows)
     images, labels = dataset.test_images[split.test_index], dataset.test_labels[split.test_index]
     return Inputs(dataset, source, {"": ImageArray(images, labels, transform.normalize)})

@@ -192,6 +192,10 @@ def check_values(flags: Flags) -> None:
     if flags.dataset.startswith("webvisionmini"):
         if flags.method == "ieg" and flags.aug_type == "randaug":
             raise UsageError("--aug_type=randaug is CIFAR's; WebVision has --aug_type=autoaug, or default")
+        if flags.weak_aug == "none":
+            raise UsageError(
+                "--weak_aug=none is for CIFAR and digits; WebVision's images have to be cropped: leave it out"
+            )
     elif flags.use_imagenet_as_eval:
         raise UsageError(
             f"--use_imagenet_as_eval goes with webvisionmini, whose classes are ImageNet's, not with {flags.dataset}"

@@ -60,6 +60,12 @@ class Flags:
         "of CIFAR; auto = the former where they are",
         ("auto", "tfrecords", "cifar"),
     )
+    weak_aug: str = flag(
+        "crop_flip",
+        "augmentation of training and probe images: random crop and flip, or none (CIFAR and digits)",
+        ("crop_flip", "none"),
+        later=True,
+    )
     check: bool = flag(False, "resolve the configuration, verify the data, print config.yml and stop", identity=False)
 
     max_iteration: int = flag(200000, "last step")

@@ -124,6 +124,15 @@ def test_defaults_may_be_replaced_and_flags_left_out(capsys):
     assert "[3]" in make_parser(Plain, "p", "", {"batch_size": 3}).format_help()
 
 
+def test_a_flag_that_came_later_is_identity_only_where_it_was_set():
+    @dataclass(frozen=True)
+    class Later:
+        new: str = flag("old way", "something new", later=True)
+
+    assert identity(Later()) == {}
+    assert identity(Later("new way")) == {"new": "new way"}
+
+
 def test_identity_is_every_flag_but_those_declared_otherwise():
     values = identity(replace(Plain(), batch_size=3, folder="x"))
     assert values == {

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ieg.augmentation.transforms import CIFAR
 from ieg.datasets.batches import BatchSource, prefetch
 from ieg.datasets.split import make_split
 
@@ -74,6 +77,17 @@ def test_probe_batches_repeat_in_order():
     labels = np.concatenate([own.probe_batch(step)["probe_labels"] for step in range(5)])
     assert labels.tolist() == (list(range(5)) * 4) * 2
     assert not np.array_equal(own.probe_batch(0)["probe_images"], own.probe_batch(5)["probe_images"])  # cropped anew
+
+
+def test_without_weak_augmentation_images_are_the_data_sets_own():
+    plain = source(transform=replace(CIFAR, pad=0, flips=False))
+    batch, split = plain.batch(3), plain.split
+    expected = CIFAR.normalize(plain.images[split.train_index[batch["positions"]]])
+    np.testing.assert_array_equal(batch["images"], expected)
+    np.testing.assert_array_equal(
+        batch["probe_images"], CIFAR.normalize(plain.images[split.probe_index[np.arange(24, 32) % 20]])
+    )
+    assert not np.array_equal(source().batch(3)["images"], expected)
 
 
 def test_a_failing_batch_is_reported():

@@ -107,6 +107,7 @@ WRONG = [
     (["--dataset=webvisionmini_10_0.2"], "trusted images a class"),
     (["--dataset=cifar10", "--use_imagenet_as_eval"], "goes with webvisionmini"),
     (["--dataset=webvisionmini", "--aug_type=randaug"], "is CIFAR's"),
+    (["--dataset=webvisionmini", "--weak_aug=none"], "have to be cropped"),
     (["--dataset=webvisionmini", "--image_size=225"], "multiple of 32"),
     (["--dataset=digits_imbal_0.1", "--method=l2r", "--probe_dataset_hold_ratio=0.3"], "smallest class"),
     (["--tpu=local"], "needs --distribution_strategy=tpu"),
