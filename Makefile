@@ -1,11 +1,12 @@
 # The one interface: `make` alone prints what there is.
 
 # Variables:
-#   SEEDS=0,1,2  WORKERS=2 (of pytest)  RUNS_DIR=…  DATA_DIR=…  ENGINE=local|ray  ADDRESS=auto  WORKER_DIR=…  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
+#   SEEDS=0,1,2  CLAIM=sln-1  KEEP=1  WORKERS=2 (of pytest)  RUNS_DIR=…  DATA_DIR=…  ENGINE=local|ray  ADDRESS=auto  WORKER_DIR=…  JOBS=2  DRY_RUN=1  FORCE=1  PYTHON=/path/to/python3.11
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help python demo demo-fsr demo-sln demo-moco test test-slow torture env-tensorflow env-pytorch bench bench-ieg bench-sln bench-moco \
+.PHONY: help python demo demo-fsr demo-sln demo-moco claims test test-slow torture env-tensorflow env-pytorch \
+        bench bench-ieg bench-sln bench-moco \
         tables report plan lint format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || uv python find 3.11 2> /dev/null || command -v python3 || echo python3.11)
@@ -74,6 +75,10 @@ demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong lab
 
 demo-moco: env-pytorch ## MoCo v2 with and without patch negatives: shape or texture? a table and pictures, in minutes
 	@$(PYTORCH) -m reproduce demo --table demo-moco $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+
+claims: env-tensorflow env-pytorch ## the papers' claims as small experiments with a verdict each, in hours; CLAIM=sln-1: one, in minutes
+	@$(TENSORFLOW) -m reproduce claims $(if $(CLAIM),--claim "$(CLAIM)") $(if $(SEEDS),--seeds "$(SEEDS)") \
+	    $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(KEEP)),--keep)
 
 test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
 	@status=0; \

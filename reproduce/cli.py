@@ -15,8 +15,11 @@ from common.program import guarded, printed
 from common.record_files import RESULT
 from reproduce import plan
 from reproduce.cells import DATA_DIR, DEMO, EVIDENCE, ROOT, load_tables, select
+from reproduce.claims.command import add_claims, write_claims
+from reproduce.claims.definitions import chosen, load_claims
+from reproduce.claims.records import runs_of_claims
 from reproduce.curves import draw_curves
-from reproduce.demo_cells import prepare
+from reproduce.demo_cells import make_data, prepare
 from reproduce.demos import demo
 from reproduce.demos import fsr as demo_fsr
 from reproduce.demos import moco as demo_moco
@@ -93,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "report":
             command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
     _add_verify(commands)
+    add_claims(commands, _seeds, _jobs)
     text = "write the generated parts of the READMEs and docs/tables/"
     readme = commands.add_parser("readme", help=text, description=text)
     readme.add_argument("--check", action="store_true", help="only list files that would change")
@@ -206,7 +210,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     (table,) = select(load_tables(arguments.cells), arguments.table)
     table = prepare(table, _data_dir(arguments))
-    demo.make_data(table, arguments.dry_run)
+    make_data(table, arguments.dry_run)
     runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     devices = gpus()
     jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
@@ -218,6 +222,18 @@ def _demo(arguments: argparse.Namespace) -> int:
             raise UsageError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
         print("\n" + DEMOS[table.name](table, runs, arguments.out or ROOT / table.name))
     return code
+
+
+def _claims(arguments: argparse.Namespace) -> int:
+    claims = load_claims(arguments.cells, _data_dir(arguments))
+    own = chosen(claims, arguments.claim)
+    for table in {table.name: table for claim in own.values() for table in claim.tables}.values():
+        make_data(table, arguments.dry_run)
+    runs = runs_of_claims(own.values(), arguments.seeds, arguments.runs_dir)
+    devices = gpus()
+    jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
+    code = _do(arguments, runs, LocalEngine(jobs, devices, _data_dir(arguments)))
+    return code if code or arguments.dry_run else write_claims(arguments, claims, own)
 
 
 def _curves(arguments: argparse.Namespace) -> int:
@@ -367,5 +383,6 @@ COMMANDS = {
     "keep": _keep,
     "readme": _readme,
     "demo": _demo,
+    "claims": _claims,
     "curves": _curves,
 }

@@ -30,6 +30,11 @@ def quoted(
     return rows, entry["quoted"]["why"] if rows else ""
 
 
+def published_number(numbers: Any, keys: list[str]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation at the end of these keys of published.yaml. Raises: KeyError."""
+    return _value(_at(numbers, keys, {}))
+
+
 def _at(numbers: Any, keys: list[str], names: Mapping[str, str]) -> Any:
     """The value at the end of these keys; None where a `{row}` or `{column}` was not published."""
     for key in keys:

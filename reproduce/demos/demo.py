@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,27 +11,10 @@ from common.files import atomic_write
 from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.demos.pictures import example_weights, learning_curves
-from reproduce.engines.local import started
 from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
 HEADER = ["method", "mean ± std", "n", "each seed"]
-STOPPED = 130
-
-
-def make_data(table: Table, dry_run: bool = False) -> None:
-    """Make what is missing of the images that a demo draws itself, or print the command. Raises: UsageError."""
-    if not table.prepare:
-        return
-    command = started(table.prepare, table.cells[0].environment)
-    if dry_run:
-        print(shlex.join(command))
-        return
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode == STOPPED:
-        raise KeyboardInterrupt
-    if done.returncode:
-        raise UsageError(f"the images were not made: {shlex.join(command)} ended with {done.returncode}")
 
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:

@@ -12,6 +12,7 @@ from common.files import atomic_write
 from common.provenance import git_state
 from common.tables import STATISTICS, format_mean
 from reproduce.cells import Table
+from reproduce.claims.page import kept_findings, report_section
 from reproduce.report.packed import packed
 from reproduce.runs import DONE, MISSING, Run, distinct
 from reproduce.tables.comparison import (
@@ -47,6 +48,7 @@ def report_html(filled: Filled) -> str:
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script="".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("report_chart", "report")),
         overview=_overview(found),
+        claims=report_section(kept_findings()),
         tables="\n".join(_table(table, cells) for table, cells, _ in found),
         footer=escape(_footer([run for _, runs in filled for run in runs])),
         data=packed(filled),

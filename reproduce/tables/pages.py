@@ -14,6 +14,8 @@ from common.files import atomic_write
 from common.tables import markdown_table
 from reproduce import plan
 from reproduce.cells import EVIDENCE, ROOT, Table, load_tables
+from reproduce.claims import page as claims_page
+from reproduce.claims.records import DOCS as CLAIMS
 from reproduce.keep import RECORDS
 from reproduce.runs import Run, distinct, runs_of
 from reproduce.tables import paper_tables
@@ -32,8 +34,11 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
     for table, runs in kept:
         evidence = replaced(evidence, table.name, _evidence(table, runs))
     papers = {paper: [(table, runs) for table, runs in filled if paper_of(table) == paper] for paper in PAPERS}
+    claims = claims_page.kept_findings()
+    readme = replaced(README.read_text(encoding="utf-8"), "results", results(papers))
     return {
-        README: replaced(README.read_text(encoding="utf-8"), "results", results(papers)),
+        README: replaced(readme, "claims", claims_page.summary(claims)),
+        CLAIMS / "README.md": claims_page.page(claims, CLAIMS),
         EVIDENCE_PAGE: evidence,
         **{TABLES / f"{paper}.md": tables_page(PAPERS[paper], own) for paper, own in papers.items()},
     }

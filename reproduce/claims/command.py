@@ -1,0 +1,66 @@
+"""`python -m reproduce claims`: its flags, and what it writes once the runs are done."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common.files import atomic_write
+from reproduce.cells.files import CLAIMS
+from reproduce.claims import records
+from reproduce.claims.definitions import Claim
+from reproduce.claims.page import kept_findings, page, table
+from reproduce.claims.pictures import draw
+from reproduce.claims.verdicts import NOT_RUN, findings
+
+
+def add_claims(commands: Any, seeds: Callable, jobs: Callable) -> None:
+    """The command and its flags; seeds, jobs: how their words are read."""
+    text = "run the experiments behind the papers' claims and give a verdict on each"
+    command = commands.add_parser("claims", help=text, description=text)
+    command.add_argument("--cells", type=Path, default=CLAIMS, help="file with the claims")
+    command.add_argument("--claim", help="this claim only")
+    command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
+    command.add_argument("--data_dir", type=Path, help="where data sets are (default $DATA_DIR, else data/cache)")
+    command.add_argument("--seeds", type=seeds, help="pilot seeds, 100 and up: printed, never kept")
+    command.add_argument("--jobs", type=jobs, help="runs at a time (default: as many as GPUs, else as cores)")
+    command.add_argument("--dry_run", action="store_true", help="print the exact commands and stop")
+    command.add_argument("--out", type=Path, help="folder for page, pictures, records (default: claims in the runs')")
+    command.add_argument("--keep", action="store_true", help="write into docs/claims instead")
+
+
+def write_claims(arguments: argparse.Namespace, claims: Mapping[str, Claim], own: Mapping[str, Claim]) -> int:
+    """Print the table of the claims `own` and write records, pictures and page; 1 where a kept verdict differs."""
+    runs = records.runs_of_claims(own.values(), arguments.seeds, arguments.runs_dir)
+    entries = records.entries(claims, runs)
+    if arguments.seeds:
+        asked = _with_seeds(own, arguments.seeds)
+        print(table(findings(asked, records.numbers(entries))))
+        return 0
+    folder = records.DOCS if arguments.keep else arguments.out or arguments.runs_dir / "claims"
+    before = kept_findings(claims_file=arguments.cells)
+    records.write(entries, claims, folder)
+    there = records.read(claims, folder)
+    found = findings(claims, records.numbers(there))
+    for name, finding in found.items():
+        if finding.effects and name in own:
+            draw(finding, there, folder / f"{name}.png")
+    atomic_write(folder / "README.md", page(found, folder))
+    print(table({name: found[name] for name in own}))
+    print(f"written to {folder}", file=sys.stderr)
+    other = [name for name in own if before[name].verdict not in (NOT_RUN, found[name].verdict) and not arguments.keep]
+    for name in other:
+        print(f"{name}: {found[name].verdict} here, {before[name].verdict} in {records.DOCS}", file=sys.stderr)
+    return 1 if other else 0
+
+
+def _with_seeds(claims: Mapping[str, Claim], seeds: tuple[int, ...]) -> dict[str, Claim]:
+    """The claims as if their cells asked for these seeds."""
+    return {
+        name: dataclasses.replace(claim, cells=tuple(dataclasses.replace(cell, seeds=seeds) for cell in claim.cells))
+        for name, claim in claims.items()
+    }

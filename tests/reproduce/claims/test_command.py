@@ -1,0 +1,157 @@
+"""`python -m reproduce claims` with the fake program: runs, records, page, picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.errors import UsageError
+from reproduce.claims import page, records
+from reproduce.claims.definitions import load_claims
+from reproduce.claims.measures import terms
+from reproduce.claims.verdicts import NOT_RUN, SUPPORTED
+from reproduce.cli import main
+from tests.reproduce.conftest import cells_content
+from tests.reproduce.fake_program import accuracy
+
+CLAIM: dict[str, Any] = {
+    "paper": "IEG",
+    "statement": "IEG beats L2R.",
+    "place": "a table",
+    "published": {"IEG": ["ieg", "uniform_noise", "cifar10", "IEG resnet29 10/class", "0.8"]},
+    "scaled_down": "Everything.",
+    "curve": {"metric": "acc/ema_eval", "against": "step"},
+    "comparisons": [
+        {
+            "name": "accuracy",
+            "measure": "last accuracy",
+            "of": "small-a-0",
+            "minus": "small-b-0",
+            "above": 0,
+            "matters": 1,
+        },
+        {
+            "name": "purity",
+            "measure": "last weights/clean - 1 + note noise_rate",
+            "of": "small-a-0",
+            "above": 0,
+            "matters": 0,
+        },
+    ],
+}
+
+
+def content() -> dict[str, Any]:
+    cells = cells_content(max_iteration=3)
+    table = cells["tables"]["small"]
+    del table["published"], table["source"], table["columns"]["0.8"]
+    table["needs"]["gpus"] = 0
+    table["rows"]["b"] = {"label": "L2R", "cost": "small", "flags": {"method": "l2r"}}
+    return cells | {"claims": {"ieg-1": CLAIM, "ieg-2": CLAIM | {"comparisons": CLAIM["comparisons"][:1]}}}
+
+
+@pytest.fixture
+def claims_file(tmp_path: Path) -> Path:
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(content(), sort_keys=False))
+    return path
+
+
+def run(path: Path, *more: str) -> int:
+    return main(["claims", "--cells", str(path), "--runs_dir", str(path.parent / "runs"), *more])
+
+
+def test_runs_records_page_and_picture(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(claims_file, "--claim", "ieg-1", "--jobs", "3") == 0
+    printed = capsys.readouterr()
+    assert "6 runs to do" in printed.err
+    folder = claims_file.parent / "runs" / "claims"
+    differences = [100 * (accuracy("ieg", seed, 3) - accuracy("l2r", seed, 3)) for seed in range(3)]
+    assert f"{sum(differences) / 3:+.1f} [".replace("-", "−") in printed.out
+    assert "IEG 85.6 ± 1.1 (a table)" in printed.out
+    assert "purity: +100.0 [+100.0, +100.0]" in printed.out  # (1.3 − 1 + 0.7) of 1
+    assert (folder / "ieg-1.png").read_bytes().startswith(b"\x89PNG")
+    kept = json.loads((folder / "records" / "small.json").read_text())
+    assert [own["numbers"]["last accuracy"] for own in kept["small-b-0"]["runs"]] == [
+        accuracy("l2r", seed, 3) for seed in range(3)
+    ]
+    assert kept["small-a-0"]["curves"]["acc/ema_eval"]["x"] == [1, 2, 3]
+    # The page comes from the records alone; ieg-2 shares the runs of ieg-1.
+    found = page.kept_findings(folder, claims_file)
+    assert page.page(found, folder) == (folder / "README.md").read_text()
+    assert len(found["ieg-2"].effects) == 1
+    assert run(claims_file) == 0
+    assert "runs to do" not in capsys.readouterr().err
+
+
+def test_records_of_other_settings_do_not_count(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(claims_file) == 0
+    folder = claims_file.parent / "runs" / "claims"
+    changed = content()
+    changed["tables"]["small"]["rows"]["b"]["flags"]["network_name"] = "other"
+    claims_file.write_text(yaml.safe_dump(changed, sort_keys=False))
+    assert set(records.read(load_claims(claims_file), folder)) == {"small-a-0"}
+    assert {own.verdict for own in page.kept_findings(folder, claims_file).values()} == {NOT_RUN}
+    capsys.readouterr()
+    assert run(claims_file) == 0
+    assert "3 runs to do (3 of 6" in capsys.readouterr().err
+    assert set(json.loads((folder / "records" / "small.json").read_text())) == {"small-a-0", "small-b-0"}
+
+
+def test_pilot_seeds_are_printed_and_not_kept(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(claims_file, "--seeds", "100,101") == 0
+    assert "accuracy: " in capsys.readouterr().out
+    assert not (claims_file.parent / "runs" / "claims").exists()
+    assert run(claims_file, "--dry_run") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_a_verdict_other_than_the_kept_one_is_told(
+    claims_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "DOCS", claims_file.parent / "docs")
+    assert run(claims_file, "--keep") == 0
+    assert (claims_file.parent / "docs" / "README.md").is_file()
+    assert run(claims_file) == 0
+    kept = page.kept_findings(claims_file.parent / "docs", claims_file)
+    kept["ieg-1"] = dataclasses.replace(kept["ieg-1"], verdict=SUPPORTED)
+    monkeypatch.setattr("reproduce.claims.command.kept_findings", lambda **_: kept)
+    capsys.readouterr()
+    assert run(claims_file) == 1
+    assert "ieg-1: not supported here, supported in " in capsys.readouterr().err
+    assert run(claims_file, "--claim", "ieg-2") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"comparisons": [CLAIM["comparisons"][0] | {"of": "small-c-0"}]}, "no such cell: small-c-0"),
+        ({"comparisons": [CLAIM["comparisons"][0] | {"below": 1}]}, "above or below, one of them"),
+        ({"comparisons": [CLAIM["comparisons"][0] | {"measure": "mean accuracy"}]}, "'mean accuracy' is no number"),
+        ({"comparisons": [CLAIM["comparisons"][0] | {"unit": "miles"}]}, "miles"),
+        ({"published": {"IEG": ["ieg", "nowhere"]}}, "nowhere"),
+        ({"evidence": 1}, "evidence"),
+    ],
+)
+def test_a_wrong_entry_is_named(
+    claims_file: Path, change: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = content()
+    changed["claims"]["ieg-1"] = CLAIM | change
+    claims_file.write_text(yaml.safe_dump(changed, sort_keys=False))
+    assert run(claims_file) == 2
+    assert message in capsys.readouterr().err
+    assert run(claims_file, "--claim", "ieg-9") == 2
+
+
+def test_terms_of_a_measure() -> None:
+    assert terms("best accuracy - last accuracy + 0.5") == [(1, "best accuracy"), (-1, "last accuracy"), (1, "0.5")]
+    assert terms("seconds") == [(1, "seconds")]
+    for wrong in ("", "accuracy", "last", "seconds accuracy", "last accuracy * 2 - x"):
+        with pytest.raises(UsageError):
+            terms(wrong)
