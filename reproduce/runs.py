@@ -13,6 +13,7 @@ from common.errors import RecordError
 from common.provenance import is_running
 from common.record_files import read_metrics, read_result
 from reproduce.cells import Cell
+from reproduce.cells.programs import known_programs, program_of
 
 DONE, RUNNING, INTERRUPTED, MISSING, FOREIGN = "done", "running", "interrupted", "missing", "foreign"
 
@@ -179,7 +180,9 @@ def _elsewhere(cell: Cell, place: int) -> set[str]:
 
 
 def _flags(command: list[str], left_out: Collection[str]) -> dict[str, str]:
-    """The flags of a command as name: value, in whichever of the usual forms they were given."""
+    """The flags of a command, in any of the usual forms, as name: value; values by their present names."""
+    known = known_programs().get(program_of(command))
+    renamed = known.renamed if known else {}
     flags: dict[str, str] = {}
     open_flag = None
     for word in command:
@@ -190,7 +193,7 @@ def _flags(command: list[str], left_out: Collection[str]) -> dict[str, str]:
             open_flag = None if equals else name
         elif open_flag is not None:  # one value, or one more
             flags[open_flag] = word if flags[open_flag] == "true" else f"{flags[open_flag]} {word}"
-    return {name: value for name, value in flags.items() if name not in left_out}
+    return {name: renamed.get(value, value) for name, value in flags.items() if name not in left_out}
 
 
 def _same(asked: str | None, ran: str | None) -> bool:

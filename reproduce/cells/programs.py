@@ -19,6 +19,7 @@ class Program:
 
     One of three says how a finished run is scored again: `prints`, words after its command with which it prints the
     scores as a line of JSON; `repeats`, words with which it writes another record; `never`, why it cannot be.
+    `renamed`: values of flags that earlier versions called otherwise, old name → new name.
     """
 
     environment: str
@@ -26,6 +27,7 @@ class Program:
     prints: Sequence[str] = ()
     repeats: Sequence[str] = ()
     never: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def program_of(command: Sequence[str]) -> str:
@@ -52,7 +54,7 @@ def path_flags(entry: Mapping[str, Any]) -> dict[str, str]:
 def known_programs() -> dict[str, Program]:
     """The programs of programs.yaml, by module."""
     return {
-        name: Program(entry["environment"], path_flags(entry), **entry["evaluate"])
+        name: Program(entry["environment"], path_flags(entry), **entry["evaluate"], renamed=entry.get("renamed", {}))
         for name, entry in _entries().items()
     }
 

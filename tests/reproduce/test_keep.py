@@ -59,6 +59,19 @@ def test_every_path_of_a_chain_becomes_one_below_the_two_folders(made: Path, tmp
     assert [run.state for run in runs_of((PATCH,), (0,), target)] == [DONE]
 
 
+def test_folders_may_be_named_by_the_fields_common_flags(tmp_path: Path) -> None:
+    cell = load_tables()["ieg-cifar10"].cells[0]
+    write_runs([cell], [12345], tmp_path / "runs", evaluations=2)
+    folder = next(cell.folder(12345, tmp_path / "runs").iterdir())
+    command = [word for word in read_result(folder)["command"] if not word.startswith("--checkpoint_path")]
+    edit(folder, [*command, f"--run_dir={folder}", f"--data_dir={tmp_path}"])
+    (run,) = runs_of((cell,), (12345,), tmp_path / "runs")
+    assert run.state == DONE, run.why
+    keep([run], tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").rglob("result.json")
+    assert read_result(kept.parent)["command"][-2:] == ["--run_dir=$RUNS_DIR", "--data_dir=$DATA_DIR"]
+
+
 def test_a_program_that_was_started_by_its_path_and_flags_with_a_space(made: Path, tmp_path: Path) -> None:
     folder = PATCH.folder(0, made) / "lincls"
     command = [
@@ -122,4 +135,6 @@ def test_the_path_flags_are_flags_of_their_programs() -> None:
     }
     assert kinds.keys() == known_programs().keys()
     for name, program in known_programs().items():
-        assert set(program.path_flags) <= {field.name for field in dataclasses.fields(kinds[name])}, name
+        fields = dataclasses.fields(kinds[name])
+        spelled = {word.lstrip("-") for field in fields for word in (field.name, *field.metadata.get("also", ()))}
+        assert set(program.path_flags) <= spelled, name

@@ -21,12 +21,13 @@ from reproduce.tables import paper_tables
 from reproduce.tables.comparison import GAP, standings
 from tests.reproduce import fake_program
 from tests.reproduce.conftest import cells_content
+from tests.reproduce.many_runs import write_runs
 
 TABLES = {name: table for name, table in load_tables().items() if name.startswith("sln-")}
 NUMBERS = yaml.safe_load(PUBLISHED.read_text())["re_sln"]
 SIGMA = {"cifar10": {"sym": 1.0, "asym": 0.5, "dependent": 0.5, "openset": 0.5}}
 SIGMA["cifar100"] = {"sym": 0.2, "asym": 0.2, "dependent": 0.1}
-CUSTOM = " --custom_noise --custom_rng=seed --asym_rules=seed"
+CUSTOM = " --custom_noise --custom_rng=rerun --asym_rules=rerun"
 
 
 def cell(table: str, row: str, column: str) -> Cell:
@@ -115,6 +116,19 @@ def test_animal10n_has_the_reruns_value_and_one_sample() -> None:
         row: pair(entry) for row, entry in NUMBERS["animal10n"].items()
     }
     assert all(list(found.samples) == [""] for found in TABLES["sln-animal10n"].cells)
+
+
+def test_a_run_whose_command_has_the_former_name_of_a_value_still_counts(tmp_path: Path) -> None:
+    found = cell("sln-cifar10", "SLN", "openset")
+    write_runs([found], [123], tmp_path, evaluations=2)
+    path = found.folder(123, tmp_path, "custom") / "run" / "result.json"
+    result = json.loads(path.read_text())
+    former = [word.replace("=rerun", "=seed") for word in result["command"]]
+    assert former.count("--custom_rng=seed") == former.count("--asym_rules=seed") == 1
+    path.write_text(json.dumps({**result, "command": former}))
+    assert state_of(found, 123, tmp_path, "custom").state == DONE
+    path.write_text(json.dumps({**result, "command": [word.replace("=seed", "=authors") for word in former]}))
+    assert state_of(found, 123, tmp_path, "custom").state == FOREIGN
 
 
 def test_no_two_different_commands_share_a_folder() -> None:
