@@ -44,14 +44,14 @@ def _interpolation(size: int, new_size: int) -> np.ndarray:
     return weights
 
 
-def _enlarge(images: np.ndarray, image_size: int) -> np.ndarray:
-    """[N, 8, 8] with values 0…16 → uint8 [N, image_size, image_size, 3] with values 0…255.
+def enlarge(images: np.ndarray, image_size: int) -> np.ndarray:
+    """[N, 8, 8] with values 0…1 → uint8 [N, image_size, image_size, 3] with values 0…255.
 
     Bilinear rather than nearest-neighbour: strokes stay smooth, where repeated pixels would draw a grid of hard edges
     that augmentation by rotation and shear then breaks in ways no handwriting has.
     """
     weights = _interpolation(images.shape[1], image_size)
-    enlarged = np.einsum("ab,nbc,dc->nad", weights, images * (255 / _LARGEST_VALUE), weights)
+    enlarged = np.einsum("ab,nbc,dc->nad", weights, images * 255, weights)
     return np.repeat(np.rint(enlarged).astype(np.uint8)[..., None], 3, axis=-1)
 
 
@@ -74,7 +74,7 @@ def load_digits(image_size: int = 32) -> ImageDataset:
     if image_size < 8:
         raise UsageError(f"image_size {image_size} is too small, digits are 8×8: choose 8 or more.")
     raw = _raw_digits()
-    images, labels = _enlarge(raw[:, :-1].reshape(-1, 8, 8), image_size), raw[:, -1].astype(np.int64)
+    images, labels = enlarge(raw[:, :-1].reshape(-1, 8, 8) / _LARGEST_VALUE, image_size), raw[:, -1].astype(np.int64)
     test = _test_indices(labels)
     train = np.setdiff1d(np.arange(len(labels)), test)
     digest = hashlib.sha256()

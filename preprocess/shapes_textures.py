@@ -3,6 +3,8 @@
 The class is the shape. Each class has a texture of its own; the share of a class's images that are filled with it is
 --agreement. The program writes a tree of three sets: train/ (at the rate asked for), val/ (every image has its class's
 texture) and conflict/ (none has); a file is `<set>/<shape>/<shape>_<texture>_<number>.png`.
+With --textures it also writes PATH-texture/train/: of each image of train/ its texture from border to border, without a
+shape, which are texture negatives for moco_nonsem.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Flags:
     train: int = flag(4096, "images in train/", group="tree")
     val: int = flag(1024, "images in val/, all with the texture of their class", group="tree")
     conflict: int = flag(1024, "images in conflict/, none with the texture of its class", group="tree")
+    textures: bool = flag(False, "also write PATH-texture: the texture alone of each image of train/", group="tree")
     sheet: str = flag("", "only write this PNG with every shape in every texture", group="tree")
     agreement: float = flag(1.0, "fraction of train/ images with the texture of their class", group="images")
     size: int = flag(40, "side of an image in pixels", group="images")
@@ -89,8 +92,12 @@ def draw(
     purpose: str,
     colour: str = "texture",
     start: int = 0,
+    alone: bool = False,
 ) -> np.ndarray:
-    """The images number start, start + 1, … of these shapes and textures. Returns: uint8 [N, size, size, 3]."""
+    """The images number start, start + 1, … of these shapes and textures. Returns: uint8 [N, size, size, 3].
+
+    alone: the texture of each covers its whole image.
+    """
     images = np.empty((len(shapes), size, size, 3), dtype=np.uint8)
     for first in range(0, len(shapes), CHUNK):
         part = slice(first, min(first + CHUNK, len(shapes)))
@@ -98,12 +105,18 @@ def draw(
         random = [generator(seed, f"shapes_textures {purpose}", number) for number in numbers]
         scalars = np.stack([each.random(24) for each in random])
         fields = np.stack([each.random((2, size, size)) for each in random])
-        images[part] = _paint(shapes[part], textures[part], size, colour, scalars, fields)
+        images[part] = _paint(shapes[part], textures[part], size, colour, scalars, fields, alone)
     return images
 
 
 def _paint(
-    shapes: np.ndarray, textures: np.ndarray, size: int, colour: str, draws: np.ndarray, fields: np.ndarray
+    shapes: np.ndarray,
+    textures: np.ndarray,
+    size: int,
+    colour: str,
+    draws: np.ndarray,
+    fields: np.ndarray,
+    alone: bool,
 ) -> np.ndarray:
     """uint8 [B, size, size, 3] from uniform draws [B, 24] and [B, 2, size, size]."""
     radius = size * (0.32 + 0.14 * draws[:, 0])
@@ -124,7 +137,7 @@ def _paint(
     dark = rgb_of_hsv(hue + 0.1 * (draws[:, 12] - 0.5), 0.5 + 0.5 * draws[:, 13], 0.15 + 0.2 * draws[:, 14])
     fill = dark[:, None, None] + light[..., None] * (bright - dark[:, None, None])
     image = _background(size, draws[:, 15:21], fields[:, 1])
-    image += mask[..., None] * (fill - image)
+    image += (1 if alone else mask[..., None]) * (fill - image)
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
@@ -176,9 +189,12 @@ def write_tree(flags: Flags) -> None:
     folder = Path(flags.path)
     folder.mkdir(parents=True, exist_ok=True)
     _same_settings(folder, flags)
-    rates = {"train": flags.agreement, "val": 1.0, "conflict": 0.0}
-    with stop_signals() as stopped, progress_bar(flags.train + flags.val + flags.conflict, "shapes-textures") as bar:
-        for purpose, rate in rates.items():
+    sets = [("train", flags.agreement, folder), ("val", 1.0, folder), ("conflict", 0.0, folder)]
+    if flags.textures:
+        sets.append(("train", flags.agreement, folder.with_name(f"{folder.name}-texture")))
+    total = sum(getattr(flags, purpose) for purpose, _, _ in sets)
+    with stop_signals() as stopped, progress_bar(total, "shapes-textures") as bar:
+        for purpose, rate, place in sets:
             shapes, textures = labels(getattr(flags, purpose), rate)
             names = [
                 f"{SHAPE_NAMES[shape]}/{SHAPE_NAMES[shape]}_{TEXTURE_NAMES[texture]}_{number:05d}.png"
@@ -186,12 +202,13 @@ def write_tree(flags: Flags) -> None:
             ]
             for first in range(0, len(names), CHUNK):
                 part = slice(first, first + CHUNK)
-                _write_missing(folder / purpose, names[part], flags, purpose, shapes[part], textures[part], first)
+                alone = place != folder
+                _write_missing(place / purpose, names[part], flags, purpose, shapes[part], textures[part], first, alone)
                 bar.update(len(names[part]))
                 if stopped:
                     raise Interrupted(f"stopped in {purpose}/; run the same command to resume")
-            _count_check(folder / purpose, names)
-            print(f"{folder / purpose}: {len(names):,} images of {CLASSES} classes, agreement {rate:g}")
+            _count_check(place / purpose, names)
+            print(f"{place / purpose}: {len(names):,} images of {CLASSES} classes, agreement {rate:g}")
 
 
 def _write_missing(
@@ -202,12 +219,13 @@ def _write_missing(
     shapes: np.ndarray,
     textures: np.ndarray,
     start: int,
+    alone: bool,
 ) -> None:
     if all((folder / name).exists() for name in names):
         return
     for shape in SHAPE_NAMES:
         (folder / shape).mkdir(parents=True, exist_ok=True)
-    images = draw(shapes, textures, flags.size, flags.seed, purpose, flags.colour, start)
+    images = draw(shapes, textures, flags.size, flags.seed, purpose, flags.colour, start, alone)
     for name, image in zip(names, images, strict=True):
         if not (folder / name).exists():
             with atomic_path(folder / name) as temporary:
@@ -215,7 +233,7 @@ def _write_missing(
 
 
 def _same_settings(folder: Path, flags: Flags) -> None:
-    settings = {name: value for name, value in asdict(flags).items() if name not in ("path", "sheet")}
+    settings = {name: value for name, value in asdict(flags).items() if name not in ("path", "sheet", "textures")}
     path = folder / SETTINGS
     if not path.exists():
         atomic_write(folder / "NAME", NAME + "\n")  # what a run on these images says that it was trained on

@@ -11,10 +11,11 @@ from common.errors import UsageError
 from common.random_streams import generator
 from data.cifar import load_cifar
 from data.dataset import ImageDataset
+from data.photograph_patches import photograph_patches
 from re_sln.former_names import RERUN
 from re_sln.noise.dependent_noise import flip_most_doubtful
 from re_sln.noise.noise_files import write_labels
-from re_sln.noise.noise_request import NoiseRequest, custom_path
+from re_sln.noise.noise_request import FOREIGN, NoiseRequest, custom_path
 from re_sln.noise.noise_rules import (
     NoiseRule,
     asymmetric_rules,
@@ -35,7 +36,9 @@ def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.n
     path, labels, images = custom_path(request), dataset.train_labels, None
     if request.mode == "openset":
         images, noisy = _with_foreign_images(request, dataset.train_images)
-        rules: list[dict[str, object]] = [{"src": "cifar10", "dst": "cifar100", "p": request.p}]
+        rules: list[dict[str, object]] = [
+            {"src": request.dataset_name, "dst": FOREIGN[request.dataset_name], "p": request.p}
+        ]
     elif request.mode == "dependent":
         noisy = flip_most_doubtful(labels, _given(path, mean_softmax), request.p)
         rules = observed_rules(labels, noisy)
@@ -80,7 +83,10 @@ def _flipped(request: NoiseRequest, labels: np.ndarray, rules: tuple[NoiseRule, 
 
 
 def _with_foreign_images(request: NoiseRequest, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Training array uint8 [N, 32, 32, 3] and bool [N], which images in it are foreign."""
-    foreign = load_cifar("cifar100", request.data_dir, request.allow_unverified).train_images
+    """Training array uint8 [N, S, S, 3] and bool [N], which images in it are foreign."""
+    if request.dataset_name == "digits":
+        foreign = photograph_patches(images.shape[1])
+    else:
+        foreign = load_cifar(FOREIGN[request.dataset_name], request.data_dir, request.allow_unverified).train_images
     choose = choose_places_as_the_rerun if request.custom_rng == RERUN else choose_places
     return replace_images(images, foreign, *choose(len(images), len(foreign), request.p, request.seed))

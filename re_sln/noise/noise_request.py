@@ -15,6 +15,7 @@ from re_sln.former_names import FORMER, RERUN
 from re_sln.noise.noise_files import authors_name, custom_name
 
 DATASETS = ("cifar10", "cifar100", "digits")
+FOREIGN = {"cifar10": "cifar100", "digits": "photographs"}  # whose images take places in open-set noise
 MODES = ("sym", "asym", "dependent", "openset")
 CUSTOM_RNGS = ("independent", RERUN)
 ASYM_RULES = ("authors", RERUN)
@@ -56,8 +57,8 @@ def check_request(request: NoiseRequest) -> None:
         _check_authors_file(request)
     elif existing_custom(request) is None:
         _check_writable(custom_path(request))
-        if request.mode == "openset":
-            find_cifar("cifar100", request.data_dir)
+        if request.mode == "openset" and request.dataset_name == "cifar10":
+            find_cifar(FOREIGN["cifar10"], request.data_dir)
 
 
 def _check_values(request: NoiseRequest) -> None:
@@ -75,10 +76,10 @@ def _check_values(request: NoiseRequest) -> None:
     check_seed(request.seed)
     if request.make_new and not request.custom:
         raise UsageError("--make_new_custom_noise makes a custom file: add --custom_noise, or drop this flag")
-    if request.mode == "openset" and request.dataset_name != "cifar10":
+    if request.mode == "openset" and request.dataset_name not in FOREIGN:
         raise UsageError(
-            f"--noise_mode=openset with {request.dataset_name}: its foreign images come from CIFAR-100, so it is there "
-            "for cifar10 alone; choose sym, asym or dependent"
+            f"--noise_mode=openset with {request.dataset_name}: there are foreign images for {' and '.join(FOREIGN)} "
+            "alone; choose sym, asym or dependent"
         )
 
 

@@ -26,7 +26,7 @@ def choose_places_as_the_rerun(num_images: int, num_foreign: int, p: float, seed
 def _count(count: int, num_foreign: int) -> int:
     if count > num_foreign:
         raise UsageError(
-            f"{count} images are to be replaced, but CIFAR-100 here has {num_foreign}: each is used once, "
+            f"{count} images are to be replaced, but there are {num_foreign} foreign ones: each is used once, "
             "so choose a smaller --p, or a data folder with the whole data set"
         )
     return count

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from common.errors import UsageError
+from moco_nonsem.images.image_tree import training_tree
 from preprocess.shape_masks import SHAPES, shape_mask
 from preprocess.shapes_textures import CLASSES, SHAPE_NAMES, TEXTURE_NAMES, draw, labels, main, make_images, sheet
 from preprocess.texture_fills import TEXTURES, rgb_of_hsv, texture_fill
@@ -120,6 +121,26 @@ def test_the_tree(tmp_path, capsys):
     code, _, err = run("shapes_textures", *arguments, inside=True)
     assert code == 0, err
     assert content(tmp_path / "tree") == data
+
+
+def test_textures_alone_pair_with_their_images(tmp_path, capsys):
+    words = ["--path", str(tmp_path / "tree"), "--train", "16", "--val", "8", "--conflict", "8", "--size", "32"]
+    assert main(words) == 0
+    before = content(tmp_path / "tree")
+    assert main([*words, "--textures"]) == 0
+    assert content(tmp_path / "tree") == before
+    tree = training_tree(tmp_path / "tree-texture", "texture")
+    assert tree.textures is not None and len(tree.textures) == 16
+    shapes, textures = labels(16, 1.0)
+    alone = draw(shapes, textures, 32, 0, "train", alone=True)
+    within = draw(shapes, textures, 32, 0, "train")
+    for path, photograph in zip(tree.textures, tree.paths, strict=True):
+        number = int(path.stem[-5:])
+        with Image.open(path) as image:
+            assert np.array_equal(np.asarray(image), alone[number])
+        assert photograph.stem == path.stem
+    same = (alone == within).all(axis=3).mean(axis=(1, 2))
+    assert (same > 0.1).all() and (same < 0.7).all()  # the shape, not the background
 
 
 def test_every_shape_with_every_texture_in_one_picture(tmp_path):

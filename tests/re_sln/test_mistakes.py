@@ -44,7 +44,10 @@ def error_of(capfd, *arguments, code=2):
         (["--mo", "--lc_n_epoch=300"], ["--lc_n_epoch=300 of 300", "none of the four models"]),
         (["--mo", "--lc_n_epoch=0"], ["--lc_n_epoch=0", "none of the four models"]),
         (["--make_new_custom_noise", "--dataset_name=cifar10", "--image_size=32"], ["goes with --custom_noise"]),
-        (["--noise_mode=openset"], ["--noise_mode=openset", "cifar10 alone"]),
+        (
+            ["--noise_mode=openset", "--dataset_name=cifar100", "--image_size=32", "--custom_noise"],
+            ["openset with cifar100", "digits alone"],
+        ),
         (["--network=wrn-11-2"], ["--network=wrn-11-2", "wrn-28-2"]),
         (["--network=wrn-11-2", "--check"], ["--network=wrn-11-2", "wrn-28-2"]),
         (["--network=vgg"], ["--network=vgg", "wrn-DEPTH-WIDENING"]),

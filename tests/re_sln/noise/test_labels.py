@@ -13,6 +13,8 @@ import pytest
 
 from common.errors import DataError, UsageError
 from data.cifar import load_cifar
+from data.digits import load_digits
+from data.photograph_patches import photograph_patches
 from re_sln.noise import noise_files
 from re_sln.noise.labels import check_request, noisy_labels
 from re_sln.noise.noise_request import needs_predictions
@@ -208,6 +210,19 @@ def test_open_set_noise_puts_cifar100_in_the_place_of_images(standins, rng):
     assert again.images is not None and again.images.dtype == np.uint8 and np.array_equal(again.images, noise.images)
 
 
+@pytest.mark.parametrize("size", [8, 12])
+def test_open_set_noise_puts_photographs_in_the_place_of_digits(tmp_path, size):
+    digits = load_digits(size)
+    noise = noisy_labels(request(tmp_path, "digits", "openset", p=0.4), digits)
+    assert noise.images is not None and noise.is_noisy.sum() == round(0.4 * 1437)
+    foreign = {image.tobytes() for image in photograph_patches(size)}
+    assert all(image.tobytes() in foreign for image in noise.images[noise.is_noisy])
+    assert np.array_equal(noise.images[~noise.is_noisy], digits.train_images[~noise.is_noisy])
+    assert noise.rules == ({"src": "digits", "dst": "photographs", "p": "0.4"},)
+    with pytest.raises(UsageError, match="--make_new_custom_noise"):
+        noisy_labels(request(tmp_path, "digits", "openset", p=0.4), load_digits(size + 1))
+
+
 def test_open_set_noise_needs_cifar100_and_says_so_at_once(standins):
     place, _ = standins
     shutil.rmtree(place / "cifar-100-python")
@@ -302,8 +317,10 @@ def test_the_authors_files_are_verified(tmp_path):
         ({"seed": -1}, "--seed=-1: a seed is a whole number from 0 to 4294967096"),
         ({"seed": 2**32}, "--seed=4294967296"),
         ({"custom": False, "make_new": True}, "--make_new_custom_noise makes a custom file: add --custom_noise"),
-        ({"dataset_name": "cifar100", "mode": "openset"}, "--noise_mode=openset with cifar100: .*for cifar10 alone"),
-        ({"dataset_name": "digits", "mode": "openset"}, "--noise_mode=openset with digits"),
+        (
+            {"dataset_name": "cifar100", "mode": "openset"},
+            "--noise_mode=openset with cifar100: .*for cifar10 and digits alone",
+        ),
         ({"mode": "openset", "custom": False, "allow_unverified": False}, "the authors published .*--custom_noise"),
         ({"dataset_name": "digits", "custom": False}, "for digits: the authors published .*--custom_noise"),
     ],

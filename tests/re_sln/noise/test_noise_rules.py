@@ -147,7 +147,7 @@ def test_places_and_sources_are_different_each(choose):
     assert len(sources) == len(set(sources)) == 370 and set(sources) <= set(range(400))
     assert [a.tolist() for a in choose(1000, 400, 0.37, 7)] == [places.tolist(), sources.tolist()]
     assert choose(1000, 400, 0.37, 8)[0].tolist() != places.tolist()
-    with pytest.raises(UsageError, match="410 images are to be replaced, but CIFAR-100 here has 400"):
+    with pytest.raises(UsageError, match="410 images are to be replaced, but there are 400 foreign ones"):
         choose(1000, 400, 0.41, 7)
 
 

@@ -30,7 +30,7 @@ def claim(tmp_path: Path) -> Claim:
     content["programs"]["ieg"]["seeds"] = list(SEEDS)
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     table = prepare(load_tables(path)["small"])
-    words = ("it wins", "a table", {}, "all of it", ("acc/ema_eval", "step"))
+    words: tuple[Any, ...] = ("it wins", "a table", {}, "all of it", ("acc/ema_eval", "step"))
     return Claim("one", "IEG", *words, (comparison(),), table.cells, (table,))
 
 
