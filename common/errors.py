@@ -23,6 +23,12 @@ class DataError(UserError):
     """Data that is missing, damaged, unverifiable or out of reach."""
 
 
+class UnreadableImage(DataError):
+    """A file that is no image, or a damaged one; the message names it. why: what is wrong with it, in words."""
+
+    why = ""
+
+
 class WorkFailed(Exception):
     """The work was begun and could not be done; the message says what failed and how to continue. Exit code 1."""
 

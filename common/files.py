@@ -9,6 +9,8 @@ from pathlib import Path
 
 from common.errors import RecordError
 
+TEMPORARY = r"\..+\.(\d+)\.tmp"  # the name of a file that is being written, and the process that writes it
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:

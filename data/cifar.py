@@ -14,10 +14,11 @@ import numpy as np
 
 from common.errors import DataError, UsageError
 from common.paths import data_dir as default_data_dir
+from common.text_files import name_in
 from data.checksums import Digests, fingerprint, hash_file
 from data.dataset import ImageDataset
 from data.registry import load_registry
-from data.safe_pickle import load_batch
+from data.safe_pickle import AGAIN, load_batch
 
 _PIXELS = 3 * 32 * 32
 _LONGEST_NAME = 64
@@ -78,11 +79,7 @@ def _digests(name: str, folder: Path) -> dict[str, Digests]:
 def _own_name(folder: Path, mark: str) -> str:
     """What the file NAME says, in safe characters; never the name of an official data set."""
     unnamed = f"unverified-{mark[:8]}"
-    try:
-        text = (folder / "NAME").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return unnamed
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip())[:_LONGEST_NAME].strip("-.")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name_in(folder))[:_LONGEST_NAME].strip("-.")
     return unnamed if not name or name in load_registry() else name
 
 
@@ -151,11 +148,14 @@ def _read(path: Path, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, 32, 32, 3] and labels int64 [n] of one batch file, checked."""
     content = load_batch(path)
     pixels, given = _field(content, b"data", path), _field(content, layout.labels, path)
-    if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
-        found = f"of shape {pixels.shape}" if isinstance(pixels, np.ndarray) else f"a {type(pixels).__name__}"
-        raise DataError(f"{path}: the images are {found}, must be an array (n, {_PIXELS}): fetch the data set again.")
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (_PIXELS,):
+        is_array = isinstance(pixels, np.ndarray)
+        found = f"{pixels.dtype} of shape {pixels.shape}" if is_array else f"a {type(pixels).__name__}"
+        raise DataError(f"{path}: the images are {found}, must be uint8 (n, {_PIXELS}): {AGAIN}.")
+    if isinstance(given, np.ndarray):
+        given = given.ravel().tolist()
     if not isinstance(given, list) or not all(type(label) is int for label in given) or len(given) != len(pixels):
-        raise DataError(f"{path}: the labels must be a list of {len(pixels)} whole numbers: fetch the data set again.")
+        raise DataError(f"{path}: the labels must be a list of {len(pixels)} whole numbers: {AGAIN}.")
     if outside := [label for label in given if not 0 <= label < layout.num_classes]:
         raise DataError(
             f"{path}: the label {outside[0]} is not in 0…{layout.num_classes - 1}: fetch the data set again."

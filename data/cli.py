@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.data_folders import remove_leftovers
 from common.errors import DataError, Interrupted, UsageError
 from common.flags import underscored
 from common.paths import data_dir, user_path
@@ -92,6 +93,7 @@ def _work(arguments: argparse.Namespace) -> int:
     folder = None
     try:
         folder = data_dir(arguments.data_dir)
+        remove_leftovers(folder)
         registry = load_registry(user_path(arguments.registry) if arguments.registry else None)
         if arguments.verb == "fetch":
             return _fetch(arguments.names, registry, folder)

@@ -3,9 +3,10 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
+from common.data_folders import is_foreign
 from common.errors import DataError
 from data.checksums import Digests, Hasher
 from data.disk import explained_errors, move_into_place, require_space, sync_files
@@ -95,10 +96,11 @@ def _unpack(
     found = extract(source, archive.kind, content, progress)
     if archive.nested:
         found = extract_nested(archive.nested, content, found)
-    top = {PurePosixPath(path).parts[0] for path in found if "/" in path}
+    own = _without_foreign(found)
+    top = {PurePosixPath(path).parts[0] for path in own if "/" in path}
     root = archive.root
     if root == "*":
-        only_one = len(top) == 1 and not any("/" not in path for path in found)
+        only_one = len(top) == 1 and not any("/" not in path for path in own)
         root = top.pop() if only_one else None
     elif root and root not in top:
         raise DataError(f"{archive.file} holds no folder {root!r}, but {sorted(top)[:5]}: it is another archive.")
@@ -108,6 +110,11 @@ def _unpack(
     return content / root, inside
 
 
+def _without_foreign(paths: Iterable[str]) -> list[str]:
+    """Those that a Mac, for one, did not add when it packed the archive: __MACOSX/._a.jpg."""
+    return [path for path in paths if not any(map(is_foreign, PurePosixPath(path).parts))]
+
+
 def _check_content(archive: Archive, found: dict[str, Digests], origin: str) -> None:
     for name, published in archive.members.items():
         if name not in found:
@@ -115,6 +122,6 @@ def _check_content(archive: Archive, found: dict[str, Digests], origin: str) -> 
         if difference := published.difference(found[name]):
             raise DataError(f"{origin}: {name} in the archive differs ({difference}): obtain it again.")
     for folder, expected in archive.counts.items():
-        count = sum(path.startswith(f"{folder}/") for path in found)
+        count = sum(path.startswith(f"{folder}/") for path in _without_foreign(found))
         if count != expected:
             raise DataError(f"{origin}: {folder} holds {count} files, it must hold {expected}: obtain it again.")

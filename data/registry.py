@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from common.data_folders import is_foreign
 from common.errors import UsageError
+from common.text_files import read_text
 from data.checksums import Published
 from data.disk import explained
 
@@ -175,18 +177,18 @@ def load_registry(folder: Path | None = None) -> dict[str, Entry]:
 def _load(folder: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     try:
-        paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(".toml"))
+        paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(".toml") and not is_foreign(name))
     except FileNotFoundError:
         paths = []
     except OSError as error:
         raise UsageError(f"--registry {str(folder)[:200]}: {explained(error)}.") from error
     for path in paths:
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(read_text(path))
             if not isinstance(content.get("dataset"), list):
                 raise ValueError("it has no [[dataset]]")
             parsed = [_entry(raw) for raw in content["dataset"]]
-        except (ValueError, RecursionError, OSError) as error:
+        except (ValueError, RecursionError, OSError, UsageError) as error:
             wrong = explained(error) if isinstance(error, OSError) else str(error)
             raise UsageError(f"{path} is not a registry file ({wrong}): see data/README.md, Add an entry.") from error
         for entry in parsed:

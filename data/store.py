@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import DataError
+from common.data_folders import entries
+from common.errors import DataError, UsageError
 from common.files import atomic_write
+from common.text_files import read_lines
 from data.checksums import Digests, Published, hash_file
 from data.disk import human
 from data.registry import Archive, Entry
@@ -41,9 +43,9 @@ class Store:
         return entry.target(self.root, archive)
 
     def is_there(self, entry: Entry, archive: Archive) -> bool:
-        """Whether something stands in the archive's place; an empty folder is nothing."""
+        """Whether something lies in the archive's place; an empty folder, or one with a .DS_Store, is nothing."""
         target = self.target(entry, archive)
-        return target.is_file() or (target.is_dir() and any(target.iterdir()))
+        return target.is_file() or (target.is_dir() and bool(entries(target, [])))
 
     @contextmanager
     def locked(self, entry: Entry) -> Iterator[None]:
@@ -106,16 +108,16 @@ class Store:
     def _hashes(self, entry: Entry) -> Iterator[tuple[str, str]]:
         path = self._hashes_path(entry)
         try:
-            with open(path, encoding="utf-8", newline="\n") as lines:
-                for line in lines:
-                    sha256, _, name = line.rstrip("\n").partition("  ")
-                    if not re.fullmatch("[0-9a-f]{64}", sha256) or not name:
-                        raise DataError(f"{path} is damaged, {line[:80]!a} is no checksum: delete it, and fetch again.")
-                    yield name, sha256
+            lines = read_lines(path)
         except FileNotFoundError:
             return
-        except UnicodeDecodeError as error:
+        except UsageError as error:
             raise DataError(f"{path} is damaged, it is not UTF-8: delete it, and fetch again.") from error
+        for line in lines:
+            sha256, _, name = line.partition("  ")
+            if not re.fullmatch("[0-9a-f]{64}", sha256) or not name:
+                raise DataError(f"{path} is damaged, {line[:80]!a} is no checksum: delete it, and fetch again.")
+            yield name, sha256
 
     # Comparing
 

@@ -1,9 +1,9 @@
 """Hashing everything again."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.data_folders import files_below, say_left_out
 from data.checksums import hash_file
 from data.disk import explained_errors
 from data.registry import Archive, Entry
@@ -29,10 +29,12 @@ def _verify_archive(store: Store, entry: Entry, archive: Archive) -> Iterator[tu
             yield path, DIFFERS if published.difference(hash_file(path)) else OK
     # Only a recorded archive has a complete list of its files, and an image too many changes a data set.
     if archive.kind != "file" and archive.file in store.record(entry):
-        for folder, _, files in os.walk(target):
-            for name in sorted(files):
-                if (path := Path(folder) / name) not in expected:
-                    yield path, UNEXPECTED
+        left_out: list[str] = []
+        for path in files_below(target, ("",), left_out):
+            if path not in expected:
+                yield path, UNEXPECTED
+        # What the archive itself brought, ._a.jpg of a Mac for one, was hashed above.
+        say_left_out(target, (path for path in left_out if Path(path) not in expected))
 
 
 def verify(entry: Entry, data_dir: Path) -> Iterator[tuple[Path, str]]:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.data_folders import entries, say_left_out
 from common.errors import DataError
 
 NUM_CLASSES = 50
@@ -64,17 +65,19 @@ def list_webvision(data_dir: Path) -> tuple[ImageList, ImageList]:
     root = webvision_root(data_dir)
     present = [name for name in VAL_NAMES if (root / name).is_dir()]
     if not (root / "train").is_dir() or not present:
-        found = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+        found = [entry.name for entry in entries(root, [])] if root.is_dir() else []
         raise DataError(
             f"WebVision mini is not here: {root} must hold train/ and val/, one folder a class in each"
             f"{'; it holds ' + ', '.join(found[:5]) if found else ''}. Fetch it with `make data-webvision-mini`, then "
             f"`{PREPARE}` checks it"
         )
-    names = {split: _class_names(root / split) for split in ("train", present[0])}
+    left_out: list[str] = []
+    names = {split: _class_names(root / split, left_out) for split in ("train", present[0])}
     if names["train"] != names[present[0]]:
         odd = sorted(set(names["train"]) ^ set(names[present[0]]))
         raise DataError(f"{root}: train/ and {present[0]}/ differ in the classes {', '.join(odd[:5])}; unpack it again")
-    train, val = (_list_split(root / split, names[split]) for split in ("train", present[0]))
+    train, val = (_list_split(root / split, names[split], left_out) for split in ("train", present[0]))
+    say_left_out(root, left_out)
     return train, val
 
 
@@ -105,8 +108,8 @@ def in_label_order(names: list[str]) -> list[str]:
     return ordered
 
 
-def _class_names(folder: Path) -> list[str]:
-    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+def _class_names(folder: Path, left_out: list[str]) -> list[str]:
+    names = [entry.name for entry in entries(folder, left_out) if entry.is_dir()]
     if len(names) != NUM_CLASSES:
         raise DataError(f"{folder} holds {len(names)} class folders, there must be {NUM_CLASSES}; unpack it again")
     try:
@@ -115,15 +118,11 @@ def _class_names(folder: Path) -> list[str]:
         raise DataError(f"{folder}: {error}; is this WebVision mini?") from error
 
 
-def _list_split(folder: Path, names: list[str]) -> ImageList:
+def _list_split(folder: Path, names: list[str], left_out: list[str]) -> ImageList:
     """The images of every class, sorted by class and name: the same tree gives the same ids on every machine."""
     paths, labels = [], []
     for label, name in enumerate(names):
-        images = sorted(
-            path.name
-            for path in (folder / name).iterdir()
-            if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
-        )
+        images = [entry.name for entry in entries(folder / name, left_out) if entry.name.lower().endswith(ENDINGS)]
         if not images:
             raise DataError(f"{folder / name} holds no image ({', '.join(ENDINGS)}); unpack it again")
         paths += [f"{name}/{image}" for image in images]

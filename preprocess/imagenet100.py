@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from common.data_folders import entries
 from common.errors import UsageError
 from data.imagenet100 import WNIDS, label_of
 
@@ -21,7 +23,11 @@ def class_folders(folder: Path) -> dict[str, Path]:
     found = {path.name: path for path in sorted(folder.iterdir()) if _WNID.fullmatch(path.name) and path.is_dir()}
     if found:
         return found
-    inside = sorted({path.parent.name for path in folder.glob("*/n[0-9]*") if _WNID.fullmatch(path.name)})
+    inside = [
+        entry.name
+        for entry in entries(folder, [])
+        if entry.is_dir() and any(_WNID.fullmatch(name) for name in os.listdir(entry))
+    ]
     hint = f"they are in {', '.join(inside[:3])} in it" if inside else "sort its images into folders n01440764, …"
     raise UsageError(f"{folder} holds no class folders (named n and eight digits); {hint}")
 
@@ -42,6 +48,7 @@ def refuse_missing(folder: Path, there: dict[str, Path]) -> None:
         )
 
 
-def images_of(folder: Path) -> list[Path]:
-    """The image files in a folder, sorted; files whose names begin with a dot are none."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+def images_of(folder: Path, left_out: list[str] | None = None) -> list[Path]:
+    """The image files in a folder, sorted; paths of what other programs left there are added to `left_out`."""
+    there = entries(folder, [] if left_out is None else left_out)
+    return [folder / entry.name for entry in there if entry.name.lower().endswith(ENDINGS)]

@@ -9,6 +9,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.data_folders import entries
 from common.errors import UsageError
 from common.flags import flag
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
@@ -68,7 +69,8 @@ def corrupted_parts(source: Path) -> dict[str, Path]:
     """
     if not source.is_dir():
         raise UsageError(f"there is no folder {source}; unpack ImageNet-C there")
-    places = {path.name: path for path in (*source.glob("*/*"), *source.glob("*")) if path.is_dir()}
+    top = _folders_in(source)
+    places = {path.name: path for path in (*(inner for path in top for inner in _folders_in(path)), *top)}
     wanted = {
         f"{name}/{level}": places.get(name, source / name) / str(level) for name in CORRUPTIONS for level in SEVERITIES
     }
@@ -80,6 +82,10 @@ def corrupted_parts(source: Path) -> dict[str, Path]:
             "digital.tar there"
         )
     return wanted
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in entries(folder, []) if entry.is_dir()]
 
 
 def _whole(source: Path) -> dict[str, Path]:

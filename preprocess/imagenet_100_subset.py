@@ -9,6 +9,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.data_folders import entries
 from common.errors import UsageError
 from common.files import atomic_write
 from common.flags import flag
@@ -60,7 +61,8 @@ def make_subset(flags: Flags) -> None:
 
 
 def _refuse_other_classes(folder: Path) -> None:
-    others = sorted(path.name for path in folder.glob("*") if path.is_dir() and path.name not in WNIDS)
+    there = entries(folder, []) if folder.is_dir() else []
+    others = [entry.name for entry in there if entry.is_dir() and entry.name not in WNIDS]
     if others:
         raise UsageError(
             f"{folder} holds folders of other classes ({', '.join(others[:5])}): training would count them in; "

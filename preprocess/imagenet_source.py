@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
 from common.errors import UsageError
+from common.text_files import lines_of, text_of
 from preprocess.imagenet100 import class_folders, images_of
 
 TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"
 VAL_ARCHIVE = "ILSVRC2012_img_val.tar"
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
 class Source(Protocol):
@@ -135,12 +138,17 @@ def validation_classes(devkit: Path) -> list[str]:
 
     if not devkit.is_file():
         raise UsageError(f"there is no {devkit}, which holds the validation labels; get it beside {VAL_ARCHIVE}")
-    with tarfile.open(devkit) as archive:
-        parts = {Path(member.name).name: member for member in archive.getmembers()}
-        table = archive.extractfile(parts["meta.mat"])
-        numbers = archive.extractfile(parts["ILSVRC2012_validation_ground_truth.txt"])
-        assert table is not None
-        assert numbers is not None
-        synsets = loadmat(table, squeeze_me=True)["synsets"]
-        wnids = {int(number): str(wnid) for number, wnid in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
-        return [wnids[int(line)] for line in numbers.read().split()]
+    try:
+        with tarfile.open(devkit) as archive:
+            parts = {Path(member.name).name: member for member in archive.getmembers() if member.isfile()}
+            table = archive.extractfile(parts["meta.mat"])
+            numbers = archive.extractfile(parts[GROUND_TRUTH])
+            assert table is not None
+            assert numbers is not None
+            synsets = loadmat(table, squeeze_me=True)["synsets"]
+            classes = zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)
+            wnids = {int(number): str(wnid) for number, wnid in classes}
+            lines = lines_of(text_of(numbers.read(), GROUND_TRUTH))
+        return [wnids[int(line)] for line in lines if line.strip()]
+    except (tarfile.TarError, OSError, EOFError, zlib.error, LookupError, ValueError, TypeError, UsageError) as error:
+        raise UsageError(f"{devkit} is damaged ({type(error).__name__}: {error}); get it again") from error

@@ -20,10 +20,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common.data_folders import files_below, remove_leftovers, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_write
 from common.flags import flag
 from common.stopping import stop_signals
+from common.text_files import name_in
 from preprocess import program
 from preprocess.imagenet100 import ENDINGS
 from preprocess.progress import progress_bar
@@ -72,16 +74,13 @@ def make_textures(flags: Flags) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with _alone(target):
         _same_settings(target, flags.seed, "builtin" if recipe.tool == "builtin" else EXTERNAL)
-        for leftover in target.rglob(".*.tmp"):
-            leftover.unlink()
+        remove_leftovers(target, inside=True)
         to_do = [name for name in names if not texture_of(target, name).exists()]
         print(f"{len(names):,} photographs, {len(names) - len(to_do):,} have a texture; tool: {recipe.tool}")
         unreadable = _work_through(source, target, to_do, len(names), recipe, jobs)
         _count_check(target, names, unreadable, flags.skip_unreadable)
-    if (source / "NAME").exists():
-        atomic_write(
-            target / "NAME", (source / "NAME").read_text(encoding="utf-8", errors="replace").strip() + "_texture\n"
-        )
+    if name := name_in(source):
+        atomic_write(target / "NAME", f"{name}_texture\n")
 
 
 def find_tool(asked: str) -> str:
@@ -102,17 +101,11 @@ def photographs(source: Path) -> list[str]:
 
     Raises: UsageError without any, and for images with another ending: their textures would have no partner.
     """
-    names, others = [], []
-    for folder, inside, files in os.walk(source, followlinks=True):
-        inside.sort()
-        for file in files:
-            path = Path(folder, file).relative_to(source).as_posix()
-            if file.startswith("."):
-                continue
-            if file.endswith(PHOTOGRAPH):
-                names.append(path)
-            elif file.lower().endswith(ENDINGS):
-                others.append(path)
+    left_out: list[str] = []
+    files = [path.relative_to(source).as_posix() for path in files_below(source, ENDINGS, left_out)]
+    say_left_out(source, left_out)
+    names = [file for file in files if file.endswith(PHOTOGRAPH)]
+    others = [file for file in files if not file.endswith(PHOTOGRAPH)]
     if others:
         raise UsageError(
             f"{source} holds {len(others)} images whose names do not end in {PHOTOGRAPH}, e.g. {min(others)}; training "
@@ -185,7 +178,9 @@ def _work_through(source: Path, target: Path, to_do: list[str], total: int, reci
 
 def _count_check(target: Path, names: list[str], unreadable: list[str], skip_unreadable: bool) -> None:
     """Raises: WorkFailed where photographs and textures are not one for one."""
-    files = (path for path in target.rglob(f"*{TEXTURE}") if not path.name.startswith(LEFT_OVER))
+    left_out: list[str] = []
+    files = [path for path in files_below(target, (TEXTURE,), left_out) if not path.name.startswith(LEFT_OVER)]
+    say_left_out(target, left_out)
     there = {path.relative_to(target).as_posix() for path in files}
     partners = {name.removesuffix(PHOTOGRAPH) + TEXTURE for name in names}
     print(f"{target}: {len(there & partners):,} textures of {len(names):,} photographs")

@@ -12,6 +12,7 @@ import common.flags
 from common import program
 from common.errors import UsageError
 from common.machine import cores
+from common.text_files import read_text
 
 Flags = TypeVar("Flags")
 
@@ -38,10 +39,10 @@ def refuse_absent(**paths: str) -> None:
 def settings_in(path: Path) -> dict[str, Any]:
     """What a tree says that it was made with. Raises: UsageError naming the file where it is damaged."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(read_text(path))
         if not isinstance(settings, dict):
             raise ValueError("it holds no settings by their names")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, UsageError) as error:
         raise UsageError(
             f"{path} is damaged ({error}): bring back a copy, or make the tree anew in another folder"
         ) from error

@@ -11,18 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common.errors import WorkFailed
+from common.errors import UnreadableImage, WorkFailed
 from common.files import atomic_path
+from common.image_files import open_rgb
 from common.random_streams import generator
 from preprocess.quilting import quilt
 from preprocess.texture_patches import enlarged, two_patches
 
 SIZE = 224
 PHOTOGRAPH, TEXTURE = ".JPEG", ".png"
-
-
-class Unreadable(Exception):
-    """A file that is no image, or half of one; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ def try_texture(photographs: Path, textures: Path, recipe: Recipe, name: str) ->
     """Makes the texture of the photograph `name`. Returns: None, or why the photograph cannot be read."""
     try:
         make_texture(photographs / name, texture_of(textures, name), name, recipe)
-    except Unreadable as error:
-        return str(error)
+    except UnreadableImage as error:
+        return f"{photographs / name} ({error.why})"
     return None
 
 
@@ -54,7 +51,7 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
     """Writes the 224×224 texture of a photograph as PNG, whole or not at all.
 
     name: the photograph's path in its tree; the random numbers hang on it and the seed alone, so a texture is the same
-    whoever makes it, in whatever order. Raises: Unreadable; WorkFailed where the external program fails.
+    whoever makes it, in whatever order. Raises: UnreadableImage; WorkFailed where the external program fails.
     """
     random = generator(recipe.seed, "texture", int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     patches = two_patches(read_photograph(photograph), random)
@@ -69,12 +66,8 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
 
 
 def read_photograph(path: Path) -> np.ndarray:
-    """Returns: uint8 [H, W, 3], no side below 96. Raises: Unreadable."""
-    try:
-        with Image.open(path) as file:
-            return np.asarray(enlarged(file.convert("RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"{path} ({error})") from error
+    """Returns: uint8 [H, W, 3], no side below 96. Raises: UnreadableImage."""
+    return np.asarray(enlarged(open_rgb(path)))
 
 
 def _external(tool: str, patches: np.ndarray, output: Path, seed: int) -> None:

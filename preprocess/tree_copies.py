@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from common.data_folders import remove_leftovers, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_path
 from common.stopping import stop_signals
@@ -67,11 +68,13 @@ def mirror(folders: Mapping[Path, Path], link: str, jobs: int, what: str) -> int
     Raises: WorkFailed where the targets hold other images too; Interrupted after Ctrl-C or SIGTERM.
     """
     pairs: list[tuple[Path, Path]] = []
+    left_out: list[str] = []
     for target, source in folders.items():
         target.mkdir(parents=True, exist_ok=True)
-        for leftover in target.glob(".*.tmp"):
-            leftover.unlink()
-        pairs += [(image, target / image.name) for image in images_of(source)]
+        remove_leftovers(target)
+        pairs += [(image, target / image.name) for image in images_of(source, left_out)]
+    if folders:
+        say_left_out(Path(os.path.commonpath(folders.values())), left_out)
     with stop_signals() as stopped, ThreadPoolExecutor(jobs) as pool, progress_bar(len(pairs), what) as bar:
         for start in range(0, len(pairs), CHUNK):
             chunk = pairs[start : start + CHUNK]

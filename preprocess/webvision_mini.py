@@ -14,6 +14,7 @@ if __package__ in (None, ""):
 from common.errors import DataError, Interrupted, UsageError, WorkFailed
 from common.files import atomic_path
 from common.flags import flag
+from common.image_files import open_rgb, why_unreadable
 from common.paths import data_dir
 from common.random_streams import generator
 from common.stopping import stop_signals
@@ -112,14 +113,7 @@ def decode_all(files: list[str], jobs: int) -> None:
 
 def decode_one(file: str) -> tuple[str, str]:
     """The file and what is wrong with it, or ''."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            image.convert("RGB").load()
-            return file, "" if image.format in ("JPEG", "PNG") else f"a {image.format}, neither JPEG nor PNG"
-    except (OSError, SyntaxError, ValueError) as error:
-        return file, str(error)
+    return file, why_unreadable(file)
 
 
 @dataclass(frozen=True)
@@ -195,7 +189,7 @@ def count_labels(picked: Picked) -> list[int]:
 
 
 def write_records(path: Path, split: str, picked: Picked, source: Source) -> None:
-    """One file, whole or not at all. Raises: Interrupted."""
+    """One file, whole or not at all. Raises: Interrupted; UnreadableImage for one that training could not read."""
     tf = tensorflow()
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -205,7 +199,9 @@ def write_records(path: Path, split: str, picked: Picked, source: Source) -> Non
         tf.io.TFRecordWriter(str(temporary)) as writer,
     ):
         for wnid, name, label in picked:
-            content = tf.train.BytesList(value=[source.read(split, wnid, name)])
+            image = source.read(split, wnid, name)
+            open_rgb(image, f"{split}/{wnid}/{name} of ImageNet", draft=True)
+            content = tf.train.BytesList(value=[image])
             features = {
                 "image/encoded": tf.train.Feature(bytes_list=content),
                 "image/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),

@@ -166,7 +166,7 @@ def _animal_cells(arguments: argparse.Namespace) -> tuple[str, Pictures, list[st
     check_seed(arguments.seed)
     paths, labels, *_ = read_animal10n(arguments.data_dir)
     chosen = np.random.RandomState(arguments.seed).permutation(len(paths))[:CELLS]
-    pictures: Pictures = [*read_images([paths[example] for example in chosen], np.asarray, "images")]
+    pictures: Pictures = [*read_images([paths[example] for example in chosen], "images")]
     return "animal-10n.png", pictures, [CLASS_NAMES[labels[example]] for example in chosen]
 
 

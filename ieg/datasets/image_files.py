@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from common.errors import DataError
+from common.errors import DataError, UnreadableImage
+from common.image_files import open_rgb
 from ieg.augmentation import imagenet_policy, inception
 
 PARALLEL = os.cpu_count() or 1
@@ -63,21 +65,36 @@ def encoded(element: Mapping[str, tf.Tensor]):
 class Decoder:
     """Makes batches of one kind of image: `kind` is weak_image, strong_image or evaluation_image.
 
-    Called with {"file" or "encoded": string [n], draws: [n,…]}; returns float32 [n,size,size,3].
-    Raises: DataError naming the image that cannot be decoded.
+    Called with {"file" or "encoded": string [n], draws: [n,…]}; returns float32 [n,size,size,3]. What TensorFlow does
+    not decode, `common.image_files` does. Raises: UnreadableImage naming the image that neither can.
     """
 
     def __init__(self, kind: Callable, size: int):
         self.image = functools.partial(kind, size=size)
         self.graph = tf.function(self.decode, autograph=False, reduce_retracing=True)
+        self.refused: set[str] = set()  # files known to be nothing for TensorFlow
 
     def __call__(self, elements: Mapping[str, np.ndarray]) -> np.ndarray:
         """A batch, in the order of `elements`."""
-        try:
-            with tf.device("CPU"):
-                return self.graph({name: tf.constant(values) for name, values in elements.items()}).numpy()
-        except tf.errors.OpError as error:
-            raise self.culprit(elements, error) from error
+        with tf.device("CPU"):
+            known = [k for k, file in enumerate(elements.get("file", ())) if file in self.refused]
+            elements = rewritten(elements, known)
+            try:
+                return self.batch(elements)
+            except tf.errors.OpError:
+                found = [k for k in range(len(next(iter(elements.values())))) if self.why_refused(elements, k)]
+                self.refused |= {elements["file"][k] for k in found if "file" in elements}
+                elements = rewritten(elements, found)
+            try:
+                return self.batch(elements)
+            except tf.errors.OpError as error:
+                whys = {name_of(elements, k): self.why_refused(elements, k) for k in found}
+                name, why = next(((name, why) for name, why in whys.items() if why), ("an image", error.message))
+                raise UnreadableImage(f"{name} cannot be used ({why.splitlines()[0]}): move it away") from error
+
+    def batch(self, elements: Mapping[str, np.ndarray]) -> np.ndarray:
+        """A batch of what TensorFlow decodes. Raises: tf.errors.OpError."""
+        return self.graph({name: tf.constant(values) for name, values in elements.items() if name != "name"}).numpy()
 
     def decode(self, elements):
         """All images of a batch, several at a time."""
@@ -85,19 +102,47 @@ class Decoder:
         images = tf.data.Dataset.from_tensor_slices(elements).map(self.image, PARALLEL, deterministic=True)
         return images.batch(count).get_single_element()
 
-    def culprit(self, elements: Mapping[str, np.ndarray], error: tf.errors.OpError) -> DataError:
-        """What to say of a batch that could not be decoded."""
-        for k in range(len(next(iter(elements.values())))):
-            try:
-                self.image({name: tf.constant(values[k]) for name, values in elements.items()})
-            except tf.errors.OpError as found:
-                # DEVIATION: the authors' pipelines leave such images out without a word.
-                name = str(elements["file"][k]) if "file" in elements else f"image {k} of a TFRecord"
-                return DataError(
-                    f"{name} cannot be decoded ({found.message.splitlines()[0]}): replace it, or move it away; "
-                    "`python -m preprocess.webvision_mini --decode` finds all such images"
-                )
-        return DataError(str(error.message).splitlines()[0])
+    def why_refused(self, elements: Mapping[str, np.ndarray], k: int) -> str:
+        """What TensorFlow says of image `k`; "" where it decodes it."""
+        try:
+            self.image({name: tf.constant(values[k]) for name, values in elements.items() if name != "name"})
+        except tf.errors.OpError as error:
+            return error.message
+        return ""
+
+
+def rewritten(elements: Mapping[str, np.ndarray], places: Sequence[int]) -> Mapping[str, np.ndarray]:
+    """The batch with the images at these places as PNG, their names under "name". Raises: UnreadableImage."""
+    if not places:
+        return elements
+    names = np.array([name_of(elements, k) for k in range(len(next(iter(elements.values()))))], object)
+    contents = np.array(elements["encoded"] if "encoded" in elements else [None] * len(names), object)
+    for k, name in enumerate(names):
+        if k in places:
+            # DEVIATION: the authors' pipelines leave such images out without a word.
+            contents[k] = as_png(elements["encoded"][k] if "encoded" in elements else name, name)
+        elif contents[k] is None:
+            contents[k] = Path(name).read_bytes()
+    return {name: values for name, values in elements.items() if name != "file"} | {"encoded": contents, "name": names}
+
+
+def name_of(elements: Mapping[str, np.ndarray], k: int) -> str:
+    """What an error calls image `k` of a batch."""
+    if "name" in elements or "file" in elements:
+        return str(elements["name" if "name" in elements else "file"][k])
+    return f"image {k} of a TFRecord"
+
+
+def as_png(file: str | bytes, name: str) -> bytes:
+    """An image file, or its content, as a PNG. Raises: UnreadableImage, saying how to find all such images."""
+    content = io.BytesIO()
+    try:
+        open_rgb(file, name).save(content, "PNG", compress_level=1)
+    except UnreadableImage as error:
+        raise UnreadableImage(
+            f"{error}; `python -m preprocess.webvision_mini --decode` finds all such images"
+        ) from error
+    return content.getvalue()
 
 
 def read_records(path: Path) -> tuple[list[bytes], np.ndarray]:

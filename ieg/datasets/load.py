@@ -30,6 +30,7 @@ def describe(flags: Flags) -> Described:
     name = parse_dataset_name(flags.dataset)
     if name.is_webvision:
         data = webvision.load(flags, flags.method in USES_PROBES, name)
+        webvision.check_images(data)
         return Described(data.name, data.fingerprint, len(data.train.labels))
     files = long_tail_files.find(name, flags)
     if files:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import DataError, UsageError
+from common.errors import NAMED, DataError, UnreadableImage, UsageError
+from common.image_files import image_size
 from common.paths import data_dir
 from data.webvision import (
     NUM_CLASSES,
@@ -61,17 +63,36 @@ def load(flags: Flags, uses_probes: bool, name: DatasetName) -> WebVision:
 
 
 def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
-    """The tree as ImageFolder of tensorflow_datasets reads it has the same images. Raises: DataError."""
+    """The tree as ImageFolder of tensorflow_datasets reads it has all these images. Raises: DataError."""
     import tensorflow_datasets as tfds
 
     splits = tfds.folder_dataset.ImageFolder(str(webvision_root(folder))).info.splits
     for images in (train, val):
         found = splits[images.root.name].num_examples
-        if found != len(images.paths):
+        if found < len(images.paths):  # it counts what other programs left there, which is no image
             raise DataError(
-                f"{images.root}: {len(images.paths)} images are read here, tensorflow_datasets counts {found}; move "
-                "away folders and files whose names begin with a dot"
+                f"{images.root}: {len(images.paths)} images are read here, tensorflow_datasets counts {found}; unpack "
+                "it again"
             )
+
+
+def check_images(data: WebVision) -> None:
+    """Reads the header of every image. Raises: DataError naming those that are none, or have a side of one pixel."""
+
+    def why(file: str) -> str:
+        try:
+            return "a side of one pixel" if min(image_size(file)) < 2 else ""
+        except UnreadableImage as error:
+            return error.why
+
+    files = [*data.train.files(), *data.val.files()]
+    with ThreadPoolExecutor() as pool:
+        bad = [f"{file} ({found})" for file, found in zip(files, pool.map(why, files), strict=True) if found]
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(files)} files cannot be read as images: {', '.join(bad[:NAMED])}"
+            f"{', …' if len(bad) > NAMED else ''}; get them again, or move them away"
+        )
 
 
 def probes(folder: Path, name: DatasetName) -> tuple[tuple[bytes, ...], np.ndarray]:

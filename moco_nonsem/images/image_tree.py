@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from common.data_folders import entries, files_below, say_left_out
 from common.errors import UsageError, refuse
 from moco_nonsem.images.image_files import unreadable
 
-ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # of torchvision's ImageFolder
 TEXTURE_TREE = "-texture"
 # The two patches that a texture was made from may lie beside it.
 LEFT_OVER = ("texture1_", "texture2_")
@@ -59,9 +60,11 @@ def training_tree(data: Path, robust: str) -> ImageTree:
 
 
 def read_tree(folder: Path) -> ImageTree:
-    """All images below `folder`/<class>/, sorted. Raises: UsageError, naming the classes without an image."""
-    classes = _classes(folder)
-    files = [sorted(_images(folder / name)) for name in classes]
+    """All images below `folder`/<class>/, sorted; what other programs left there is left out, and said.
+
+    Raises: UsageError, naming the classes without an image.
+    """
+    classes, files = _class_files(folder)
     empty = [str(folder / name) for name, found in zip(classes, files, strict=True) if not found]
     refuse(empty, f"class folder(s) without an image ({', '.join(ENDINGS)})", "fill them, or remove them")
     labels = np.repeat(np.arange(len(classes)), [len(found) for found in files])
@@ -88,10 +91,9 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
     """Each photograph with the texture that mirrors its path, ending apart."""
     tree = read_tree(photographs)
     wanted = {path.relative_to(photographs).with_suffix(""): path for path in tree.paths}
-    files = sorted(path for name in _classes(textures) for path in _images(textures / name))
     found = {
         path.relative_to(textures).with_suffix(""): path
-        for path in files
+        for path in chain(*_class_files(textures)[1])
         if path.suffix.lower() == ".png" and not path.name.startswith(LEFT_OVER)
     }
     # DEVIATION: the authors train on what lies there, left-over patches too, and fail in mid-epoch at a gap.
@@ -102,15 +104,15 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
     return ImageTree(tree.paths, tree.labels, tree.classes, tuple(found[key] for key in wanted))
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def _class_files(folder: Path) -> tuple[tuple[str, ...], list[list[Path]]]:
+    """The classes, sorted, and the image files of each."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not there, or is no folder; it holds a folder of images for each class")
-    names = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()))
-    if not names:
+    # DEVIATION: to the authors' reader .ipynb_checkpoints, @eaDir or lost+found is a class, or full of images.
+    left_out: list[str] = []
+    classes = tuple(entry.name for entry in entries(folder, left_out) if entry.is_dir())
+    if not classes:
         raise UsageError(f"{folder} holds no folder; it is to hold a folder of images for each class")
-    return names
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(place, name) for name in names if name.lower().endswith(ENDINGS))
+    files = [sorted(files_below(folder / name, ENDINGS, left_out)) for name in classes]
+    say_left_out(folder, left_out)
+    return classes, files

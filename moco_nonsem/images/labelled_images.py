@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from common.errors import UsageError
+from common.errors import UsageError, UserError
 from common.random_streams import generator
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
@@ -70,7 +70,7 @@ class LabelledBatches(Dataset):
         try:
             for place, example in enumerate(examples.tolist()):
                 views[place] = self._view(decode(self.tree.paths[example]), epoch, example)
-        except UsageError as error:
+        except UserError as error:
             return Unreadable(str(error))
         return views
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from common.text_files import name_in
 from moco_nonsem.images.image_tree import ImageTree
-
-NAME = "NAME"
 
 
 def describe(tree: ImageTree, folder: Path, part: str) -> dict[str, str]:
@@ -22,10 +21,8 @@ def describe(tree: ImageTree, folder: Path, part: str) -> dict[str, str]:
     for path in tree.textures or ():
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
     fingerprint = digest.hexdigest()
-    named = folder / NAME
-    name = named.read_text(encoding="utf-8", errors="replace").strip() if named.is_file() else ""
     return {
-        "name": name or f"unverified-{fingerprint[:8]}",
+        "name": name_in(folder) or f"unverified-{fingerprint[:8]}",
         "version": f"{part}: {len(tree)} images of {len(tree.classes)} classes",
         "fingerprint": fingerprint,
     }

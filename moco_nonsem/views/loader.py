@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.errors import UsageError
+from common.errors import UsageError, UserError
 from common.random_streams import generator
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
@@ -85,7 +85,7 @@ class DecodedBatches(Dataset):
                     crop = crop_and_resize(image, box, recipe.size)
                     crops[place, view] = crop.flip(2) if draw.flip else crop
                     draws[view].append(draw)
-        except UsageError as error:
+        except UserError as error:
             return Unreadable(str(error))
         colors = [color_draws(of_view) for of_view in draws]
         return DecodedBatch(crops, colors, self._patches(epoch, examples), examples)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-from common.errors import UsageError
+from common.errors import UserError
 from common.random_streams import generator
 from moco_nonsem.images.image_files import open_rgb
 from moco_nonsem.images.image_tree import ImageTree
@@ -74,7 +74,7 @@ class ReferenceBatches(Dataset):
         try:
             with torch.random.fork_rng(devices=[]):
                 images = [self._views(epoch, example) for example in examples.tolist()]
-        except UsageError as error:
+        except UserError as error:
             return Unreadable(str(error))
         query, key, *nonsem = (torch.stack(view) for view in zip(*images, strict=True))
         return Views(query, key, nonsem, examples)

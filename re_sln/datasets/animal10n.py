@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.data_folders import files_below, say_left_out
 from common.errors import UsageError
+from common.image_files import open_rgb
 from common.paths import data_dir as default_data_dir
 from re_sln.datasets.image_folder import folder_fingerprint, read_images, refuse_files
 from re_sln.datasets.training_set import Data
@@ -26,7 +28,7 @@ CLASS_NAMES = (
     "guinea pig",
 )
 SIZE, TRAINED_SIZE = 64, 32
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def find_animal10n(data_dir: str | Path | None = None) -> Path:
@@ -53,7 +55,9 @@ def read_animal10n(data_dir: str | Path | None = None) -> tuple[list[Path], np.n
 
 
 def _part(folder: Path) -> tuple[list[Path], np.ndarray]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    left_out: list[str] = []
+    paths = sorted(files_below(folder, SUFFIXES, left_out))
+    say_left_out(folder, left_out)
     if not paths:
         raise UsageError(f"{folder} holds no images; unpack raw_image_ver.zip again with `python -m data import`")
     known = {str(label): label for label in range(len(CLASS_NAMES))}
@@ -66,9 +70,11 @@ def _part(folder: Path) -> tuple[list[Path], np.ndarray]:
 
 
 def describe_animal10n(data_dir: str | Path | None = None) -> str:
-    """Fingerprint of the files."""
+    """Fingerprint of the files. Raises: UsageError naming those that are no images of 64×64."""
     train, _, test, _ = read_animal10n(data_dir)
-    return folder_fingerprint([*train, *test], find_animal10n(data_dir))
+    paths = [*train, *test]
+    _refuse_sizes(paths, read_images(paths, "checking images", lambda path: open_rgb(path).size))
+    return folder_fingerprint(paths, find_animal10n(data_dir))
 
 
 def shrink(images: np.ndarray) -> np.ndarray:
@@ -95,18 +101,18 @@ def load_animal10n(data_dir: str | Path | None, norm: str) -> Data:
         std=std,
         name="animal-10n",
         version=f"{len(train)} + {len(test)} images, {version}",
-        fingerprint=describe_animal10n(data_dir),
+        fingerprint=folder_fingerprint([*train, *test], find_animal10n(data_dir)),
     )
 
 
 def _read(paths: list[Path], what: str) -> list[np.ndarray]:
-    images = read_images(paths, np.asarray, what)
+    images = read_images(paths, what)
+    _refuse_sizes(paths, [(image.shape[1], image.shape[0]) for image in images])
+    return images
+
+
+def _refuse_sizes(paths: list[Path], sizes: list[tuple[int, int]]) -> None:
     refuse_files(
-        [
-            f"{path} ({image.shape[1]}×{image.shape[0]})"
-            for path, image in zip(paths, images, strict=True)
-            if image.shape != (SIZE, SIZE, 3)
-        ],
+        [f"{path} ({size[0]}×{size[1]})" for path, size in zip(paths, sizes, strict=True) if size != (SIZE, SIZE)],
         f"are not {SIZE}×{SIZE}",
     )
-    return images

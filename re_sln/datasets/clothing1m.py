@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UsageError
+from common.errors import UsageError, refuse
 from common.paths import data_dir as default_data_dir
+from common.text_files import read_lines, split_last, whole_number
 from re_sln.datasets.image_folder import refuse_files
 from re_sln.datasets.training_set import Data
 from re_sln.images.normalisation import normalisation
@@ -30,49 +32,110 @@ CLASS_NAMES = (
     "underwear",
 )
 LISTS = ("noisy_train", "clean_val", "clean_test")
+LAYOUTS = ("{}.txt", "{}_key_list.txt")  # of the authors' program, and as the archive has them today
 
 
 def find_clothing1m(data_dir: str | Path | None = None) -> Path:
-    """The folder that holds images/ and annotations/. Raises: UsageError, saying how to get them."""
+    """The folder that holds images/ and the lists. Raises: UsageError, saying how to get them."""
     root = default_data_dir(data_dir)
     for folder in (root / "clothing1m", root):
-        if all((folder / "annotations" / f"{name}.txt").is_file() for name in LISTS):
+        if _lists(folder):
             return folder
     raise UsageError(
-        f"Clothing1M is not here: no annotations/{{{','.join(LISTS)}}}.txt in {root / 'clothing1m'}. Ask its authors "
-        "(https://github.com/Cysu/noisy_label) and put images/ and annotations/ there, or say in $DATA_DIR where it is."
+        f"Clothing1M is not here: {root / 'clothing1m' / 'annotations'} holds neither {{{','.join(LISTS)}}}.txt nor "
+        f"{{{','.join(LISTS)}}}_key_list.txt. Ask its authors (https://github.com/Cysu/noisy_label) and put images/ "
+        "and annotations/ there, or say in $DATA_DIR where it is."
     )
 
 
-def read_list(root: Path, name: str) -> tuple[list[Path], np.ndarray]:
-    """Files and labels, int64 in 0…13, of one list. Raises: UsageError, naming line or files."""
-    path = root / "annotations" / f"{name}.txt"
-    files, labels = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        file, _, label = line.strip().rpartition(" ")
-        if not file or not label.isdigit() or int(label) >= len(CLASS_NAMES):
-            raise UsageError(f"{path}, line {number}: {line!r} is not an image's path and a label 0…13")
-        files.append(root / file)
-        labels.append(int(label))
-    if not files:
+def _lists(root: Path) -> tuple[Path, str] | None:
+    """The folder of the lists and how they are called."""
+    for layout in LAYOUTS:
+        for folder in (root / "annotations", root):
+            if all((folder / layout.format(name)).is_file() for name in LISTS):
+                return folder, layout
+    return None
+
+
+def read_list(root: Path, name: str) -> tuple[list[str], np.ndarray]:
+    """Files, by their paths below `root`, and labels, int64 in 0…13, of one list. Raises: UsageError, naming the line.
+
+    A key list names files only; their labels are in noisy_label_kv.txt or clean_label_kv.txt beside it.
+    """
+    found = _lists(root)
+    assert found is not None  # `find_clothing1m` looked
+    folder, layout = found
+    path = folder / layout.format(name)
+    if layout == LAYOUTS[0]:
+        pairs = list(_labelled(path))
+    else:
+        keys = list(_keys(path))
+        labels = _labels(folder / f"{name.partition('_')[0]}_label_kv.txt", {key for _, key in keys})
+        refuse([key for _, key in keys if key not in labels], f"file(s) of {path} have no label", "get the lists again")
+        pairs = [(key, labels[key]) for _, key in keys]
+    if not pairs:
         raise UsageError(f"{path} is empty; get the annotations again")
-    refuse_files([str(file) for file in files if not file.is_file()], f"of {path.name} are missing")
-    return files, np.array(labels, np.int64)
+    return [file for file, _ in pairs], np.array([label for _, label in pairs], np.int64)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_lines(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); get the annotations again") from error
+
+
+def _labelled(path: Path) -> Iterator[tuple[str, int]]:
+    for number, line in enumerate(_lines(path), 1):
+        file, field = split_last(line)
+        label = whole_number(field)
+        if not file or label is None or label >= len(CLASS_NAMES):
+            raise UsageError(
+                f"{path}, line {number}: {line!r} is not an image's path and a label 0…{len(CLASS_NAMES) - 1}; correct "
+                "it, or get the annotations again"
+            )
+        yield file, label
+
+
+def _keys(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_lines(path), 1):
+        if not (key := line.strip(' \t",;')):
+            raise UsageError(f"{path}, line {number} is empty, it must be an image's path; get the annotations again")
+        yield number, key
+
+
+def _labels(path: Path, wanted: set[str]) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    for number, (file, label) in enumerate(_labelled(path), 1):
+        if file in wanted and labels.setdefault(file, label) != label:
+            raise UsageError(f"{path}, line {number}: {file} has label {label}, and {labels[file]} before; choose one")
+    return labels
+
+
+def _read(data_dir: str | Path | None) -> tuple[dict[str, list[Path]], dict[str, np.ndarray], str]:
+    """Files and labels by the name of the list; a fingerprint of the lists, whichever way they are written."""
+    root = find_clothing1m(data_dir)
+    files, labels, digest = {}, {}, hashlib.sha256()
+    for name in LISTS:
+        paths, labels[name] = read_list(root, name)
+        files[name] = [root / path for path in paths]
+        refuse_files([str(file) for file in files[name] if not file.is_file()], f"of {name}.txt are missing")
+        digest.update("".join(f"{path} {label}\n" for path, label in zip(paths, labels[name], strict=True)).encode())
+    return files, labels, digest.hexdigest()
 
 
 def describe_clothing1m(data_dir: str | Path | None = None) -> str:
-    """Fingerprint of the lists; a million images are not hashed before every run."""
-    root = find_clothing1m(data_dir)
-    digest = hashlib.sha256()
-    for name in LISTS:
-        digest.update((root / "annotations" / f"{name}.txt").read_bytes())
-    return digest.hexdigest()
+    """Fingerprint of the lists; a million images are not hashed, nor opened, before every run.
+
+    Raises: UsageError for a line that is none, a file that is missing.
+    """
+    return _read(data_dir)[2]
 
 
 def load_clothing1m(data_dir: str | Path | None, norm: str) -> Data:
     """Lists of files; images are read while training goes on. Raises: UsageError."""
-    root = find_clothing1m(data_dir)
-    (train, given), (val, val_labels), (test, test_labels) = (read_list(root, name) for name in LISTS)
+    files, labels, fingerprint = _read(data_dir)
+    (train, val, test), (given, val_labels, test_labels) = files.values(), labels.values()
     mean, std = normalisation("clothing1m", norm, np.empty((0, 1, 1, 3), np.uint8))
     return Data(
         train=train,
@@ -86,5 +149,5 @@ def load_clothing1m(data_dir: str | Path | None, norm: str) -> Data:
         std=std,
         name="clothing1m",
         version=f"{len(train)} + {len(val)} + {len(test)} images",
-        fingerprint=describe_clothing1m(data_dir),
+        fingerprint=fingerprint,
     )

@@ -6,29 +6,28 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from common.errors import UsageError, refuse
+from common.errors import UnreadableImage, UsageError, refuse
+from common.image_files import decode
 from data.checksums import fingerprint
 
 
-def read_images(paths: Sequence[Path], convert: Callable[[Image.Image], np.ndarray], what: str) -> list[np.ndarray]:
-    """convert(image) of every file, in order, RGB. Raises: UsageError naming the files that cannot be read."""
+def read_images(paths: Sequence[Path], what: str, read: Callable[[Path], Any] = decode) -> list[Any]:
+    """read(path) of every file, in order: uint8 [H, W, 3]. Raises: UsageError naming the files that cannot be read."""
     bad: list[str] = []
 
-    def read(path: Path) -> np.ndarray | None:
+    def attempt(path: Path) -> Any:
         try:
-            with Image.open(path) as file:
-                return convert(file.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            bad.append(f"{path} ({error})")
+            return read(path)
+        except UnreadableImage as error:
+            bad.append(f"{path} ({error.why})")
             return None
 
     with ThreadPoolExecutor() as pool:
-        progress = tqdm(pool.map(read, paths), total=len(paths), unit="image", desc=what, disable=None, leave=False)
+        progress = tqdm(pool.map(attempt, paths), total=len(paths), unit="image", desc=what, disable=None, leave=False)
         images = [image for image in progress if image is not None]
     refuse_files(bad, "cannot be read as images")
     return images

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
-from common.errors import UsageError
+from common.errors import UnreadableImage
+from common.image_files import open_rgb
 from common.stopping import leave_ctrl_c_to_parent
 from re_sln.images.augmentation import Crops, offsets
 from re_sln.images.device_images import Look
@@ -51,12 +52,7 @@ class _Cut(Dataset):
     def _image(self, index: int) -> Image.Image:
         if isinstance(self.images, np.ndarray):
             return Image.fromarray(self.images[index])
-        path = self.images[index]
-        try:
-            with Image.open(path) as file:
-                return file.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UsageError(f"{path} cannot be read as an image ({error}); fetch it again") from error
+        return open_rgb(self.images[index])
 
 
 class LoaderImages:
@@ -69,7 +65,7 @@ class LoaderImages:
     def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
         """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image.
 
-        Raises: UsageError naming a file that cannot be read.
+        Raises: UnreadableImage naming a file that cannot be read.
         """
         plan: list[list[Item]] = [
             [
@@ -88,6 +84,6 @@ class LoaderImages:
         try:
             for images in loader:
                 yield self.look.normalise(images.to(self.device, non_blocking=True))
-        except UsageError as error:
+        except UnreadableImage as error:
             # It comes from a worker, with that one's whole traceback as its message.
-            raise UsageError(str(error).rpartition(f"{UsageError.__name__}: ")[2].strip()) from None
+            raise UnreadableImage(str(error).rpartition(f"{UnreadableImage.__name__}: ")[2].strip()) from None

@@ -18,10 +18,11 @@ import numpy as np
 
 from common.errors import UsageError
 from common.files import atomic_path, atomic_write
+from common.text_files import lines_of, read_text, table_rows, text_of, whole_number
 
 HEADER = ["label", "label_noisy"]
 RULES_HEADER = ["src", "dsts", "p"]
-BOOLEANS = {"False": 0, "True": 1}
+BOOLEANS = {"false": 0, "true": 1}
 
 
 def rate_text(p: float) -> str:
@@ -95,32 +96,31 @@ def read_labels(path: Path, labels: np.ndarray, num_classes: int, open_set: bool
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): check its name and rights") from error
-    header, *rows = list(csv.reader(io.StringIO(content.decode("utf-8", "replace")))) or [[]]
-    if header != HEADER:
-        raise UsageError(f"{path} begins with {','.join(header)!r}: a file of noisy labels has label,label_noisy there")
-    values = BOOLEANS if open_set else {str(label): label for label in range(num_classes)}
-    for number, row in enumerate(rows):
-        if len(row) != 2 or row[1] not in values:
+    given, noisy = [], []
+    for number, row in table_rows(text_of(content, str(path)), HEADER, str(path)):
+        value = BOOLEANS.get(row[1].lower()) if open_set else whole_number(row[1])
+        if value is None or value >= num_classes:
             raise UsageError(
-                f"{path}, line {number + 2}: {','.join(row)!r} must be a label and "
+                f"{path}, line {number}: {','.join(row)!r} must be a label and "
                 f"{'True or False' if open_set else f'a class 0…{num_classes - 1}'}; it is damaged, obtain it again"
             )
-    _check_order(path, [row[0] for row in rows], labels)
-    noisy = np.array([values[row[1]] for row in rows], dtype=bool if open_set else np.int64)
-    return noisy, hashlib.sha256(content).hexdigest()
+        given.append((number, row[0]))
+        noisy.append(value)
+    _check_order(path, given, labels)
+    return np.array(noisy, dtype=bool if open_set else np.int64), hashlib.sha256(content).hexdigest()
 
 
-def _check_order(path: Path, given: list[str], labels: np.ndarray) -> None:
+def _check_order(path: Path, given: list[tuple[int, str]], labels: np.ndarray) -> None:
     """Raises: UsageError, naming the first line that differs."""
     if len(given) != len(labels):
         raise UsageError(
             f"{path} has {len(given)} labels, the data set has {len(labels)}: it was made for other data; use the "
             "data set it was made for, or make one with --custom_noise --make_new_custom_noise"
         )
-    for number, (text, label) in enumerate(zip(given, labels.tolist(), strict=True)):
-        if text != str(label):
+    for (number, text), label in zip(given, labels.tolist(), strict=True):
+        if whole_number(text) != label:
             raise UsageError(
-                f"{path}, line {number + 2}: label {text}, but the data set has {label} there: it was made for other "
+                f"{path}, line {number}: label {text}, but the data set has {label} there: it was made for other "
                 "data or another order; use the data set it was made for, or make one with --custom_noise "
                 "--make_new_custom_noise"
             )
@@ -129,10 +129,12 @@ def _check_order(path: Path, given: list[str], labels: np.ndarray) -> None:
 def read_rules(path: Path) -> tuple[dict[str, str], ...]:
     """The rows of the rules beside a file of labels, as they stand there; none where there is no such file."""
     try:
-        content = rules_path(path).read_text(encoding="utf-8", errors="replace")
+        content = read_text(rules_path(path))
     except FileNotFoundError:
         return ()
-    return tuple(csv.DictReader(io.StringIO(content)))
+    except OSError as error:
+        raise UsageError(f"{rules_path(path)} cannot be read ({error.strerror}): check its rights") from error
+    return tuple(csv.DictReader(lines_of(content)))
 
 
 def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndarray:

@@ -212,3 +212,15 @@ def test_the_published_noise_files_are_fetched(shared_data, server, tmp_path, pl
 def test_help_says_what_the_program_does():
     done = run_cli("--help")
     assert done.returncode == 0 and "\n\nFetch, verify, list and import data sets.\n" in done.stdout
+
+
+def test_what_a_killed_command_left_half_written_is_removed(tmp_path, capsys):
+    from data.cli import main
+
+    process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    leftover = tmp_path / f".toy.record.json.{process.stdout.strip()}.tmp"
+    leftover.touch()
+    own = tmp_path / f".toy.sha256.{os.getpid()}.tmp"
+    own.touch()
+    assert main(["list", "--data_dir", str(tmp_path)]) == 0
+    assert not leftover.exists() and own.exists()

@@ -61,3 +61,42 @@ def test_a_zip_in_a_zip_is_counted(tmp_path, place):
     import_file(file, {"toy": good}, place, "toy")
     assert len(contents(place / "toy" / "training")) == 5
     assert set(statuses(good, place).values()) == {"ok"}
+
+
+def test_an_archive_packed_again_on_a_mac(tmp_path, place, capfd):
+    """Its __MACOSX/ is no second folder, its ._ companions are none of the files that are counted."""
+    files = {f"box/training/{i}.jpg": b"%d" % i for i in range(5)}
+    files |= {"__MACOSX/box/training/._0.jpg": b"m", "box/training/._1.jpg": b"m", "box/.DS_Store": b"m"}
+    (tmp_path / "box.zip").write_bytes(zip_bytes(files))
+    archive = {"file": "box.zip", "kind": "zip", "addresses": [], "root": "*", "counts": {"training": 5}}
+    entry = one_entry(tmp_path / "registry", archive, how="by-hand")
+    import_file(tmp_path / "box.zip", {"toy": entry}, place, "toy")
+    assert {path for path in contents(place / "toy") if "._" not in path} == {
+        ".DS_Store",
+        *(f"training/{i}.jpg" for i in range(5)),
+    }
+    assert set(statuses(entry, place).values()) == {"ok"}
+    (place / "toy" / "training" / "Thumbs.db").touch()
+    (place / "toy" / "@eaDir").mkdir()
+    (place / "toy" / "@eaDir" / "0.jpg").touch()
+    assert set(statuses(entry, place).values()) == {"ok"}
+    (place / "toy" / "training" / "6.jpg").touch()
+    assert statuses(entry, place)["6.jpg"] == "unexpected"
+
+
+def test_a_folder_in_which_only_other_programs_left_something_is_empty(tmp_path, place):
+    entry = one_entry(tmp_path / "registry", {"file": "box.zip", "kind": "zip", "addresses": []}, how="by-hand")
+    (place / "toy").mkdir(parents=True)
+    (place / "toy" / ".DS_Store").touch()
+    assert not Store(place).is_there(entry, entry.archives[0])
+    (place / "toy" / "a.jpg").touch()
+    assert Store(place).is_there(entry, entry.archives[0])
+
+
+def test_a_list_of_checksums_saved_on_windows(server, tmp_path, place):
+    entry = tar_entry(server, tmp_path)
+    (tmp_path / "box.tar.gz").write_bytes(TAR)
+    import_file(tmp_path / "box.tar.gz", {"toy": entry}, place)
+    path = place / "toy.sha256"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert set(statuses(entry, place).values()) == {"ok"}

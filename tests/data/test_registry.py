@@ -88,3 +88,15 @@ def test_empty_and_double(tmp_path):
     write_registry(tmp_path / "double", {"name": "a"}, {"name": "a"})
     with pytest.raises(UsageError, match="the name 'a' is taken"):
         load_registry(tmp_path / "double")
+
+
+def test_files_as_other_programs_leave_them(tmp_path):
+    folder = write_registry(tmp_path / "entries", {"name": "toy", "archive": []})
+    path = folder / "test.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    (folder / "._test.toml").write_bytes(b"\0\5\x16\7")
+    assert list(load_registry(folder)) == ["toy"]
+    path.write_bytes("[[dataset]]\nname = '数据'\n".encode("gbk"))
+    load_registry.__globals__["_load"].cache_clear()
+    with pytest.raises(UsageError, match=r"test\.toml, line 2: the bytes .* not of UTF-8"):
+        load_registry(folder)

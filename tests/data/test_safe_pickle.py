@@ -57,12 +57,31 @@ def test_the_codec_of_python_3_bytes_reads_latin1_only(tmp_path):
         load_batch(tmp_path / "batch")
 
 
-@pytest.mark.parametrize("protocol", range(5))  # later ones name another function for arrays, which stays refused
-def test_arrays_written_by_python_3(tmp_path, protocol):
-    content: dict[bytes, Any] = {b"data": np.arange(12, dtype=np.uint8).reshape(3, 4), b"labels": [1, 2]}
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_python_3_writes(tmp_path, protocol, order):
+    labels = np.array([3, -7, 70000])
+    content: dict[Any, Any] = {
+        "data": np.asarray(np.arange(12, dtype=np.uint8).reshape(3, 4), order=order),
+        b"labels": labels,
+        "other": labels.astype(">i4")[::2],
+        "numbers": list(labels.astype(np.int16)),
+    }
+    content["data"].flags.writeable = protocol % 2 == 0  # as bytes or as a bytearray
     (tmp_path / "batch").write_bytes(pickle.dumps(content, protocol))
     read = load_batch(tmp_path / "batch")
-    np.testing.assert_array_equal(read[b"data"], content[b"data"])
+    np.testing.assert_array_equal(read[b"data"], content["data"])
+    assert read[b"data"].dtype == np.uint8 and read[b"labels"].tolist() == [3, -7, 70000]
+    assert read[b"other"].tolist() == [3, 70000]
+    assert read[b"numbers"] == [3, -7, 70000 - 65536] and {type(number) for number in read[b"numbers"]} == {int}
+
+
+@pytest.mark.parametrize("value", [np.array([1.5]), np.array(["a"]), np.array([None]), np.float64(1.5), np.array([1j])])
+def test_other_arrays_are_refused_with_the_way_to_save_them(tmp_path, value):
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / "batch").write_bytes(pickle.dumps({"data": value}, protocol))
+        with pytest.raises(DataError, match=r"only u1, .* are allowed.* or write it as a dictionary of a uint8 array"):
+            load_batch(tmp_path / "batch")
 
 
 def test_arrays_written_by_python_2(tmp_path):

@@ -109,7 +109,7 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(photographs()[0].read_bytes()[:500])
     decoder = Decoder(evaluation_image, SIZE)
-    with pytest.raises(DataError, match=r"broken\.jpg cannot be decoded"):
+    with pytest.raises(DataError, match=r"broken\.jpg cannot be read as an image .*--decode"):
         decoder({"file": np.array([str(photographs()[1]), str(broken)])})
-    with pytest.raises(DataError, match="image 1 of a TFRecord cannot be decoded"):
+    with pytest.raises(DataError, match="image 1 of a TFRecord cannot be read as an image"):
         decoder({"encoded": np.array([photographs()[1].read_bytes(), b"nothing"], object)})

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from common.errors import UsageError
+from common.errors import UnreadableImage, UsageError
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import check_readable, read_tree, training_tree
 from tests.moco_nonsem.photographs import picture, write_tree
@@ -63,7 +63,7 @@ def test_unreadable_files_are_named_or_skipped_and_counted(tmp_path):
     left, skipped = check_readable(tree, 2, skip=True)
     assert skipped == 2 and len(left) == 4 and left.labels.tolist() == [0, 0, 1, 1]
     assert cut not in left.paths and left.classes == tree.classes
-    with pytest.raises(UsageError, match=r"n00000000_1.JPEG cannot be read as an image"):
+    with pytest.raises(UnreadableImage, match=r"n00000000_1.JPEG cannot be read as an image"):
         decode(cut)
 
 

@@ -257,7 +257,7 @@ def test_images_of_open_set_noise_are_compared_with_the_data_set(standins):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda text: text.replace("label,label_noisy", "label;label_noisy"), r"begins with 'label;label_noisy'"),
+        (lambda text: text.replace("label,label_noisy", "label;label_noisy"), r"line 2: '.,.' must be 2 fields"),
         (lambda text: "", r"begins with ''"),
         (lambda text: text.rsplit("\n", 2)[0] + "\n", r"has 1999 labels, the data set has 2000"),
         (lambda text: text + "3,3\n", r"has 2001 labels, the data set has 2000"),

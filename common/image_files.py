@@ -1,0 +1,95 @@
+"""Image files of any origin as RGB in bytes: one decoder for checks, training, evaluation and preprocessing.
+
+Of an animation, a camera's MPO or a TIFF of several pages it is the first frame; of 16 bits the upper 8; palettes,
+grey, CMYK and 1-bit images become RGB as Pillow makes it; transparency is dropped. The orientation that a camera writes
+into EXIF is not applied: torchvision's default loader and TensorFlow's decode_jpeg, which the authors' programs read
+with, do not look at it. The readers of torchvision and TensorFlow are faster and may be tried first; what they refuse,
+or give in another shape, is decoded here, so that every part of the suite accepts the same files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+from PIL import Image
+
+from common.errors import UnreadableImage
+
+# Not all that Pillow opens: to read EPS it starts another program, and formats without a signature fit any damage.
+# A camera's MPO is one of JPEG.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "ICO", "JPEG2000", "AVIF")
+BITS_PER_SAMPLE = 258  # tag of TIFF
+
+ImageFile = str | os.PathLike[str] | bytes
+
+
+def open_rgb(file: ImageFile, name: str = "", *, draft: bool = False) -> Image.Image:
+    """A file, or its content, as an RGB image.
+
+    name: what the error calls it, else its path; draft: read to its end, but a JPEG at an eighth of its size, which is
+    cheaper. Raises: UnreadableImage.
+    """
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+            if draft:
+                image.draft("RGB", (1, 1))
+            return _rgb(image)
+    except Exception as error:  # whatever a parser of Pillow's meets in a damaged file
+        raise _unreadable(file, name, error) from error
+
+
+def decode(file: ImageFile, name: str = "") -> np.ndarray:
+    """A file, or its content, as uint8 [H, W, 3]. Raises: UnreadableImage naming it."""
+    return np.array(open_rgb(file, name))
+
+
+def image_size(file: ImageFile, name: str = "") -> tuple[int, int]:
+    """(width, height) by the header; what follows it is not read. Raises: UnreadableImage naming the file."""
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+            _refuse_mode(image)
+            return image.size
+    except Exception as error:
+        raise _unreadable(file, name, error) from error
+
+
+def why_unreadable(file: ImageFile) -> str:
+    """Why `decode` would refuse the file, or "": it is read to its end."""
+    try:
+        open_rgb(file, draft=True)
+    except UnreadableImage as error:
+        return error.why
+    return ""
+
+
+def _unreadable(file: ImageFile, name: str, error: Exception) -> UnreadableImage:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, Image.UnidentifiedImageError):
+        why = f"it is none of {', '.join(FORMATS)}"
+    shown = name or ("an image" if isinstance(file, bytes) else os.fspath(file))
+    why = " ".join(why.split()) or type(error).__name__
+    found = UnreadableImage(f"{shown} cannot be read as an image ({why}): get it again, or move it away")
+    found.why = why
+    return found
+
+
+def _refuse_mode(image: Image.Image) -> None:
+    """Raises: ValueError for pixels whose values have no end that could be called white."""
+    if image.mode in ("F", "LAB", "HSV") or (image.mode == "I" and image.format != "PPM"):
+        raise ValueError(f"its pixels are of Pillow's mode {image.mode}: save it as RGB with 8 bits")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    _refuse_mode(image)
+    if image.mode.startswith("I"):
+        # DEVIATION: Pillow, and the authors' loader with it, cuts 16 bits off at 255, which leaves white. TensorFlow
+        # takes the upper 8 bits.
+        bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+        image = Image.fromarray((np.asarray(image) >> (bits - 8)).clip(0, 255).astype(np.uint8))
+    elif image.mode in ("P", "PA", "RGBa") and (image.mode != "P" or "transparency" in image.info):
+        image = image.convert("RGBA")  # else Pillow warns that the transparency is lost
+    elif image.mode == "La":
+        image = image.convert("LA")
+    return image.convert("RGB")

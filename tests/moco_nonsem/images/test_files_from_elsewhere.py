@@ -1,0 +1,111 @@
+"""Trees that other programs wrote into, and files that are other images than their names say: check and training."""
+
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from common.errors import UnreadableImage, UsageError
+from moco_nonsem.images.image_files import decode, open_rgb, unreadable
+from moco_nonsem.images.image_tree import check_readable, read_tree, training_tree
+from moco_nonsem.images.tree_identity import describe
+from moco_nonsem.pretraining import program
+from tests import foreign_entries
+from tests.moco_nonsem.photographs import picture, write_tree
+from tests.moco_nonsem.small_runs import SMALL, make_tree
+
+
+def test_what_other_programs_left_is_neither_class_nor_image(tmp_path, caplog):
+    clean = write_tree(tmp_path / "clean", 3, 2)
+    shutil.copytree(clean, tmp_path / "train")
+    foreign_entries.leave(tmp_path / "train", tmp_path / "train" / "n00000001" / "n00000001_0.JPEG")
+    expected, tree = read_tree(clean), read_tree(tmp_path / "train")
+    assert tree.classes == expected.classes and tree.labels.tolist() == expected.labels.tolist()
+    assert [path.name for path in tree.paths] == [path.name for path in expected.paths]
+    assert describe(tree, tmp_path, "train") == describe(expected, tmp_path, "train")
+    read_tree(tmp_path / "train")
+    (said,) = [record.message for record in caplog.records if "another program" in record.message]
+    assert f"train: {foreign_entries.COUNT} files or folders" in said
+
+
+def test_textures_beside_what_other_programs_left(tmp_path, caplog):
+    for root, ending in (("small", ".JPEG"), ("small-texture", ".png")):
+        train = write_tree(tmp_path / root / "train", 2, 2, ending)
+        foreign_entries.leave(train, train / "n00000001" / f"n00000001_0{ending}")
+    tree = training_tree(tmp_path / "small-texture", "texture")
+    assert len(tree) == 4 == len(tree.textures or ())
+    assert len([record for record in caplog.records if "another program" in record.message]) == 2
+
+
+def test_check_counts_the_images_alone(tmp_path, capfd):
+    root = make_tree(tmp_path / "tree")
+    for part in ("train", "val"):
+        foreign_entries.leave(root / part, next((root / part / "n02").glob("*.JPEG")))
+    assert program.main([str(root), *SMALL, "--epochs=1", "--check"]) == 0
+    out, err = capfd.readouterr()
+    assert "26 images of 3 classes" in out
+    assert err.count("that another program left there") == 1
+
+
+def write_kinds(folder):
+    """Images under wrong names, {name: Pillow's first frame}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    image, other = picture(1), picture(2)
+    grey = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    writers = {
+        "animated": lambda path: image.save(path, "GIF", save_all=True, append_images=[other]),
+        "still": lambda path: image.save(path, "GIF"),
+        "camera": lambda path: image.save(path, "MPO", save_all=True, append_images=[other]),
+        "web": lambda path: image.save(path, "WEBP", save_all=True, append_images=[other]),
+        "pages": lambda path: image.save(path, "TIFF"),
+        "deep": lambda path: grey.save(path, "PNG"),
+        "bitmap": lambda path: image.save(path, "BMP"),
+        "palette": lambda path: image.convert("P").save(path, "PNG", transparency=bytes(range(256))),
+        "one-bit": lambda path: image.convert("1").save(path, "PNG"),
+        "cmyk": lambda path: image.convert("CMYK").save(path, "JPEG"),
+        "turned": lambda path: image.save(path, "JPEG", exif=exif),
+    }
+    for name, write in writers.items():
+        write(folder / f"{name}.JPEG")
+    return [folder / f"{name}.JPEG" for name in writers]
+
+
+def test_check_and_training_read_the_same_files(tmp_path):
+    paths = write_kinds(tmp_path)
+    assert unreadable(paths, 2) == []
+    for path in paths:
+        image = decode(path)
+        assert image.shape == (3, 48, 60) and image.dtype == torch.uint8, path
+        reference = torch.from_numpy(np.array(open_rgb(path))).permute(2, 0, 1)
+        assert (image.int() - reference.int()).abs().max() <= 3, path
+
+
+@pytest.mark.parametrize("loader", ["device", "reference"])
+def test_what_check_accepts_trains(tmp_path, capfd, loader):
+    root = make_tree(tmp_path / "tree")
+    write_kinds(root / "train" / "n02")
+    command = [str(root), *SMALL, "--epochs=1", f"--loader={loader}", f"--ckpt_path={tmp_path / 'run'}"]
+    assert program.main([*command, "--check"]) == 0
+    assert "37 images" in capfd.readouterr().out
+    assert program.main(command) == 0, capfd.readouterr().err
+
+
+def claim_more_pixels(path):
+    content = bytearray(path.read_bytes())
+    place = content.find(b"\xff\xc0")
+    content[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
+    path.write_bytes(content)
+
+
+def test_a_header_that_claims_too_much_is_named(tmp_path):
+    tree = read_tree(write_tree(tmp_path / "train", 1, 2))
+    claim_more_pixels(tree.paths[1])
+    with pytest.raises(UsageError, match=r"n00000000_1\.JPEG .*exceeds limit"):
+        check_readable(tree, 1, skip=False)
+    with pytest.raises(UnreadableImage, match=r"n00000000_1\.JPEG cannot be read .*--skip-unreadable"):
+        open_rgb(tree.paths[1])
