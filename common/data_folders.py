@@ -72,9 +72,9 @@ def _say(folder: Path, names: tuple[str, ...]) -> None:
     )
 
 
-def remove_leftovers(folder: Path, inside: bool = False) -> None:
-    """Deletes the half-written files of processes that were killed, in `folder` or, with `inside`, below it, too."""
-    for path in folder.rglob(".*.tmp") if inside else folder.glob(".*.tmp"):
+def remove_leftovers(folder: Path) -> None:
+    """Deletes the files in `folder` that processes were writing when they were killed."""
+    for path in folder.glob(".*.tmp"):
         found = re.fullmatch(TEMPORARY, path.name)
         if found and not path.is_dir() and not _is_alive(int(found[1])):
             path.unlink(missing_ok=True)

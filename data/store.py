@@ -113,7 +113,7 @@ class Store:
             return
         except UsageError as error:
             raise DataError(f"{path} is damaged, it is not UTF-8: delete it, and fetch again.") from error
-        for line in lines:
+        for line in lines or [""]:
             sha256, _, name = line.partition("  ")
             if not re.fullmatch("[0-9a-f]{64}", sha256) or not name:
                 raise DataError(f"{path} is damaged, {line[:80]!a} is no checksum: delete it, and fetch again.")

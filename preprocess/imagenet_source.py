@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
+from common.data_folders import is_foreign
 from common.errors import UsageError
 from common.text_files import lines_of, text_of
 from preprocess.imagenet100 import class_folders, images_of
@@ -123,8 +124,11 @@ class Archives:
 
 
 def members_of(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """All of them. Raises: tarfile.ReadError for a damaged header, which tarfile itself takes for the end."""
-    members = archive.getmembers()
+    """All of them but what another program added, ._a.JPEG for one.
+
+    Raises: tarfile.ReadError for a damaged header, which tarfile itself takes for the end.
+    """
+    members = [member for member in archive.getmembers() if not is_foreign(Path(member.name).name)]
     assert archive.fileobj is not None  # it is open
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

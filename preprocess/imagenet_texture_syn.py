@@ -20,7 +20,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.data_folders import files_below, remove_leftovers, say_left_out
+from common.data_folders import files_below, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_write
 from common.flags import flag
@@ -74,7 +74,8 @@ def make_textures(flags: Flags) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with _alone(target):
         _same_settings(target, flags.seed, "builtin" if recipe.tool == "builtin" else EXTERNAL)
-        remove_leftovers(target, inside=True)
+        for leftover in target.rglob(".*.tmp"):
+            leftover.unlink()
         to_do = [name for name in names if not texture_of(target, name).exists()]
         print(f"{len(names):,} photographs, {len(names) - len(to_do):,} have a texture; tool: {recipe.tool}")
         unreadable = _work_through(source, target, to_do, len(names), recipe, jobs)

@@ -21,7 +21,7 @@ if __package__ in (None, ""):
 import numpy as np
 from PIL import Image
 
-from common.data_folders import files_below, remove_leftovers, say_left_out
+from common.data_folders import files_below, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_path, atomic_write
 from common.flags import flag
@@ -248,7 +248,8 @@ def _same_settings(folder: Path, flags: Flags) -> None:
 
 
 def _count_check(folder: Path, names: list[str]) -> None:
-    remove_leftovers(folder, inside=True)
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink()
     left_out: list[str] = []
     there = {path.relative_to(folder).as_posix() for path in files_below(folder, (".png",), left_out)}
     say_left_out(folder, left_out)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common.data_folders import remove_leftovers, say_left_out
+from common.data_folders import say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_path
 from common.stopping import stop_signals
@@ -71,7 +71,8 @@ def mirror(folders: Mapping[Path, Path], link: str, jobs: int, what: str) -> int
     left_out: list[str] = []
     for target, source in folders.items():
         target.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(target)
+        for leftover in target.glob(".*.tmp"):
+            leftover.unlink()
         pairs += [(image, target / image.name) for image in images_of(source, left_out)]
     if folders:
         say_left_out(Path(os.path.commonpath(folders.values())), left_out)

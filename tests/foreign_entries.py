@@ -9,7 +9,7 @@ from pathlib import Path
 def leave(folder: Path, image: Path) -> None:
     """Leaves things beside and in the class folders of `folder`, made of a copy of `image`, one of its images."""
     inside = image.parent
-    for place in (".ipynb_checkpoints", ".Trash-1000/files", "__MACOSX", "lost+found", "$RECYCLE.BIN", "@eaDir"):
+    for place in (".ipynb_checkpoints", ".Trash-1000/files", "__MACOSX", "lost+found", "$RECYCLE.BIN", "#recycle"):
         _copy(image, folder / place / image.name)
     for place in (f"@eaDir/{image.name}/SYNOPHOTO_THUMB_XL.jpg", ".AppleDouble/a.jpg", f"._{image.name}"):
         _copy(image, inside / place)

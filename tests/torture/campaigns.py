@@ -27,4 +27,6 @@ class Campaign:
         return getattr(importlib.import_module(f"tests.torture.{module}"), name)
 
 
-CAMPAIGNS: dict[str, Campaign] = {}
+CAMPAIGNS: dict[str, Campaign] = {
+    "damaged-images": Campaign("damaged_images:campaign", 10_000, (TENSORFLOW, PYTORCH)),
+}
