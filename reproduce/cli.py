@@ -12,7 +12,6 @@ from common.errors import UsageError
 from common.flags import underscored
 from common.machine import cores, gpus
 from common.program import guarded, printed
-from common.record_files import RESULT
 from reproduce import plan
 from reproduce.cells import DATA_DIR, DEMO, EVIDENCE, ROOT, load_tables, select
 from reproduce.claims.command import add_claims, write_claims
@@ -27,7 +26,7 @@ from reproduce.demos import sln as demo_sln
 from reproduce.engines.local import RETRIES, LocalEngine, printable
 from reproduce.keep import RECORDS, keep
 from reproduce.report.page import write_report
-from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, records_of, runs_of
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, record_folders, records_of, runs_of
 from reproduce.tables import paper_tables
 from reproduce.tables.all_tables import filled_tables
 from reproduce.tables.imported import PROGRAMS, agreement, imported_tables, read_logs
@@ -300,7 +299,7 @@ def _readme(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     if arguments.folders:
-        folders = sorted({path.parent for folder in arguments.folders for path in folder.resolve().rglob(RESULT)})
+        folders = sorted({found for folder in arguments.folders for found in record_folders(folder.resolve())})
     else:
         filled = filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir)
         done = [run for run in distinct([run for _, runs in filled for run in runs]) if run.state in (DONE, FOREIGN)]

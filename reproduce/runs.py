@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from common.data_folders import is_foreign
 from common.errors import RecordError
 from common.provenance import is_running
 from common.record_files import read_metrics, read_result
@@ -95,7 +96,7 @@ def state_again(run: Run) -> Run:
 
 def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str) -> Run:
     """Where one stage stands, as if it were the whole run."""
-    records = sorted(_records(folder / cell.stages[place].name))
+    records = sorted(record_folders(folder / cell.stages[place].name))
     if any(is_running(record) for record in records):
         return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0])
     unfinished = None
@@ -140,7 +141,7 @@ def records_of(run: Run) -> list[tuple[str, Path]]:
     found = []
     for stage in run.cell.stages:
         counts = run.state == DONE and stage is run.cell.stages[-1] and run.record_folder
-        records = [run.record_folder] if counts else sorted(_records(run.folder / stage.name))
+        records = [run.record_folder] if counts else sorted(record_folders(run.folder / stage.name))
         found += [(stage.name, record) for record in records if record]
     return found
 
@@ -151,7 +152,7 @@ def progress(run: Run) -> int:
 
 
 def _logged(folder: Path) -> int:
-    for record in _records(folder):
+    for record in record_folders(folder):
         try:
             metrics = read_metrics(record)
         except (OSError, RecordError):
@@ -161,8 +162,10 @@ def _logged(folder: Path) -> int:
     return 0
 
 
-def _records(folder: Path) -> Iterator[Path]:
+def record_folders(folder: Path) -> Iterator[Path]:
+    """The folders below `folder` that hold the record of a run; there is none within another."""
     for name, folders, files in os.walk(folder):
+        folders[:] = [inside for inside in folders if not is_foreign(inside)]  # .Trash-1000 is full of old runs
         if "result.json" in files:
             folders.clear()  # nothing of ours lies deeper, and checkpoints may be many
             yield Path(name)

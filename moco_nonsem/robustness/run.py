@@ -103,11 +103,7 @@ def work(flags: RobustnessFlags, place: Place, command: list[str]) -> int:
 
 def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
     evaluation = Evaluation(flags, group)
-    if "imagenet_c" in evaluation.folders:
-        corruption_folders(evaluation.folders["imagenet_c"])
-    for name, folder in evaluation.folders.items():
-        if name != "imagenet_c":
-            read_tree(folder)  # what is missing is said before the first set is scored
+    group.leader_does(lambda: _check_sets(flags, evaluation.folders))
     config = {
         "program": "eval_robustness",
         "arch": flags.arch,
@@ -135,6 +131,19 @@ def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
     if group.leads:
         _write(flags, evaluation, config, columns, corrupted, cues, command)
     return 0
+
+
+def _check_sets(flags: RobustnessFlags, folders: dict[str, Path]) -> None:
+    """Before anything is scored: what is missing is named, with --check also what cannot be read.
+
+    Raises: UsageError.
+    """
+    places = [folder for name, folder in folders.items() if name != "imagenet_c"]
+    if "imagenet_c" in folders:
+        places += corruption_folders(folders["imagenet_c"]).values()
+    for tree in map(read_tree, places):
+        if flags.check:
+            check_readable(tree, cores(), flags.skip_unreadable)
 
 
 def _check_place(flags: RobustnessFlags, config: dict[str, Any]) -> None:

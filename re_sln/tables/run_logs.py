@@ -14,8 +14,10 @@ from typing import Any
 
 import yaml
 
+from common.data_folders import is_foreign
 from common.errors import RecordError, UsageError
 from common.record_files import read_config, read_metrics, read_result
+from common.text_files import read_text
 from re_sln.tables.cell_of_run import Place, place_of, search_place
 
 Curve = list[tuple[float, float]]  # (epoch, value), epochs rising
@@ -81,7 +83,8 @@ def read_logs(logdir: Path, configs: Path | None) -> Logs:
             logs.add(name, partial(_published, folder, name, configs))
     if configs:
         there = {folder.name for folder in found}
-        missing = sorted(path.parent.name for path in configs.glob("*/config.yml") if path.parent.name not in there)
+        written = {path.parent.name for path in configs.glob("*/config.yml") if not is_foreign(path.parent.name)}
+        missing = sorted(written - there)
         logs.left_out += [f"{name}: {logdir / name} holds no event file" for name in missing]
     return logs
 
@@ -89,7 +92,7 @@ def read_logs(logdir: Path, configs: Path | None) -> Logs:
 def _folders(logdir: Path) -> Iterator[Path]:
     """Folders that are runs; what lies below one belongs to it."""
     for name, folders, files in os.walk(logdir):
-        folders.sort()
+        folders[:] = sorted(inside for inside in folders if not is_foreign(inside))
         if "result.json" in files or any(file.startswith("events.out.tfevents") for file in files):
             folders.clear()
             yield Path(name)
@@ -133,7 +136,7 @@ def _published(folder: Path, name: str, configs: Path | None) -> LoggedRun:
 def _config(places: list[Path]) -> dict[str, Any]:
     for place in places:
         if (place / "config.yml").exists():
-            content = yaml.safe_load((place / "config.yml").read_text(encoding="utf-8"))
+            content = yaml.safe_load(read_text(place / "config.yml"))
             if not isinstance(content, dict):
                 raise UsageError(f"{place / 'config.yml'} is no list of settings")
             return content

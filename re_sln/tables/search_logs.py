@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from common.data_folders import entries
 from common.errors import UsageError
+from common.text_files import read_text
 from re_sln.tables.cell_of_run import search_place
 from re_sln.tables.run_logs import LoggedSearch, Logs
 
@@ -24,13 +26,14 @@ def read_searches(logs: Logs, hp: Path, hp_map: Path) -> None:
     Raises: UsageError for a map that cannot be read.
     """
     settings = _settings(hp_map)
-    for folder in sorted(path for path in hp.iterdir() if path.is_dir()):
-        logs.add(folder.name, partial(_search, folder, settings, hp_map))
+    for entry in entries(hp, []):
+        if entry.is_dir():
+            logs.add(entry.name, partial(_search, hp / entry.name, settings, hp_map))
 
 
 def _settings(hp_map: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
-        content = yaml.safe_load(hp_map.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(hp_map))
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"--hp_map={hp_map}: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):

@@ -67,7 +67,9 @@ def test_of_sixteen_bits_the_upper_eight_are_kept():
     grey = np.asarray(COLOURS.convert("L")).astype(np.uint16) * 256 + 200
     for content in (written("PNG", Image.fromarray(grey)), written("TIFF", Image.fromarray(grey)), png16(grey, 0)):
         np.testing.assert_array_equal(decode(content)[:, :, 1], grey >> 8)
-    np.testing.assert_array_equal(decode(png16(np.asarray(COLOURS).astype(np.uint16) * 256 + 9, 2)), COLOURS)
+    np.testing.assert_array_equal(
+        decode(png16(np.asarray(COLOURS).astype(np.uint16) * 256 + 9, 2)), np.asarray(COLOURS)
+    )
     wide = b"P5 60 48 65535\n" + grey.astype(">u2").tobytes()
     np.testing.assert_array_equal(decode(wide)[:, :, 0], grey >> 8)
 

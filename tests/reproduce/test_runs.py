@@ -8,7 +8,18 @@ import pytest
 
 from common.record_files import read_result
 from reproduce.cells import Cell, load_tables
-from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, RUNNING, Run, progress, runs_of, state_of
+from reproduce.runs import (
+    DONE,
+    FOREIGN,
+    INTERRUPTED,
+    MISSING,
+    RUNNING,
+    Run,
+    progress,
+    record_folders,
+    runs_of,
+    state_of,
+)
 from reproduce.tables import paper_tables
 from reproduce.tables.comparison import Standing, standings
 from tests.reproduce import fake_program
@@ -144,3 +155,14 @@ def test_a_table_is_written_from_one_look_at_its_runs(
     monkeypatch.setattr(paper_tables, "standings", counted)
     paper_tables.write(table, runs_of(table.cells, None, tmp_path), tmp_path / "out")
     assert looks == [6]
+
+
+def test_what_lies_in_a_file_managers_bin_is_no_run(cell: Cell, tmp_path: Path) -> None:
+    record = do(cell, 0, tmp_path)
+    deleted = cell.folder(0, tmp_path) / ".Trash-1000" / "files" / record.name
+    deleted.parent.mkdir(parents=True)
+    record.rename(deleted)
+    assert list(record_folders(cell.folder(0, tmp_path))) == []
+    assert state_of(cell, 0, tmp_path).state == MISSING
+    deleted.rename(record)
+    assert list(record_folders(cell.folder(0, tmp_path))) == [record]

@@ -11,7 +11,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,15 +25,16 @@ MODES = ("RGB", "L", "1", "P", "RGBA", "CMYK", "I;16")
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 SLOW = 30.0  # seconds for one file, on a busy machine
 Bytes = bytes | bytearray
+Reader = Callable[[Path], np.ndarray]
 
 
-def originals() -> dict[str, bytes]:
-    """Files of every format and mode that Pillow writes, two frames where it writes several."""
+def originals(formats: Iterable[str] = ()) -> dict[str, bytes]:
+    """Files of these formats, else of all, in every mode in which Pillow writes them; two frames where it can."""
     coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8))
     image = coarse.resize((40, 32), Image.Resampling.BICUBIC)
     Image.init()
     found = {}
-    for format_ in sorted(Image.SAVE):
+    for format_ in formats or sorted(Image.SAVE):
         for mode in MODES:
             picture = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
             if mode != "I;16":
@@ -102,9 +103,9 @@ DAMAGES = (flip_bits, hurt_header, hurt_header, cut, lose, blank, splice)
 # Readers
 
 
-def readers() -> dict[str, Callable[[Path], np.ndarray]]:
+def readers() -> dict[str, Reader]:
     """Decoders by name, each from a file to [H, W, 3] or [3, H, W]."""
-    found: dict[str, Callable[[Path], np.ndarray]] = {"common": decode}
+    found: dict[str, Reader] = {"common": decode}
     if find_spec("torch"):
         from moco_nonsem.images.image_files import decode as of_moco
 
@@ -117,7 +118,7 @@ def readers() -> dict[str, Callable[[Path], np.ndarray]]:
     return found
 
 
-def wrong_with(path: Path, reading: dict[str, Callable[[Path], np.ndarray]], counts: Counter[str]) -> str:
+def wrong_with(path: Path, reading: dict[str, Reader], counts: Counter[str]) -> str:
     """What the readers do that they must not, "" if nothing."""
     why = why_unreadable(path)
     counts["refused by the check" if why else "accepted by the check"] += 1
@@ -144,10 +145,14 @@ def wrong_with(path: Path, reading: dict[str, Callable[[Path], np.ndarray]], cou
 
 
 def campaign(seed: int, count: int, seconds: float) -> dict:
-    """Tries `count` damages for `seconds` at most."""
+    """Tries `count` damages for `seconds` at most, on every format and reader."""
+    return attack(seed, count, seconds, originals(), readers())
+
+
+def attack(seed: int, count: int, seconds: float, files: dict[str, bytes], reading: dict[str, Reader]) -> dict:
+    """Damages some of `files`, and has each of `reading` read them."""
     random, end = np.random.default_rng(seed), time.monotonic() + seconds
-    files, reading, counts, failures = originals(), readers(), Counter[str](), []
-    names = list(files)
+    counts, failures, names = Counter[str](), [], list(files)
     counts["kinds of files"] = len(names)
     counts["formats"] = len({name.split()[0] for name in names})
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

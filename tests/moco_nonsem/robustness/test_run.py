@@ -283,6 +283,17 @@ def test_check_and_the_program_from_inside_its_folder(classifier, sets, capsys):
     assert process.returncode == 0 and "--cue-conflict" in out, err
 
 
+@pytest.mark.parametrize("part", ["c", "data"])
+def test_check_reads_the_images_of_every_set(classifier, sets, tmp_path, capfd, part):
+    shutil.copytree(sets, tmp_path / "sets")
+    image = sorted(path for path in (tmp_path / "sets" / part).rglob("*") if path.suffix)[-1]
+    image.write_bytes(image.read_bytes()[:-30])
+    flags = [f"--imagenet-c={tmp_path / 'sets' / 'c'}", f"--val={tmp_path / 'sets' / 'data' / 'val'}"]
+    assert eval_robustness.main([str(classifier), *SMALL, *flags, "--check"]) == 2
+    assert f"1 file(s) cannot be read as images: {image} (" in capfd.readouterr().err
+    assert eval_robustness.main([str(classifier), *SMALL, *flags, "--check", "--skip-unreadable"]) == 0
+
+
 def test_one_ctrl_c_ends_it_before_the_next_batch(classifier, sets, tmp_path, monkeypatch, capfd):
     """The runner sends one SIGINT and waits; there are 75 sets, and the signal comes while the third is scored."""
     original, scored = LinearNetwork.logits, []

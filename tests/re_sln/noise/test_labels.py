@@ -370,3 +370,43 @@ def test_processes_that_ask_at_once_get_the_same(standins):
     assert [process.returncode for process in started] == [0, 0, 0]
     assert len(set(printed)) == 1 and printed[0].count("'") == 12
     assert not [name for name in files_of(place) if name.endswith(".tmp")] and len(files_of(place)) == 5
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace(",", ";").encode(),
+        lambda text: ("sep=;\n" + text.replace(",", ";")).encode(),
+        lambda text: text.replace(",", '","').replace("\n", '"\n"')[:-1].join('"\n').encode(),
+        lambda text: text.replace("\n", ",,\n").encode() + b",,,\n\n",
+        lambda text: text.replace("\n", ".0\n").replace("y.0", "y").replace(",", ".0,").replace("l.0", "l").encode(),
+        lambda text: "".join(f"{n - 1 if n else ''},{line}\n" for n, line in enumerate(text.splitlines())).encode(),
+    ],
+    ids=["mark", "utf-16", "excel", "cr", "semicolons", "sep", "quotes", "empty columns", "decimals", "index"],
+)
+def test_files_saved_by_spreadsheets_are_read(tmp_path, save):
+    before = noisy_labels(request(tmp_path), TOY)
+    assert before.path is not None
+    before.path.write_bytes(save(before.path.read_text()))
+    np.testing.assert_array_equal(noisy_labels(request(tmp_path), TOY).given, before.given)
+
+
+def test_truth_values_as_spreadsheets_write_them(standins):
+    place, dataset = standins
+    before = noisy_labels(request(place, mode="openset"), dataset)
+    assert before.path is not None
+    before.path.write_text(before.path.read_text().replace("True", "TRUE").replace("False", "FALSE"))
+    np.testing.assert_array_equal(noisy_labels(request(place, mode="openset"), dataset).is_noisy, before.is_noisy)
+
+
+@pytest.mark.parametrize("label", ["²", "1.000", "1,0,", "eins"])
+def test_labels_that_are_no_certain_numbers_are_named(tmp_path, label):
+    path = noisy_labels(request(tmp_path), TOY).path
+    assert path is not None
+    path.write_text(f"{path.read_text()}3,{label}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"sym0\.4_custom_seed123\.csv, line 2002: .* must be"):
+        noisy_labels(request(tmp_path), TOY)
