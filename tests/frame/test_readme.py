@@ -28,6 +28,8 @@ PAGES = (
     "reproduce/README.md",
     "benchmarks/README.md",
     "docs/evidence/README.md",
+    "docs/claims/README.md",
+    "docs/claims/pilots.md",
     "docs/extending.md",
     "docs/flags.md",
     "CHANGELOG.md",
