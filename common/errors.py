@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 
 NAMED = 10
+FULL = {errno.ENOSPC, errno.EDQUOT}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+GONE = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EHOSTDOWN}
 
 
 class UserError(Exception):
@@ -39,6 +44,36 @@ class NonFiniteLoss(WorkFailed):
 
 class Interrupted(Exception):
     """The user stopped the program; what was done is saved. Exit code 130."""
+
+
+def explained(error: OSError, places: str) -> str:
+    """An error of the operating system in one sentence: where, what, and the way out. places: see `way_out`."""
+    if error.errno is None:  # one of our own, with a sentence of its own
+        return str(error)
+    # Of a name that is too long the beginning; of what a library opened by its number, nothing.
+    where = os.fsdecode(error.filename)[:200] + ": " if isinstance(error.filename, (str, bytes)) else ""
+    return where + way_out(error, places)
+
+
+def way_out(error: OSError, places: str) -> str:
+    """What went wrong and what to do, without the file.
+
+    places: the flags and variables that name another place for what is written; empty where there are none.
+    """
+    said = error.strerror or str(error)
+    elsewhere = f"name another place with {places}" if places else "choose another place"
+    if error.errno in FULL:
+        return (
+            f"the disk is full ({said}): what was saved before is kept; free some space or inodes, or {elsewhere}, and "
+            "start the same command again"
+        )
+    if error.errno in FORBIDDEN:
+        return f"{said}: change the permissions, or, if it is a place to write to, {elsewhere}"
+    if error.errno in GONE:
+        return f"{said}: the disk or the file server failed; once it is back, start the same command again"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{said}: check the path, in which each name has 255 bytes at most"
+    return f"{said}: check the path and its permissions"
 
 
 def refuse(bad: Sequence[object], what: str, way_out: str) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from common.errors import RecordError
+from common.errors import RecordError, UsageError, explained
+
+NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+LONGEST_NAME = 143  # bytes, of an encrypted home (eCryptfs); elsewhere 255
 
 TEMPORARY = r"\..+\.(\d+)\.tmp"  # the name of a file that is being written, and the process that writes it
 
@@ -20,7 +26,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     are synced, so the new file also survives a power cut. If anything fails, a full disk for one, the old file stays.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         sync(temporary)
@@ -36,6 +42,33 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Replace `path` by `data` (text as UTF-8) in one step; on failure the old file is left as it was."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def temporary_beside(path: Path) -> Path:
+    """The name under which a process makes a file of this name; `.*.tmp`, so that what a killed one left is found."""
+    name = f".{path.name}.{os.getpid()}.tmp"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.{os.getpid()}.tmp"
+    return path.with_name(name)
+
+
+def check_writable(folder: Path, places: str) -> None:
+    """Whether files can be written below `folder`, which need not exist yet. places: the flags that name another.
+
+    Raises: UsageError.
+    """
+    there = folder
+    while not os.path.lexists(there):
+        there = there.parent
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+        # Asked of the kernel, which knows the file system too; what only a server knows is found when it is written to.
+        if not os.access(there, os.W_OK | os.X_OK):
+            code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code), str(there))
+    except OSError as error:
+        raise UsageError(explained(error, places)) from error
 
 
 def check_places(folder: Path, patterns: Iterable[str]) -> None:
@@ -56,5 +89,9 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # CIFS and some FUSE file systems do not sync folders: there a rename is as durable as they make it.
+        if error.errno not in NO_SYNC or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
     finally:
         os.close(descriptor)

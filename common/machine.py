@@ -65,7 +65,9 @@ def machine() -> dict[str, str]:
 def gpus() -> list[str]:
     """The NVIDIA GPUs that a program started here would see, in the form CUDA_VISIBLE_DEVICES takes."""
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return []
     found = [str(number) for number, line in enumerate(listed.splitlines()) if line.startswith("GPU")]

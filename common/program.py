@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from common.errors import Interrupted, UserError, WorkFailed
+from common.errors import Interrupted, UserError, WorkFailed, explained
 
 FAILURES = (WorkFailed, OSError)
 
@@ -18,17 +18,21 @@ def guarded(
     *,
     leads: bool = True,
     failures: tuple[type[Exception], ...] = FAILURES,
+    places: str = "",
 ) -> int:
     """Runs `work`, says in one sentence on stderr why it ended early, and returns the program's exit code.
 
     work gives its own exit code, or nothing for 0; if_stopped: said after a Ctrl-C that `work` did not answer itself;
-    leads: whether this process is the one that prints; failures: what ends with 1 (a UserError among them too).
+    leads: whether this process is the one that prints; failures: what ends with 1 (a UserError among them too);
+    places: the flags that say where files are written.
     Returns: 0 done, 1 the work failed, 2 a mistake of the user, 130 stopped by the user.
     """
     try:
         return work() or 0
     except failures as error:
-        code, said = 1, f"error: {error}"
+        code, said = 1, f"error: {explained(error, places) if isinstance(error, OSError) else error}"
+    except MemoryError as error:
+        code, said = 1, f"error: there is not memory enough ({error or 'no size is known'})"
     except UserError as error:
         code, said = 2, f"error: {error}"
     except Interrupted as stop:
@@ -40,11 +44,11 @@ def guarded(
     return code
 
 
-def guarded_training(work: Callable[[], int], if_stopped: str) -> int:
+def guarded_training(work: Callable[[], int], if_stopped: str, places: str = "") -> int:
     """As `guarded`, with a log on stderr, for one of the processes that torchrun started: the first one prints."""
     leads = os.environ.get("RANK", "0") == "0"
     start_log(logging.INFO if leads else logging.ERROR)
-    return guarded(work, if_stopped, leads=leads)
+    return guarded(work, if_stopped, leads=leads, places=places)
 
 
 def start_log(level: int = logging.INFO) -> None:

@@ -1,11 +1,8 @@
-"""What a run record says of the process that writes it, and the lock that keeps a second process out.
-
-Standard library only.
-"""
+"""What a run record says of the process that writes it. Standard library only."""
 
 from __future__ import annotations
 
-import fcntl
+import logging
 import os
 import re
 import resource
@@ -14,52 +11,48 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.errors import RecordError
-
-LOCK = "run.lock"
+ROOT = str(Path(__file__).resolve().parent.parent)
 ENVIRONMENT_STAMP = "lock.sha256"  # environments/build.py leaves it in the environment it built
 
 
-def is_running(folder: str | os.PathLike[str]) -> bool:
-    """Whether another process is writing this run at the moment."""
+def ask_git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Asks git about this repository, whoever it belongs to. Raises: OSError where there is no git."""
+    # This code runs already: to read its own history adds no trust in whoever owns the checkout. Variables that a hook
+    # or another project left would name another repository; a status needs no lock, which a read-only one cannot give.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, *arguments],
+        env=environment | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def is_repository() -> bool:
+    """Whether git tells of the code's history."""
     try:
-        descriptor = os.open(os.path.join(folder, LOCK), os.O_RDWR)  # asked thousands of times: a Path takes longer
+        return not ask_git("rev-parse", "--git-dir").returncode
     except OSError:
         return False
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def take_lock(folder: Path) -> int:
-    """Keep every other process from writing to this run folder; closing what this returns lets them again."""
-    # A POSIX record lock: it ends with its process, even a killed one; forked workers that outlive it do not hold it.
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        os.close(descriptor)
-        raise RecordError(f"{folder}: another process is writing this run; wait for it, or stop it first") from error
-    return descriptor
 
 
 def git_state() -> dict[str, Any]:
-    """Commit of the code that runs and whether it was changed since; both None outside a repository."""
+    """Commit of the code that runs and whether it was changed since; both None outside a repository.
 
-    def git(*arguments: str) -> str:
-        root = str(Path(__file__).resolve().parent.parent)
-        return subprocess.run(
-            ["git", "-C", root, *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    Where there is a repository, and git does not tell, a warning says why.
+    """
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        asked = [ask_git("rev-parse", "HEAD"), ask_git("status", "--porcelain")]
+        said = next((answer.stderr.strip() for answer in asked if answer.returncode), "")
+    except OSError as error:
+        asked, said = [], f"git cannot be started ({error.strerror})"
+    if asked and not any(answer.returncode for answer in asked):
+        return {"commit": asked[0].stdout.strip(), "dirty": bool(asked[1].stdout.strip())}
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        reason = (said.splitlines() or ["it gives no reason"])[0]
+        logging.warning("the record names no commit of %s: %s", ROOT, reason)
+    return {"commit": None, "dirty": None}
 
 
 def environment_lock() -> str | None:

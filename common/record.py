@@ -19,8 +19,9 @@ from typing import Any
 from common.config_text import config_hash, format_config, run_id
 from common.errors import RecordError
 from common.files import atomic_write, check_places
+from common.locks import LOCK, take_lock
 from common.machine import machine
-from common.provenance import LOCK, environment_lock, git_state, peak_memory, take_lock
+from common.provenance import environment_lock, git_state, peak_memory
 from common.record_files import (
     CONFIG,
     METRICS,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import DataError
-from common.files import sync
+from common.errors import DataError, way_out
+from common.files import sync, temporary_beside
 
 # Above this many files one sync of everything is cheaper than a sync for each.
 _MANY_FILES = 1000
@@ -45,9 +45,7 @@ def explained_errors(doing: str) -> Iterator[None]:
 
 def explained(error: OSError) -> str:
     """An operating system error in words, with the way out."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space or inodes, or name another place with --data_dir, and start again"
-    return f"{error.strerror or error}: check the path and its permissions"
+    return way_out(error, "--data_dir or DATA_DIR")
 
 
 def sync_files(paths: Iterable[Path]) -> None:
@@ -61,7 +59,19 @@ def sync_files(paths: Iterable[Path]) -> None:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Renames a file or folder to `target`, which must not exist, on the same file system."""
+    """Renames a file or folder to `target`, which must not exist; copies it where that lies on another file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(source, target)
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # part of the data folder is a link to another disk, or one mounted there
+            raise
+        beside = temporary_beside(target)
+        try:
+            shutil.copytree(source, beside) if source.is_dir() else shutil.copyfile(source, beside)
+            sync_files([path for path in beside.rglob("*") if path.is_file()] if beside.is_dir() else [beside])
+            os.rename(beside, target)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
+            raise
     sync(target.parent)

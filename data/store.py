@@ -16,6 +16,7 @@ from typing import Any
 from common.data_folders import entries
 from common.errors import DataError, UsageError
 from common.files import atomic_write
+from common.locks import locked
 from common.text_files import read_lines
 from data.checksums import Digests, Published, hash_file
 from data.disk import human
@@ -50,19 +51,13 @@ class Store:
     @contextmanager
     def locked(self, entry: Entry) -> Iterator[None]:
         """Holds the entry's lock; waits, and says so, while another process has it. A killed holder lets go of it."""
-        from filelock import FileLock, Timeout  # a dependency of the command line only
+
+        def waiting() -> None:
+            print(f"{entry.name}: another process is at work on it, waiting for it to finish.", flush=True)
 
         self.work(entry).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.work(entry).with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"{entry.name}: another process is at work on it, waiting for it to finish.", flush=True)
-            lock.acquire(poll_interval=0.1)
-        try:
+        with locked(self.work(entry).with_suffix(".lock"), waiting):
             yield
-        finally:
-            lock.release()
 
     # Records
 

@@ -17,6 +17,7 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.remove(str(Path(__file__).resolve().parent))
 
 from common.config_text import config_hash, format_config
+from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import repo_root, user_path
 from common.program import guarded, start_log
@@ -25,6 +26,8 @@ from ieg.settings.flags import Flags, parse_flags
 
 if TYPE_CHECKING:
     from ieg.settings.config import Config
+
+PLACES = "--run_dir, --checkpoint_path or RUNS_DIR"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(
         work,
         "stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint",
+        places=PLACES,
     )
 
 
@@ -71,6 +75,8 @@ def run(flags: Flags, command: list[str]) -> int:
             end="",
         )
         return 0
+    if flags.mode != "evaluation":
+        check_writable(run_folder(config), PLACES)
     from ieg import experiment  # its kernels need Numba, --check does not
 
     logging.info("%s", shlex.join(command))

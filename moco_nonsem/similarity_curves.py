@@ -13,9 +13,9 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.errors import RecordError, UsageError
+from common.program import guarded
 from common.record_files import read_config, read_metrics
 from common.tables import new_figure, save_figure
-from moco_nonsem.running.program import guarded
 
 CURVES = {
     "similarity/key": ("q·k, its own key", "C0"),
@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders of moco-non-sem-neg.py")
     parser.add_argument("--out", type=Path, help="the picture [similarity.png in the first run's folder]")
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _draw(arguments.runs, arguments.out or arguments.runs[0] / "similarity.png"))
+    return guarded(
+        lambda: _draw(arguments.runs, arguments.out or arguments.runs[0] / "similarity.png"), "stopped", places="--out"
+    )
 
 
 def _draw(runs: list[Path], out: Path) -> int:

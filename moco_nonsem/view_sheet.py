@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epoch", type=int, default=0)
     options = parser.parse_args(argv)
-    return guarded(lambda: _write(options), "stopped")
+    return guarded(lambda: _write(options), "stopped", places="--out")
 
 
 def _write(options: argparse.Namespace) -> None:

@@ -34,7 +34,7 @@ class Flags:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the counts do not agree, 2 a mistake in flags or trees, 130 stopped."""
     flags = program.parse(Flags, argv, "imagenet_100_robustness", __doc__ or "")
-    return program.guarded(lambda: make_subset(flags))
+    return program.guarded(lambda: make_subset(flags), "--subset_path")
 
 
 def make_subset(flags: Flags) -> None:

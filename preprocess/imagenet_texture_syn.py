@@ -6,7 +6,6 @@ The tree of textures mirrors that of the photographs: `<root>-texture/train/<cla
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from common.data_folders import files_below, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
 from common.files import atomic_write
 from common.flags import flag
+from common.locks import locked
 from common.stopping import stop_signals
 from common.text_files import name_in
 from preprocess import program
@@ -33,7 +33,7 @@ from preprocess.texture_image import PHOTOGRAPH, TEXTURE, Recipe, texture_of, tr
 from preprocess.worker_pool import results
 
 EXTERNAL = "texture-synthesis"
-SETTINGS = "textures.json"
+SETTINGS, LOCK = "textures.json", ".textures.lock"
 # The authors' program leaves the two patches beside the texture; training passes over them, and so does the count.
 LEFT_OVER = ("texture1_", "texture2_")
 NAMED = 10
@@ -59,7 +59,7 @@ class Flags:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 photographs without a texture, 2 a mistake in flags or trees, 130 stopped."""
     flags = program.parse(Flags, argv, "imagenet_texture_syn", __doc__ or "")
-    return program.guarded(lambda: make_textures(flags))
+    return program.guarded(lambda: make_textures(flags), "--imagenet_t_path")
 
 
 def make_textures(flags: Flags) -> None:
@@ -133,14 +133,12 @@ def _refuse_paths(source: Path, target: Path) -> None:
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """No second program works on the tree meanwhile. Raises: UsageError."""
-    folder = os.open(target, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def refuse() -> None:
+        raise UsageError(f"another program is making textures in {target}; wait for it, or stop it")
+
+    with locked(target / LOCK, refuse):
         yield
-    except BlockingIOError as error:
-        raise UsageError(f"another program is making textures in {target}; wait for it, or stop it") from error
-    finally:
-        os.close(folder)
 
 
 def _same_settings(target: Path, seed: int, tool: str) -> None:

@@ -24,9 +24,12 @@ def parse(flags: type[Flags], argv: list[str] | None, name: str, description: st
     )
 
 
-def guarded(work: Callable[[], None]) -> int:
-    """Runs a program. Returns: 0 done, 1 work that failed, 2 a mistake in flags or trees, 130 stopped."""
-    return program.guarded(work, "stopped; run the same command to resume")
+def guarded(work: Callable[[], None], places: str) -> int:
+    """Runs a program. places: its flag for the tree that it writes.
+
+    Returns: 0 done, 1 work that failed, 2 a mistake in flags or trees, 130 stopped.
+    """
+    return program.guarded(work, "stopped; run the same command to resume", places=places)
 
 
 def refuse_absent(**paths: str) -> None:

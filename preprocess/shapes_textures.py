@@ -161,7 +161,7 @@ def sheet(size: int, seed: int, colour: str = "texture") -> np.ndarray:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the counts do not agree, 2 a mistake in the flags, 130 stopped."""
     flags = program.parse(Flags, argv, "shapes_textures", __doc__ or "")
-    return program.guarded(lambda: write_sheet(flags) if flags.sheet else write_tree(flags))
+    return program.guarded(lambda: write_sheet(flags) if flags.sheet else write_tree(flags), "--path or --sheet")
 
 
 def _refuse(flags: Flags) -> None:

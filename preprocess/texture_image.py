@@ -78,7 +78,9 @@ def _external(tool: str, patches: np.ndarray, output: Path, seed: int) -> None:
             Image.fromarray(patch).save(example)
         made = str(Path(folder) / "texture.png")
         command = [tool, "--out-size", str(SIZE), "--seed", str(seed), "--threads", "1", "--no-progress", "--out", made]
-        run = subprocess.run([*command, "generate", *examples], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [*command, "generate", *examples], capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         if run.returncode:
             raise WorkFailed(f"{tool} ended with {run.returncode}: {run.stderr.strip()[-300:]}")
         output.write_bytes(Path(made).read_bytes())

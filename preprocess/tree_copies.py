@@ -11,12 +11,14 @@ from pathlib import Path
 
 from common.data_folders import say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
-from common.files import atomic_path
+from common.files import atomic_path, temporary_beside
 from common.stopping import stop_signals
 from preprocess.imagenet100 import images_of
 from preprocess.progress import progress_bar
 
 LINKS = ("symlink", "hardlink", "copy")
+# Of FAT, CIFS and many FUSE file systems; EMLINK where a file has as many names as it may.
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 CHUNK = 512
 
 
@@ -32,7 +34,7 @@ def place(source: Path, target: Path, link: str) -> bool:
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
         return True
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(target)
     temporary.unlink(missing_ok=True)
     try:
         if link == "symlink":
@@ -46,6 +48,11 @@ def place(source: Path, target: Path, link: str) -> bool:
             raise UsageError(
                 f"--link hardlink: {source} and {target} are on different file systems, and a hard link cannot reach "
                 "from one to the other; use --link symlink or --link copy"
+            ) from error
+        if error.errno in NO_LINKS:
+            raise UsageError(
+                f"--link {link}: the file system of {target.parent} makes no such link ({error.strerror}); use --link "
+                "copy"
             ) from error
         raise
     return True

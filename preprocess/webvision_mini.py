@@ -55,7 +55,7 @@ class Flags:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 all is there, 1 something is missing or damaged, 2 a mistake in flags or trees, 130 stopped."""
     flags = program.parse(Flags, argv, "webvision_mini", __doc__ or "")
-    return program.guarded(lambda: prepare(flags))
+    return program.guarded(lambda: prepare(flags), "--dataset_dir")
 
 
 def prepare(flags: Flags) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from common.program import guarded_training
-from re_sln.settings.flags import PROGRAMS, Flags, Program, parse_flags
+from re_sln.settings.flags import PLACES, PROGRAMS, Flags, Program, parse_flags
 
 
 def main(name: str, argv: list[str] | None) -> int:
@@ -28,7 +28,7 @@ def main(name: str, argv: list[str] | None) -> int:
 
         return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])
 
-    return guarded_training(train, "interrupted; if it has a checkpoint, resume it with --resume RUN")
+    return guarded_training(train, "interrupted; if it has a checkpoint, resume it with --resume RUN", PLACES)
 
 
 def flags_of(program: Program, arguments: list[str]) -> Flags:

@@ -16,13 +16,14 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.config_text import format_config, parse_config
-from common.files import atomic_write
+from common.files import atomic_write, check_writable
 from common.program import guarded_training
 from common.record import AnyRecord
 from common.record_files import read_config
 from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from re_sln.search.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
+from re_sln.settings.flags import PLACES
 
 OUTPUTS = ("sigma_search.csv", "sigma_search.md")
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         found = resolve_search(flags)  # refuses what it can before torch is loaded
         return check(found) if flags.check else run(found, ["python", "-m", "re_sln.tune", *arguments])
 
-    return guarded_training(search, "interrupted; run the same command to resume from the last checkpoints")
+    return guarded_training(search, "interrupted; run the same command to resume from the last checkpoints", PLACES)
 
 
 def check(search: Search) -> int:
@@ -54,6 +55,7 @@ def run(search: Search, command: list[str]) -> int:
         logging.info("%s is finished", search.folder)
     else:
         logging.info("%s", shlex.join(command))
+        check_writable(search.folder, PLACES)
         code = try_missing(search, command)
         if code:
             return code

@@ -155,7 +155,11 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(arguments, "runs_dir"):
         arguments.runs_dir = (arguments.runs_dir or ROOT / os.environ.get("RUNS_DIR", "runs")).resolve()
     work = COMMANDS[arguments.command]
-    return guarded(lambda: printed(lambda: work(arguments)), "interrupted; run the same command to resume")
+    return guarded(
+        lambda: printed(lambda: work(arguments)),
+        "interrupted; run the same command to resume",
+        places=" or ".join(f"--{name}" for name in ("runs_dir", "out") if hasattr(arguments, name)),
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:

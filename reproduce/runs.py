@@ -11,7 +11,7 @@ from typing import Any
 
 from common.data_folders import is_foreign
 from common.errors import RecordError
-from common.provenance import is_running
+from common.locks import is_running
 from common.record_files import read_metrics, read_result
 from reproduce.cells import Cell
 from reproduce.cells.programs import known_programs, program_of

@@ -18,6 +18,7 @@ from typing import Any
 
 from common.config_text import config_hash, run_id
 from common.errors import RecordError
+from common.provenance import ask_git, is_repository
 from common.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
 from common.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
@@ -79,8 +80,9 @@ def _check_commit(git: Mapping[str, Any], found: Finding) -> None:
     if git["commit"] is None:
         found.remarks.append("the commit of its code is not known")
         return
-    command = ["git", "-C", str(ROOT), "cat-file", "-e", f"{git['commit']}^{{commit}}"]
-    if subprocess.run(command, capture_output=True).returncode:
+    if not is_repository():
+        found.remarks.append("the commit of its code cannot be looked up: git knows no repository here")
+    elif ask_git("cat-file", "-e", f"{git['commit']}^{{commit}}").returncode:
         found.problems.append(f"commit {git['commit']} is not in this repository: the code that made it is not here")
     if git["dirty"]:
         found.remarks.append("its code had changes that were not committed")
@@ -113,7 +115,14 @@ def _score_again(
         more = program.prints or program.repeats
         places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
         words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
-        done = subprocess.run(started(words, program.environment), cwd=ROOT, env=shell, capture_output=True, text=True)
+        done = subprocess.run(
+            started(words, program.environment),
+            cwd=ROOT,
+            env=shell,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise RecordError(f"it cannot be scored again: {said[-1] if said else f'exit code {done.returncode}'}")

@@ -28,7 +28,7 @@ from moco_nonsem.running.flags import LinearFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
 from moco_nonsem.running.progress import Progress
-from moco_nonsem.running.run_folder import checkpoint_folder, run_folder, start_of
+from moco_nonsem.running.run_folder import check_folders, checkpoint_folder, run_folder, start_of
 from moco_nonsem.running.run_record import (
     STATES,
     SUB_PROJECT,
@@ -61,6 +61,8 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     known = {name: value for name, value in config.items() if value or name != "pretrained_sha256"}
     if not flags.check and group.leader_does(lambda: is_finished(folder, known, whole=bool(digest))):
         return 0
+    if not flags.check:
+        group.leader_does(lambda: check_folders(flags, folder))
     pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
     frozen = load_backbone(network, pretrained, flags.pretrained)
     del pretrained  # key encoder, queue and optimiser need not lie about

@@ -31,7 +31,13 @@ from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
 from moco_nonsem.running.progress import Progress
-from moco_nonsem.running.run_folder import checkpoint_folder, make_checkpoint_folder, run_folder, start_of
+from moco_nonsem.running.run_folder import (
+    check_folders,
+    checkpoint_folder,
+    make_checkpoint_folder,
+    run_folder,
+    start_of,
+)
 from moco_nonsem.running.run_record import (
     STATES,
     SUB_PROJECT,
@@ -57,6 +63,8 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
     folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
     if not flags.check and group.leader_does(lambda: is_finished(folder, config.record())):
         return 0
+    if not flags.check:
+        group.leader_does(lambda: check_folders(flags, folder))
     tree, described = group.leader_does(lambda: images(flags))
     views = ViewLoader(tree, config.recipe, reading(flags, group, flags.loader))
     if flags.check:

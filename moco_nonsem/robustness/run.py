@@ -9,7 +9,7 @@ from typing import Any
 
 from common.config_text import format_config
 from common.errors import Interrupted
-from common.files import atomic_write, check_places
+from common.files import atomic_write, check_places, check_writable
 from common.machine import cores
 from common.paths import user_path
 from common.process_group import Group
@@ -29,7 +29,7 @@ from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.distributed import in_group
-from moco_nonsem.running.flags import RobustnessFlags
+from moco_nonsem.running.flags import PLACES, RobustnessFlags
 from moco_nonsem.running.launch import Place
 from moco_nonsem.running.program import guarded
 from moco_nonsem.running.run_folder import new_folder
@@ -152,6 +152,7 @@ def _check_place(flags: RobustnessFlags, config: dict[str, Any]) -> None:
         folder = user_path(flags.run_dir).absolute()
         check_places(folder, (CONFIG, METRICS, RESULT, *OUTPUTS))
         finished_result(folder, config)
+    check_writable(user_path(flags.run_dir).absolute() if flags.run_dir else new_folder("robustness"), PLACES)
 
 
 def metrics_of(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from common.program import guarded_training
-from moco_nonsem.running.flags import Common
+from moco_nonsem.running.flags import PLACES, Common
 from moco_nonsem.running.launch import Place, places, start_all
 
 F = TypeVar("F", bound=Common)
@@ -37,4 +37,4 @@ def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: lis
 
 def guarded(work: Callable[[], int]) -> int:
     """Runs the work of a process; see `guarded_training`."""
-    return guarded_training(work, "interrupted; run the same command to resume from the last checkpoint")
+    return guarded_training(work, "interrupted; run the same command to resume from the last checkpoint", PLACES)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UsageError
+from common.files import check_writable
 from common.paths import repo_root, user_path
 from common.saved_state import MARK, Owner
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.flags import LinearFlags, PretrainFlags
+from moco_nonsem.running.flags import PLACES, LinearFlags, PretrainFlags
 
 PlaceFlags = PretrainFlags | LinearFlags
 
@@ -77,6 +78,12 @@ def checkpoint_folder(flags: PlaceFlags) -> Path:
     """--ckpt_path, else --run_dir, else moco_nonsem/ckpts: the authors' ./ckpts as seen from inside the folder."""
     chosen = flags.ckpt_path or flags.run_dir or repo_root() / "moco_nonsem" / "ckpts"
     return user_path(chosen).absolute()
+
+
+def check_folders(flags: PlaceFlags, folder: Path) -> None:
+    """Before images are read. Raises: UsageError where run or checkpoints could not be written."""
+    for place in (folder, checkpoint_folder(flags)):
+        check_writable(place, PLACES)
 
 
 def make_checkpoint_folder(folder: Path, new_run: bool) -> None:

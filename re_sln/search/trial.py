@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from common.errors import Interrupted, UsageError
+from common.locks import is_running
 from common.process_group import Group
-from common.provenance import is_running
 from common.record import AnyRecord
 from common.record_files import check_same_config
 from re_sln.datasets.training_set import Data

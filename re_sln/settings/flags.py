@@ -11,6 +11,7 @@ from re_sln.former_names import present_name
 
 NOISE = {"noise_mode", "p", "custom_noise", "make_new_custom_noise", "custom_rng", "asym_rules", "dependent_epochs"}
 CLOTHING = {"weights", "images_per_class"}
+PLACES = "--run_dir or RUNS_DIR"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import torch
 
 from common.config_text import format_config
 from common.errors import Interrupted, UsageError
+from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
 from common.process_group import Group
@@ -29,7 +30,7 @@ from re_sln.datasets.training_set import Data, Pictures
 from re_sln.images.device_images import DeviceImages, Look
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config
-from re_sln.settings.flags import Flags
+from re_sln.settings.flags import PLACES, Flags
 from re_sln.training import checkpoint
 from re_sln.training.distributed import in_group
 from re_sln.training.evaluation import Images
@@ -82,6 +83,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
     if finished:
         logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
+    check_writable(folder, PLACES)
     settle(config.flags)
     logging.info("%s", shlex.join(command))
     begun = bool(checkpoint.FILES.files(folder))

@@ -46,7 +46,9 @@ def write_table(folder: Path, title: str, header: list[str], rows: list[list[str
 def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: UsageError."""
     started = {
-        path: subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        path: subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        )
         for path, command in commands.items()
     }
     for path, process in started.items():

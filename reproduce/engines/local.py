@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from common.errors import RecordError
+from common.locks import take_lock
 from common.machine import cores
-from common.provenance import take_lock
 from reproduce.cells import ROOT
 from reproduce.engines.progress_line import ProgressLine, share_of
 from reproduce.runs import DONE, Run, progress, state_again

@@ -17,7 +17,7 @@ from typing import Any
 
 from common.errors import RecordError
 from common.files import atomic_path
-from common.provenance import take_lock
+from common.locks import take_lock
 from reproduce.cells import ROOT
 from reproduce.engines.local import LOG, PROMPT, end_of_log, environment_of, exact_commands, in_shell
 from reproduce.runs import DONE, RUNNING, Run, progress, state_of

@@ -41,7 +41,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words, environment = PROGRAMS[sub_project]
     command = started([*words, f"--logdir={logs.resolve()}", f"--out={folder}"], environment)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise UsageError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")

@@ -26,14 +26,19 @@ def raising(error: BaseException):
         (DataError("no data"), 2, "error: no data\n"),
         (WorkFailed("half done"), 1, "error: half done\n"),
         (NonFiniteLoss("nan"), 1, "error: nan\n"),
-        (PermissionError(13, "Permission denied", "/a"), 1, "error: [Errno 13] Permission denied: '/a'\n"),
+        (
+            PermissionError(13, "Permission denied", "/a"),
+            1,
+            "error: /a: Permission denied: change the permissions, or, if it is a place to write to, name another "
+            "place with --out\n",
+        ),
         (Interrupted("saved"), 130, "saved\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
 def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, said):
-    assert guarded(raising(error), "stopped") == code
+    assert guarded(raising(error), "stopped", places="--out") == code
     assert capsys.readouterr().err == said
 
 

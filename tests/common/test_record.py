@@ -10,7 +10,7 @@ import pytest
 
 from common import provenance
 from common.errors import RecordError
-from common.provenance import is_running
+from common.locks import is_running
 from common.record import RunRecord
 from common.record_files import read_config, read_metrics, read_result
 
@@ -154,11 +154,6 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
         process.kill()
     assert not is_running(tmp_path)
     make(tmp_path).begin()
-
-
-def test_git_state_is_null_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_DIR", str(tmp_path))
-    assert provenance.git_state() == {"commit": None, "dirty": None}
 
 
 def test_the_lock_of_the_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ MODULES = {
 }
 TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "ruff", "mypy"}
 PINS = {"tensorflow-metadata", "setuptools"}  # of what other packages need, as their lines say
-LEFT_OVER = {"tensorflow-addons"}  # imported nowhere; it can go when the lock is next written
+LEFT_OVER = {"tensorflow-addons", "filelock"}  # imported nowhere; they can go when the lock is next written
 
 
 @pytest.mark.parametrize("environment", ["tensorflow", "pytorch"])
