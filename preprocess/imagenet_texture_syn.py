@@ -7,7 +7,6 @@ The tree of textures mirrors that of the photographs: `<root>-texture/train/<cla
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
