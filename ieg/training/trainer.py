@@ -49,6 +49,7 @@ class Trainer:
         self.config, self.strategy, self.state, self.step = config, strategy, state, step
         self.source, self.evaluators, self.record, self.folder = source, evaluators, record, folder
         self.worker, self.owner = worker, owner
+        self.moments: list[float] = []  # when each step of this process was under way, in seconds
         self.stops_after: int | None = None  # the step in which some worker of several was asked to stop
         self.tally = Tally()
         self.scores: dict[str, dict[str, float]] = {}  # 'best', 'end' (last cycle end) and 'last' evaluation
@@ -121,6 +122,7 @@ class Trainer:
         ):
             for step, batch in enumerate(batches, start=start + 1):
                 self.update(step, batch, bool(stopped))
+                self.moments.append(time.perf_counter())
                 bar.update()
                 stops = self.stops(step, bool(stopped))
                 saves = config.evaluates(step) or stops or time.monotonic() - saved > 60 * flags.save_minutes
@@ -246,6 +248,8 @@ class Trainer:
         if self.config.dataset.is_webvision:  # the names its tables go by
             names = {"webvision_top1": "accuracy", "imagenet_top1": "accuracy_imagenet"}
             metrics |= {top1: metrics[name] for top1, name in names.items() if name in metrics}
+        if len(self.moments) > 1:
+            notes |= {"seconds_per_step": float(np.median(np.diff(self.moments)))}
         self.record.finish(
             metrics, int(end["step"]), {"accuracy": {"value": best["accuracy"], "step": best["step"]}}, notes
         )

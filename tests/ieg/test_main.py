@@ -38,6 +38,7 @@ def test_a_run_leaves_a_complete_record(finished, method):
     assert result["finished"]
     assert result["dataset"]["name"] == "digits"
     assert 0 < result["notes"]["noise_rate"] < 0.8
+    assert 0 < result["notes"]["seconds_per_step"] < result["wall_seconds"] / 30
     assert result["metrics"]["accuracy_last_step"] == lines[-1]["acc/ema_eval"]
     # 1,417 images in batches of 100: the first cycle ends after 14 steps, the second would after 35
     assert (result["metrics_step"], result["metrics"]["accuracy"]) == (14, lines[0]["acc/ema_eval"])
