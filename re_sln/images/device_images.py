@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,17 @@ class Look:
     std: np.ndarray
     channels_last: bool = False
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Uint8 [B, H, W, 3] → float32 [B, 3, H, W], (x / 255 − mean) / std."""
-        scale = torch.as_tensor(1 / (255 * self.std), dtype=torch.float32, device=images.device)
-        shift = torch.as_tensor(-self.mean / self.std, dtype=torch.float32, device=images.device)
-        planes = torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)  # [B, 3, H, W]
-        return planes if self.channels_last else planes.contiguous()
+    def normaliser(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Uint8 [B, H, W, 3] → float32 [B, 3, H, W] on `device`, (x / 255 − mean) / std."""
+        # Once: a copy of the host's memory makes a GPU wait, and cannot be part of a captured step.
+        scale = torch.as_tensor(1 / (255 * self.std), dtype=torch.float32, device=device)
+        shift = torch.as_tensor(-self.mean / self.std, dtype=torch.float32, device=device)
+
+        def normalise(images: Tensor) -> Tensor:
+            planes = torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)  # [B, 3, H, W]
+            return planes if self.channels_last else planes.contiguous()
+
+        return normalise
 
 
 class DeviceImages:
@@ -40,25 +45,33 @@ class DeviceImages:
     def __init__(self, images: np.ndarray, look: Look, device: torch.device) -> None:
         border = look.padding
         padded = np.pad(images, ((0, 0), (border, border), (border, border), (0, 0)))
-        self.look, self.device = look, device
+        self.look, self.device, self.count = look, device, len(images)
+        self.normalise = look.normaliser(device)
         self.padded = torch.from_numpy(padded).to(device)
         self.room = (padded.shape[1] - look.size, padded.shape[2] - look.size)
+
+    def windows(self, crops: Crops | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where every image is cut out, int64 [N] rows and columns, and bool [N] whether it is mirrored.
+
+        Without crops it is the middle.
+        """
+        middle, none = np.full(self.count, 0.5), np.zeros(self.count, bool)
+        shares = (middle, middle, none) if crops is None else (crops.rows, crops.columns, crops.flips)
+        return offsets(shares[0], self.room[0]), offsets(shares[1], self.room[1]), shares[2]
+
+    def cut(self, index: Tensor, rows: Tensor, columns: Tensor, flips: Tensor) -> Tensor:
+        """Float32 [B, 3, size, size] of the images `index`; all int64 [B], flips bool [B], on the device."""
+        return self.normalise(crop_and_flip(self.padded, index, rows, columns, flips, self.look.size))
 
     def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
         """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image."""
         if not indices:
             return
-        chosen = np.concatenate(indices)
-        if crops is None:
-            middle = np.full(len(chosen), 0.5)
-            rows, columns, flips = middle, middle, np.zeros(len(chosen), bool)
-        else:
-            rows, columns, flips = crops.rows[chosen], crops.columns[chosen], crops.flips[chosen]
+        chosen, sizes = np.concatenate(indices), [len(index) for index in indices]
         # One transfer for all batches: between two of them the device has nothing to wait for.
-        sizes = [len(index) for index in indices]
         parts = [
             torch.from_numpy(array).to(self.device).split(sizes)
-            for array in (chosen, offsets(rows, self.room[0]), offsets(columns, self.room[1]), flips)
+            for array in (chosen, *(window[chosen] for window in self.windows(crops)))
         ]
-        for index, row, column, flip in zip(*parts, strict=True):
-            yield self.look.normalise(crop_and_flip(self.padded, index, row, column, flip, self.look.size))
+        for place in zip(*parts, strict=True):
+            yield self.cut(*place)

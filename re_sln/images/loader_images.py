@@ -60,7 +60,7 @@ class LoaderImages:
 
     def __init__(self, images: np.ndarray | Sequence[Path], look: Look, device: torch.device, workers: int) -> None:
         self.look, self.device, self.workers = look, device, workers
-        self.cut = _Cut(images, look)
+        self.cut, self.normalise = _Cut(images, look), look.normaliser(device)
 
     def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
         """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image.
@@ -83,7 +83,7 @@ class LoaderImages:
         )
         try:
             for images in loader:
-                yield self.look.normalise(images.to(self.device, non_blocking=True))
+                yield self.normalise(images.to(self.device, non_blocking=True))
         except UnreadableImage as error:
             # It comes from a worker, with that one's whole traceback as its message.
             raise UnreadableImage(str(error).rpartition(f"{UnreadableImage.__name__}: ")[2].strip()) from None

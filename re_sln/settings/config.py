@@ -99,6 +99,9 @@ def resolve(program: Program, flags: Flags, world_size: int = 1) -> Config:
     augments = flags.augmentation == "crop_flip" or (flags.augmentation == "auto" and flags.dataset_name != "digits")
     if flags.cuda_graphs and not flags.compile:
         raise UsageError("--cuda_graphs works through torch.compile: give --compile too")
+    if flags.capture_steps and (flags.cuda_graphs or world_size > 1):
+        other = "--cuda_graphs" if flags.cuda_graphs else f"{world_size} processes"
+        raise UsageError(f"--capture_steps captures the steps of one process by itself: it does not go with {other}")
     if flags.image_size != 32 and flags.dataset_name != "digits":
         raise UsageError(f"--image_size={flags.image_size}: only the digits come in other sizes than 32")
     if flags.resume and flags.run_dir:

@@ -140,6 +140,12 @@ class Flags:
     )
     compile: bool = flag(False, "torch.compile the network", group="machine")
     cuda_graphs: bool = flag(False, "with --compile on a GPU: replay the steps as CUDA graphs", group="machine")
+    capture_steps: bool = flag(
+        False,
+        "on a GPU: capture whole steps and tests once and replay them; images on the device, one process",
+        group="machine",
+        identity=False,
+    )
     sync_bn: bool = flag(False, "several processes: batch norm over all of them", group="machine")
     deterministic: bool = flag(False, "on a GPU: same seed, same bits", group="machine", identity=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,17 +43,18 @@ def all_logits(
     group: Group,
     num_classes: int,
     autocast: bool = False,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Logits, float32 [len(chosen), C], of the images `chosen` (int64), each process computing a part of every batch.
 
-    crops: as in training, or None: the middle.
+    crops: as in training, or None: the middle; forward: computes the model's outputs, None: the model does.
     """
     logits = torch.zeros(len(chosen), num_classes, device=group.device)  # [n, C]
     places = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
     places = [own for place in places if len(own := place[group.share(len(place))])]
     with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
         for place, batch in zip(places, images.batches([chosen[place] for place in places], crops), strict=True):
-            logits[int(place[0]) : int(place[-1]) + 1] = model(batch).float()
+            logits[int(place[0]) : int(place[-1]) + 1] = (forward or model)(batch).float()
     return group.add(logits)
 
 

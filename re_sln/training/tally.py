@@ -20,6 +20,10 @@ class Tally:
         groups = torch.stack([torch.ones_like(is_noisy), ~is_noisy, is_noisy]).double()  # [3, B]
         self.state += groups @ values
 
+    def clear(self) -> None:
+        """Begins anew, in the same memory."""
+        self.state.zero_()
+
     @staticmethod
     def means(state: Tensor, apart: bool) -> dict[str, float]:
         """Metrics of a sum over all processes; a group without examples has no value. apart: clean and noisy, too."""

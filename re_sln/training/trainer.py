@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from common.errors import Interrupted, NonFiniteLoss
 from common.process_group import Group
+from common.progress import tqdm
 from common.random_streams import generator
 from common.torch_files import copy_into, whole_number
 from re_sln.datasets.training_set import Data
 from re_sln.images.augmentation import Crops, draw_crops
 from re_sln.settings.config import Config
+from re_sln.training.captured_steps import CapturedSteps
 from re_sln.training.evaluation import Images, accuracy_and_loss, all_logits
+from re_sln.training.first_bad import FirstBad
 from re_sln.training.networks import Networks
+from re_sln.training.replay import ReplayedForward
 from re_sln.training.sln_step import correct_labels, sln_step
 from re_sln.training.tally import Tally
 
@@ -40,11 +43,14 @@ class Trainer:
     ) -> None:
         self.config, self.data, self.networks, self.group = config, data, networks, group
         self.train_images, self.test_images = train, tests
+        self.in_bfloat16 = config.flags.amp == "bf16"
         self.targets = functional.one_hot(torch.from_numpy(data.given), data.num_classes).float().to(group.device)
         self.given = torch.from_numpy(data.given).to(group.device)  # [N]
         self.is_noisy = torch.from_numpy(data.is_noisy).to(group.device)  # [N]
         self.tally = Tally(group.device)
-        self.first_bad = torch.full((), torch.iinfo(torch.int64).max, device=group.device)
+        self.first_bad = FirstBad(group.device)
+        self.captured = CapturedSteps(self) if config.flags.capture_steps else None
+        self.forward = ReplayedForward(networks.tested, self.in_bfloat16) if self.captured else networks.tested
         self.epoch, self.batch, self.step = 1, 0, 0  # the next batch to train on; steps done
         self.corrected = False
         self.scores: dict[str, dict[str, float]] = {}
@@ -137,25 +143,32 @@ class Trainer:
         order = self.order(epoch)
         if self.config.corrects(epoch) and self.batch == 0:
             self.correct_labels(order)
-        noise = self.label_noise(epoch)
-        batches = [order[start : start + flags.batch_size] for start in range(0, len(order), flags.batch_size)]
-        batches = batches[self.batch :]  # a run that was interrupted goes on within the epoch
-        own = [batch[self.group.share(len(batch))] for batch in batches]
+        first = self.batch * flags.batch_size  # a run that was interrupted goes on within the epoch
         self.networks.start_epoch(self.config.rate(epoch))
-        images = self.train_images.batches(own, self.crops("crops", epoch))
+        self.first_bad.step.fill_(self.step)
+        for _ in self.captured.epoch(order, first) if self.captured else self.steps(order, first):
+            self.step += 1
+            self.batch += 1
+            yield
+
+    def steps(self, order: np.ndarray, first: int) -> Iterator[None]:
+        """Trains on the examples `order` from place `first` on, batch by batch, by way of Python each time."""
+        noise, size = self.label_noise(self.epoch), self.config.flags.batch_size
+        batches = [order[start : start + size] for start in range(first, len(order), size)]
+        own = [batch[self.group.share(len(batch))] for batch in batches]
+        images = self.train_images.batches(own, self.crops("crops", self.epoch))
         # Everything goes to the device once: between two steps it has nothing to wait for.
         places = torch.from_numpy(np.concatenate([*own, np.empty(0, np.int64)])).to(self.group.device)
         indices = places.split([len(mine) for mine in own])
         for batch, index, pictures in zip(batches, indices, images, strict=True):
             self.update(pictures, index, None if noise is None else noise[index], len(batch))
-            self.step += 1
-            self.batch += 1
             yield
 
     def update(self, images: Tensor, index: Tensor, noise: Tensor | None, global_batch: int) -> None:
         """One step on images [b, 3, H, W], the examples `index` [b], of `global_batch` over all processes.
 
-        noise: z, float [b, C], or None where σ is 0.
+        noise: z, float [b, C], or None where σ is 0. It may be captured: what it leaves is written in place, and it
+        neither waits for the device nor reads the host's memory.
         """
         flags, clean_targets = self.config.flags, self.targets[index]  # [b, C]
         # The processes' gradients are averaged, each over its own part: together the mean over the global batch.
@@ -164,8 +177,7 @@ class Trainer:
         logits, targets, losses = sln_step(self.networks, images, clean_targets, noise, sigma, scale, flags.ema_decay)
         aim = clean_targets if flags.train_accuracy == "rerun" else targets
         self.tally.add(losses, logits.argmax(dim=1) == aim.argmax(dim=1), self.is_noisy[index])
-        bad = torch.where(torch.isfinite(losses).all(), torch.iinfo(torch.int64).max, self.step + 1)
-        self.first_bad = torch.minimum(self.first_bad, bad)
+        self.first_bad.look(losses)
 
     # ------------------------------------------------------------------ an epoch's draws
 
@@ -218,7 +230,7 @@ class Trainer:
     def end_epoch(self) -> dict[str, float]:
         """Metrics of the epoch that is over: training tally and test; moves on to the next epoch."""
         values = Tally.means(self.group.add(self.tally.state), self.data.knows_noise)
-        self.tally = Tally(self.group.device)
+        self.tally.clear()
         for name, labels in self.data.tests.items():
             chosen = np.arange(len(labels))
             logits = self.logits(self.test_images[name], chosen, self.test_crops(name), self.config.task.test_batch)
@@ -239,15 +251,9 @@ class Trainer:
     def logits(self, images: Images, chosen: np.ndarray, crops: Crops | None, batch_size: int) -> Tensor:
         """Logits [n, C] of the model that is tested."""
         self.networks.agree(self.group)
+        tested, classes = self.networks.tested, self.data.num_classes
         return all_logits(
-            self.networks.tested,
-            images,
-            chosen,
-            batch_size,
-            crops,
-            self.group,
-            self.data.num_classes,
-            self.config.flags.amp == "bf16",
+            tested, images, chosen, batch_size, crops, self.group, classes, self.in_bfloat16, forward=self.forward
         )
 
     def keep_scores(self, values: dict[str, float]) -> None:
@@ -267,11 +273,8 @@ class Trainer:
 
     def check_finite(self) -> None:
         """Raises: NonFiniteLoss."""
-        first = self.first_bad.clone()
-        if self.group.world_size > 1:
-            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
-        if first.item() != torch.iinfo(torch.int64).max:
-            raise self.not_finite("the loss", int(first))
+        if step := self.first_bad.found(self.group.world_size):
+            raise self.not_finite("the loss", step)
 
     def not_finite(self, what: str, step: int) -> NonFiniteLoss:
         """The error that names the step."""
