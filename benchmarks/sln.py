@@ -28,6 +28,10 @@ VARIANTS: dict[str, dict] = {
     "bf16, channels last": {"amp": "bf16", "channels_last": True},
     "float32, compiled": {"compile": True, "channels_last": False},
     "bf16, compiled": {"amp": "bf16", "compile": True, "channels_last": True},
+    "float32, channels last, captured": {"channels_last": True, "capture_steps": True},
+    "float32, compiled, captured": {"channels_last": True, "compile": True, "capture_steps": True},
+    "bf16, channels last, captured": {"amp": "bf16", "channels_last": True, "capture_steps": True},
+    "bf16, compiled, captured": {"amp": "bf16", "channels_last": True, "compile": True, "capture_steps": True},
     "bf16, compiled, CUDA graphs": {"amp": "bf16", "compile": True, "channels_last": True, "cuda_graphs": True},
 }
 EXAMPLES = 12800
@@ -45,7 +49,7 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
     from re_sln.training.experiment import build
 
     group = Group(0, 1, pick_device(device, 0))
-    if options.get("cuda_graphs") and group.device.type == "cpu":
+    if group.device.type == "cpu" and (options.get("cuda_graphs") or options.get("capture_steps")):
         raise RuntimeError("CUDA graphs need a GPU")
     flags = Flags(network=network, batch_size=batch_size, n_epochs=10**6, sigma=1.0, p=0.0, **options)
     generator = np.random.default_rng(0)

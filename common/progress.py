@@ -8,7 +8,7 @@ try:
     from tqdm import tqdm
 except ImportError:
 
-    class tqdm:  # type: ignore[no-redef]  # noqa: N801
+    class tqdm:  # type: ignore[no-redef]
         """Accepts what the programs ask of tqdm, and shows nothing."""
 
         def __init__(self, *_: Any, **__: Any) -> None:

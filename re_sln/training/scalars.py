@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import Any
 
 from re_sln.training.tally import COLUMNS
 
@@ -15,11 +15,14 @@ class Scalars:
     """Event files in the run's folder; loss/train of all, clean and noisy examples each in a folder of its own."""
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
-        self._writers: dict[str, SummaryWriter] = {}
+        self._writers: dict[str, Any] = {}
         self._folder, self._first_epoch = folder, first_epoch
+        self._make = _summary_writer()
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
-        """The metrics of one epoch."""
+        """The metrics of one epoch; nothing where TensorBoard is not installed."""
+        if self._make is None:
+            return
         for name, value in values.items():
             column = name.removeprefix(PREFIX)
             if name.startswith(PREFIX) and column in COLUMNS:
@@ -29,13 +32,23 @@ class Scalars:
         for writer in self._writers.values():
             writer.flush()
 
-    def _writer(self, below: str) -> SummaryWriter:
+    def _writer(self, below: str) -> Any:
         if below not in self._writers:
             # Points of epochs that are done once more after an interruption are taken off the curves.
-            self._writers[below] = SummaryWriter(str(self._folder / below), purge_step=self._first_epoch)
+            self._writers[below] = self._make(str(self._folder / below), purge_step=self._first_epoch)
         return self._writers[below]
 
     def close(self) -> None:
         """Ends the event files."""
         for writer in self._writers.values():
             writer.close()
+
+
+def _summary_writer() -> Any:
+    """TensorBoard's writer, or None with a warning: metrics.jsonl holds the same numbers."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        logging.warning("TensorBoard is not installed: its event files are left out")
+        return None
+    return SummaryWriter
