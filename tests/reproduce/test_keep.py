@@ -62,7 +62,7 @@ def test_every_path_of_a_chain_becomes_one_below_the_two_folders(made: Path, tmp
 def test_folders_may_be_named_by_the_fields_common_flags(tmp_path: Path) -> None:
     cell = load_tables()["ieg-cifar10"].cells[0]
     write_runs([cell], [12345], tmp_path / "runs", evaluations=2)
-    folder = next(cell.folder(12345, tmp_path / "runs").iterdir())
+    folder = cell.folder(12345, tmp_path / "runs") / "a run"
     command = [word for word in read_result(folder)["command"] if not word.startswith("--checkpoint_path")]
     edit(folder, [*command, f"--run_dir={folder}", f"--data_dir={tmp_path}"])
     (run,) = runs_of((cell,), (12345,), tmp_path / "runs")
