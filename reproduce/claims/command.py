@@ -16,19 +16,15 @@ from reproduce.claims.definitions import Claim
 from reproduce.claims.page import kept_findings, page, table
 from reproduce.claims.pictures import draw
 from reproduce.claims.verdicts import NOT_RUN, findings
+from reproduce.commands import options
 
 
-def add_claims(commands: Any, seeds: Callable, jobs: Callable) -> None:
-    """The command and its flags; seeds, jobs: how their words are read."""
+def add_claims(commands: Any, work: Callable[[argparse.Namespace], int]) -> None:
+    """The command and its flags."""
     text = "run the experiments behind the papers' claims and give a verdict on each"
-    command = commands.add_parser("claims", help=text, description=text)
-    command.add_argument("--cells", type=Path, default=CLAIMS, help="file with the claims")
+    which = options.selection(CLAIMS, "the claims", "pilot seeds, 100 and up: printed, never kept")
+    command = options.add_command(commands, "claims", text, work, which, options.starting())
     command.add_argument("--claim", help="this claim only")
-    command.add_argument("--runs_dir", type=Path, help="where runs are (default $RUNS_DIR, else runs/)")
-    command.add_argument("--data_dir", type=Path, help="where data sets are (default $DATA_DIR, else data/cache)")
-    command.add_argument("--seeds", type=seeds, help="pilot seeds, 100 and up: printed, never kept")
-    command.add_argument("--jobs", type=jobs, help="runs at a time (default: as many as GPUs, else as cores)")
-    command.add_argument("--dry_run", action="store_true", help="print the exact commands and stop")
     command.add_argument("--out", type=Path, help="folder for page, pictures, records (default: claims in the runs')")
     command.add_argument("--keep", action="store_true", help="write into docs/claims instead")
 

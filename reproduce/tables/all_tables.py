@@ -10,6 +10,7 @@ from reproduce.keep import RECORDS
 from reproduce.runs import MISSING, Run, runs_of
 from reproduce.tables.imported import imported_tables
 
+EVERY = "the papers' tables, and those of other runs that are there"
 Filled = list[tuple[Table, list[Run]]]
 
 

@@ -52,6 +52,6 @@ def write_cells(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests say themselves whether there is a GPU."""
-    monkeypatch.setattr("reproduce.cli.gpus", list)
+    monkeypatch.setattr("reproduce.commands.run.gpus", list)
     for name in ("RUNS_DIR", "DATA_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -70,7 +70,7 @@ def test_without_a_gpu_it_says_the_cost_and_stops(write_cells: WriteCells, capsy
 
 
 def test_with_a_gpu_it_starts(write_cells: WriteCells, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproduce.cli.gpus", lambda: ["0", "1"])
+    monkeypatch.setattr("reproduce.commands.run.gpus", lambda: ["0", "1"])
     cells = write_cells()
     assert main(arguments("run", cells, "--table", "small", "--seeds", "0")) == 0
 
@@ -174,7 +174,7 @@ def test_fewer_gpus_than_a_cell_needs_are_refused(
 ) -> None:
     cells = write_cells()
     cells.write_text(cells.read_text().replace("gpus: 1", "gpus: 4"))
-    monkeypatch.setattr("reproduce.cli.gpus", lambda: ["0", "1"])
+    monkeypatch.setattr("reproduce.commands.run.gpus", lambda: ["0", "1"])
     words = arguments("run", cells, "--table", "small")
     assert main(words) == 2
     assert "needs 4 GPUs, this machine has 2" in capsys.readouterr().err

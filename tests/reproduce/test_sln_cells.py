@@ -238,7 +238,7 @@ def test_the_first_seed_of_every_cell_is_run_first(
         started.extend(run.name for run in runs)
         return []
 
-    monkeypatch.setattr("reproduce.cli.LocalEngine.run", note)
+    monkeypatch.setattr("reproduce.commands.run.LocalEngine.run", note)
     words = ["run", "--cells", str(tmp_path / "cells.yaml"), "--runs_dir", str(tmp_path), "--table", "small", "--force"]
     assert main([*words, "--seeds", "7,3"]) == 0
     assert started == [f"small-a-0-{sample} seed {seed}" for seed in (7, 3) for sample in ("one", "two")]

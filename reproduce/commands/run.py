@@ -1,0 +1,183 @@
+"""Commands that start runs: run, demo, claims."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from common.errors import UsageError
+from common.machine import cores, gpus
+from reproduce import plan
+from reproduce.cells import DEMO, ROOT, load_tables, select
+from reproduce.claims.command import add_claims, write_claims
+from reproduce.claims.definitions import chosen, load_claims
+from reproduce.claims.records import runs_of_claims
+from reproduce.commands import options
+from reproduce.demo_cells import make_data, prepare
+from reproduce.demos import demo as demo_ieg
+from reproduce.demos import fsr, moco, sln
+from reproduce.engines.local import RETRIES, LocalEngine, printable
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
+
+DEMOS = {
+    "demo": demo_ieg.summarise,
+    "demo-sln": sln.summarise,
+    "demo-moco": moco.summarise,
+    "demo-fsr": fsr.summarise,
+}
+
+
+class Engine(Protocol):
+    """Does runs, `jobs` at a time if that is fixed."""
+
+    jobs: Any
+
+    def run(self, runs: list[Run]) -> list[Run]:
+        """Do these; returns those that failed."""
+        ...
+
+
+def add_commands(commands: Any) -> None:
+    """run, demo and claims with their flags."""
+    starting, text = options.starting(), "run what is missing of a table"
+    command = options.add_command(commands, "run", text, run, options.selection(), starting)
+    command.add_argument("--table", required=True, help="this table only")
+    command.add_argument("--force", action="store_true", help="run even without a GPU")
+    _add_engine(command)
+    text = "compare methods on small data: a table and pictures, in minutes"
+    command = options.add_command(commands, "demo", text, demo, options.selection(DEMO, "the demos"), starting)
+    command.add_argument("--table", choices=tuple(DEMOS), default="demo", help="which demo (default demo)")
+    command.add_argument("--out", type=Path, help="folder for the files (default: the demo's name)")
+    add_claims(commands, claims)
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="what starts the runs (default local)"
+    )
+    command.add_argument(
+        "--retries", type=int, default=RETRIES, help=f"times a killed run is restarted (default {RETRIES})"
+    )
+    ray = command.add_argument_group("ray")
+    ray.add_argument(
+        "--address",
+        help="HOST:PORT of a running cluster's head, or `auto` (default: start one on this machine)",
+    )
+    ray.add_argument(
+        "--cpus_per_run", type=options.positive, default=1, help="cores of one run (default 1); GPUs as its cell says"
+    )
+    ray.add_argument("--worker_dir", type=Path, help="folder for runs on workers that do not share --runs_dir")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the runs that are missing of a table."""
+    (table,) = select(load_tables(arguments.cells), arguments.table)
+    runs = distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir))
+    if not arguments.force and not arguments.dry_run:
+        _check_gpus(table.name, plan.to_do(runs), len(gpus()), arguments.engine)
+    return _do(arguments, runs, _ray_engine(arguments) if arguments.engine == "ray" else _local_engine(arguments, runs))
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Do the runs of a demo, then print its table and draw its pictures."""
+    (table,) = select(load_tables(arguments.cells), arguments.table)
+    table = prepare(table, arguments.data_dir)
+    make_data(table, arguments.dry_run)
+    code = _do_small(arguments, distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir)))
+    if code == 0 and not arguments.dry_run:
+        runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+        unfinished = [run.name for run in runs if run.state != DONE]
+        if unfinished:
+            raise UsageError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
+        print("\n" + DEMOS[table.name](table, runs, arguments.out or ROOT / table.name))
+    return code
+
+
+def claims(arguments: argparse.Namespace) -> int:
+    """Do the runs behind the claims, then give a verdict on each."""
+    known = load_claims(arguments.cells, arguments.data_dir)
+    asked = chosen(known, arguments.claim)
+    for table in {table.name: table for claim in asked.values() for table in claim.tables}.values():
+        make_data(table, arguments.dry_run)
+    code = _do_small(arguments, runs_of_claims(asked.values(), arguments.seeds, arguments.runs_dir))
+    return code if code or arguments.dry_run else write_claims(arguments, known, asked)
+
+
+def _check_gpus(table: str, to_do: list[Run], count: int, engine: str) -> None:
+    needed = max((run.cell.gpus for run in to_do), default=0)
+    if engine == "ray" or count >= needed:
+        return
+    if not count:
+        raise UsageError(
+            f"table {table} is meant for GPUs and this machine has none. On a GPU it would take"
+            f" {plan.gpu_cost(to_do)}; here about {plan.cpu_cost(to_do)}. To run it all the same:"
+            " --force, or FORCE=1 with make. DRY_RUN=1 prints the commands, for another machine"
+        )
+    raise UsageError(
+        f"a run of table {table} needs {needed} GPUs, this machine has {count}: with fewer GPUs"
+        " the global batch would be smaller, so the result would not be comparable. To run it all the same:"
+        " --force, or FORCE=1 with make"
+    )
+
+
+def _local_engine(arguments: argparse.Namespace, runs: list[Run]) -> Engine:
+    devices = gpus()
+    jobs = arguments.jobs or (max(1, len(devices)) if any(run.cell.gpus for run in runs) else cores())
+    return LocalEngine(jobs, devices, arguments.data_dir, arguments.retries)
+
+
+def _ray_engine(arguments: argparse.Namespace) -> Engine:
+    from reproduce.engines.ray_cluster import RayEngine
+
+    if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
+        raise UsageError(f"--worker_dir={arguments.worker_dir}: must be an absolute path that exists on the workers")
+    return RayEngine(
+        arguments.address,
+        arguments.jobs,
+        arguments.cpus_per_run,
+        arguments.retries,
+        arguments.data_dir,
+        arguments.runs_dir,
+        arguments.worker_dir,
+        use_gpus=not arguments.force,
+    )
+
+
+def _do_small(arguments: argparse.Namespace, runs: list[Run]) -> int:
+    """Do runs that take minutes on any machine."""
+    devices = gpus()
+    jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
+    return _do(arguments, runs, LocalEngine(jobs, devices, arguments.data_dir))
+
+
+def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
+    """Print the commands of the runs, or do what is missing of them."""
+    if arguments.dry_run:
+        for run in runs:
+            print(printable(run, arguments.data_dir))
+        return 0
+    foreign = [run for run in runs if run.state == FOREIGN]
+    for run in foreign:
+        print(f"not started: {run.name}: {run.why}; {plan.WAY_OUT}", file=sys.stderr)
+    waiting = sorted(plan.to_do(runs), key=lambda run: _order(run, arguments.seeds or run.cell.seeds))
+    if waiting:
+        done = len(runs) - len(waiting)
+        at_a_time = f"{min(engine.jobs, len(waiting))} at a time" if engine.jobs else "as the cluster allows"
+        print(
+            f"{len(waiting)} runs to do ({done} of {len(runs)} already done or skipped), {at_a_time}", file=sys.stderr
+        )
+    failed = engine.run(waiting)
+    if failed:
+        print(f"{len(failed)} runs failed: {', '.join(run.name for run in failed)}", file=sys.stderr)
+    return 1 if failed or foreign else 0
+
+
+def _order(run: Run, seeds: tuple[int, ...]) -> tuple[bool, int, float]:
+    """Interrupted runs first; then the first seed of every cell, so that a table is there when stopped early.
+
+    Of one seed the longest first: no core waits long for the last run.
+    """
+    seconds = run.cell.steps * run.cell.cost.cpu_step_seconds
+    return run.state != INTERRUPTED, seeds.index(run.seed), -seconds
