@@ -1,32 +1,18 @@
-"""`python -m reproduce claims`: its flags, and what it writes once the runs are done."""
+"""What `python -m reproduce claims` writes once the runs are done."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 from common.files import atomic_write
-from reproduce.cells.files import CLAIMS
 from reproduce.claims import records
 from reproduce.claims.definitions import Claim
 from reproduce.claims.page import kept_findings, page, table
 from reproduce.claims.pictures import draw
 from reproduce.claims.verdicts import NOT_RUN, findings
-from reproduce.commands import options
-
-
-def add_claims(commands: Any, work: Callable[[argparse.Namespace], int]) -> None:
-    """The command and its flags."""
-    text = "run the experiments behind the papers' claims and give a verdict on each"
-    which = options.selection(CLAIMS, "the claims", "pilot seeds, 100 and up: printed, never kept")
-    command = options.add_command(commands, "claims", text, work, which, options.starting())
-    command.add_argument("--claim", help="this claim only")
-    command.add_argument("--out", type=Path, help="folder for page, pictures, records (default: claims in the runs')")
-    command.add_argument("--keep", action="store_true", help="write into docs/claims instead")
 
 
 def write_claims(arguments: argparse.Namespace, claims: Mapping[str, Claim], own: Mapping[str, Claim]) -> int:

@@ -11,7 +11,8 @@ from common.errors import UsageError
 from common.machine import cores, gpus
 from reproduce import plan
 from reproduce.cells import DEMO, ROOT, load_tables, select
-from reproduce.claims.command import add_claims, write_claims
+from reproduce.cells.files import CLAIMS
+from reproduce.claims.command import write_claims
 from reproduce.claims.definitions import chosen, load_claims
 from reproduce.claims.records import runs_of_claims
 from reproduce.commands import options
@@ -50,7 +51,12 @@ def add_commands(commands: Any) -> None:
     command = options.add_command(commands, "demo", text, demo, options.selection(DEMO, "the demos"), starting)
     command.add_argument("--table", choices=tuple(DEMOS), default="demo", help="which demo (default demo)")
     command.add_argument("--out", type=Path, help="folder for the files (default: the demo's name)")
-    add_claims(commands, claims)
+    text = "run the experiments behind the papers' claims and give a verdict on each"
+    which = options.selection(CLAIMS, "the claims", "pilot seeds, 100 and up: printed, never kept")
+    command = options.add_command(commands, "claims", text, claims, which, starting)
+    command.add_argument("--claim", help="this claim only")
+    command.add_argument("--out", type=Path, help="folder for page, pictures, records (default: claims in the runs')")
+    command.add_argument("--keep", action="store_true", help="write into docs/claims instead")
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
