@@ -8,7 +8,6 @@ Programs of the other environment are started with its Python where it is built,
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -19,8 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import described
+from benchmarks.machine import described, out_file
 from common.files import atomic_write
+from common.flags import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP = (
@@ -70,10 +70,10 @@ def measured(name: str, environment: str, arguments: list[str], turns: int, sett
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.commands", description="Time of whole commands.")
+    parser = Parser(prog="python -m benchmarks.commands", description="Time of whole commands.")
     parser.add_argument("--turns", type=int, default=3, help="timed runs of each command [3]; the demo runs once")
     parser.add_argument("--demo", action="store_true", help="`make demo` under three settings of oneDNN instead")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--out", type=out_file, help="JSON file to write")
     options = parser.parse_args(argv)
     if options.turns < 1:
         parser.error(f"--turns={options.turns}: must be at least 1")

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import described, measures_bfloat16
+from benchmarks.machine import described, measures_bfloat16, out_file
 from common.files import atomic_write
+from common.flags import Parser
 from common.machine import gpus
 from ieg.devices.start_tensorflow import prepare_tensorflow
 
@@ -192,12 +193,12 @@ def augmentation(seconds: float) -> dict[str, float]:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the measurements, and with --out keeps them as JSON."""
-    parser = argparse.ArgumentParser(description="Time of a training step of each method, beside plain training.")
+    parser = Parser(description="Time of a training step of each method, beside plain training.")
     parser.add_argument("--network_name", default="resnet29")
     parser.add_argument("--batch_size", type=int, default=100)
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant (default 20)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before, not counted (default 3)")
-    parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/ieg.json")
+    parser.add_argument("--out", type=out_file, help="JSON file to write, e.g. benchmarks/results/ieg.json")
     parser.add_argument("--worker", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from common.machine import NO_BFLOAT16, has_bfloat16, machine, processor
+
+
+def out_file(text: str) -> Path:
+    """A file that can be written, for --out. Raises: ArgumentTypeError before minutes of measuring, not after them."""
+    folder = os.path.dirname(text) or "."
+    if not text or os.path.isdir(text) or not os.access(folder, os.W_OK | os.X_OK) or not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is no file that can be written: name one in a folder that is there")
+    return Path(text)
 
 
 def described(module: str, arguments: list[str]) -> dict:

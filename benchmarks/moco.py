@@ -19,8 +19,9 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from benchmarks.machine import described, left_out
+from benchmarks.machine import described, left_out, out_file
 from common.files import atomic_write
+from common.flags import Parser
 from common.machine import processor
 
 READERS = ("reference", "device")
@@ -214,7 +215,7 @@ def steps(paths: list[Path], options: argparse.Namespace, device) -> tuple[list[
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The flags; exits with 2 for those that cannot be."""
-    parser = argparse.ArgumentParser(description="Speed of MoCo's input path and of its step.")
+    parser = Parser(description="Speed of MoCo's input path and of its step.")
     parser.add_argument("--images", type=Path, help="folder of JPEG files, at any depth; left out: they are made")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--size", type=int, help="side of a view; left out: 224, and for the step on a CPU 64")
@@ -227,11 +228,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant, 0: none [20]")
     parser.add_argument("--warmup", type=int, default=3, help="steps before, not counted [3]")
     parser.add_argument("--variants", help=f"of the step, separated by ;, of: {'; '.join(STEPS)}")
-    parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/moco.json")
+    parser.add_argument("--out", type=out_file, help="JSON file to write, e.g. benchmarks/results/moco.json")
     options = parser.parse_args(argv)
     for name, least in (("batch_size", 2), ("turns", 1), ("batches", 1), ("steps", 0), ("warmup", 1), ("workers", 0)):
         if getattr(options, name) < least:
             parser.error(f"--{name}={getattr(options, name)}: at least {least}")
+    if options.images and not os.path.isdir(options.images):
+        parser.error(f"--images={options.images}: there is no such folder")
     if too_many := [cores for cores in options.cores if not 1 <= cores <= len(os.sched_getaffinity(0))]:
         parser.error(f"--cores={too_many[0]}: 1 to {len(os.sched_getaffinity(0))}, the cores of this process")
     options.variants = options.variants.split(";") if options.variants else []

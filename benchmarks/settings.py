@@ -19,8 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import described
+from benchmarks.machine import described, out_file
 from common.files import atomic_write
+from common.flags import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=67108864"
@@ -140,14 +141,14 @@ def summarize(answers: dict[str, list[dict]]) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the measurements, and with --out keeps them as JSON."""
-    parser = argparse.ArgumentParser(description="Time of a training step on a CPU under settings of its process.")
+    parser = Parser(description="Time of a training step on a CPU under settings of its process.")
     parser.add_argument("case", choices=CASES, help="whose step")
     parser.add_argument("--settings", help="separated by ;, the first is the base [all of the case's]")
     parser.add_argument("--batch_size", type=int, help="images a step [as in the other benchmarks]")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each setting [10]")
     parser.add_argument("--warmup", type=int, default=2, help="steps before, not counted [2]")
     parser.add_argument("--only_avx2", action="store_true", help="as if the processor had nothing beyond AVX2")
-    parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/settings_sln.json")
+    parser.add_argument("--out", type=out_file, help="JSON file to write, e.g. benchmarks/results/settings_sln.json")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:

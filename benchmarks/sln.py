@@ -13,10 +13,10 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.machine import described, left_out
+from benchmarks.machine import described, left_out, out_file
 from common.files import atomic_write
+from common.flags import Parser
 from common.machine import processor
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
@@ -150,14 +150,14 @@ def input_path(device: str, threads: int, seconds: float = 3.0) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the measurements, and with --out keeps them as JSON."""
-    parser = argparse.ArgumentParser(description="Time of a training step of SLN in each arithmetic.")
+    parser = Parser(description="Time of a training step of SLN in each arithmetic.")
     parser.add_argument("--network", default="wrn-28-2")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant (default 20)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before, not counted (default 3)")
     parser.add_argument("--variants", help=f"separated by ;, of: {'; '.join(VARIANTS)}; the first is the base")
-    parser.add_argument("--out", type=Path, help="JSON file to write, e.g. benchmarks/results/sln.json")
+    parser.add_argument("--out", type=out_file, help="JSON file to write, e.g. benchmarks/results/sln.json")
     options = parser.parse_args(argv)
     if options.steps < 2 or options.warmup < 1:
         parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")

@@ -7,7 +7,9 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from common.errors import shortened
 
 F = TypeVar("F")
 
@@ -127,7 +129,7 @@ def make_parser(
     defaults: values that take the place of the dataclass's; without: fields that have no flag; separator: _ or -,
     within the names; words: a positional field of which they hold a name is read by name.
     """
-    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description, formatter_class=_Help)
+    parser = Parser(prog=prog, allow_abbrev=False, description=description, formatter_class=_Help)
     types = typing.get_type_hints(flags)
     groups: dict[str, Any] = {"": parser}
     fields = [field for field in dataclasses.fields(flags) if field.name not in without]
@@ -169,6 +171,27 @@ def _add_option(group: Any, field: dataclasses.Field, kind: type, default: Any, 
         )  # fmt: skip
     for short, value in meta["shorthands"].items():
         group.add_argument(short, dest=name, action="store_const", const=value, help=f"same as {own}={value}")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with messages of a length that can be read and without two of its gaps."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's. Exits: 2 for a zero byte, which only another program can give and no path can hold."""
+        for word in args or ():
+            if "\0" in word:
+                self.error(f"{word!r} holds a zero byte: no flag, name or path does")
+        return super().parse_known_args(args, namespace)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        # argparse drops the word and gives the flag an empty list, of whatever type it is.
+        if arg_strings == ["--"] and action.option_strings:
+            raise argparse.ArgumentError(action, "-- is no value")
+        return super()._get_values(action, arg_strings)
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with 2."""
+        super().error(shortened(message))
 
 
 class _Help(argparse.HelpFormatter):

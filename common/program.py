@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable
 
-from common.errors import Interrupted, UserError, WorkFailed, explained
+from common.errors import Interrupted, UserError, WorkFailed, explained, shortened
 
 FAILURES = (WorkFailed, OSError)
 
@@ -27,6 +28,8 @@ def guarded(
     places: the flags that say where files are written.
     Returns: 0 done, 1 the work failed, 2 a mistake of the user, 130 stopped by the user.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return work() or 0
     except failures as error:
@@ -40,7 +43,7 @@ def guarded(
     except KeyboardInterrupt:
         code, said = 130, if_stopped
     if leads:
-        print(said, file=sys.stderr)
+        print(shortened(said), file=sys.stderr)
     return code
 
 

@@ -1,14 +1,13 @@
 """The command line: fetch, verify, list, import. Exit codes: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from common.data_folders import remove_leftovers
 from common.errors import DataError, Interrupted, UsageError
-from common.flags import underscored
+from common.flags import Parser, underscored
 from common.paths import data_dir, user_path
 from common.program import FAILURES, guarded, printed
 from data.disk import explained
@@ -19,10 +18,10 @@ from data.store import DAMAGED, Store
 
 def _parser() -> argparse.ArgumentParser:
     # Each verb takes the common options too: they are looked for after it more often than before it.
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--data_dir", type=Path, help="where data sets live (default: $DATA_DIR or data/cache)")
     common.add_argument("--registry", type=Path, help="a folder of entries (*.toml) instead of the project's own")
-    parser = argparse.ArgumentParser(prog="python -m data", description="Fetch, verify, list and import data sets.")
+    parser = Parser(prog="python -m data", description="Fetch, verify, list and import data sets.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetch = verbs.add_parser("fetch", parents=[common], help="download data sets, verified")
     fetch.add_argument("names", nargs="+", metavar="NAME")
@@ -115,7 +114,5 @@ def _work(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
-        sys.stdout.reconfigure(errors="backslashreplace")
     # Here a DataError is the work that failed, not a mistake of the user: the documented exit code is 1.
     return guarded(lambda: printed(lambda: _work(arguments)), "\nInterrupted.", failures=(DataError, *FAILURES))

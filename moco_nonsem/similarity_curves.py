@@ -5,7 +5,6 @@ python similarity_curves.py ../runs/moco_nonsem/pretrain_… [more runs] --out s
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.errors import RecordError, UsageError
+from common.flags import Parser
 from common.program import guarded
 from common.record_files import read_config, read_metrics
 from common.tables import new_figure, save_figure
@@ -26,9 +26,7 @@ CURVES = {
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the picture cannot be written, 2 a mistake in flags or runs."""
-    parser = argparse.ArgumentParser(
-        prog="similarity_curves.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
-    )
+    parser = Parser(prog="similarity_curves.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders of moco-non-sem-neg.py")
     parser.add_argument("--out", type=Path, help="the picture [similarity.png in the first run's folder]")
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)

@@ -17,15 +17,17 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 
 from common.errors import UsageError
 from common.files import atomic_path
+from common.flags import Parser
 from common.program import guarded
 
 MARGIN, CAPTION = 4, 60
+MOST, LARGEST_IMAGE = 100, 1024  # a picture that a screen shows
 LEAST_SIDE = 96  # smaller views are shown several times as large
 
 
 def main(argv: list[str] | None = None) -> int:
     """Writes the picture. Returns the exit code: 0, or 2 for a mistake in flags or data."""
-    parser = argparse.ArgumentParser(prog="view_sheet", description=__doc__.splitlines()[0])
+    parser = Parser(prog="view_sheet", description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with train/; NAME-texture for textures, too")
     parser.add_argument("--out", type=Path, default=Path("views.png"), help="PNG file to write [views.png]")
     parser.add_argument("--images", type=int, default=8, help="how many images, a column each [8]")
@@ -59,14 +61,17 @@ def sheet(options: argparse.Namespace) -> bytes:
     from moco_nonsem.views.loader import ViewLoader
     from moco_nonsem.views.view_recipe import ViewRecipe
 
-    if options.images < 1:
-        raise UsageError(f"--images={options.images}: at least 1")
+    for name, value, most in (("images", options.images, MOST), ("image-size", options.image_size, LARGEST_IMAGE)):
+        if not 1 <= value <= most:
+            raise UsageError(f"--{name}={value}: 1 to {most}")
     textured = options.data.absolute().name.endswith(TEXTURE_TREE)
     tree = training_tree(options.data, "texture" if textured else "none")
     shared = {"size": options.image_size, "aug_plus": options.aug_plus}
     recipes = {"patch": ViewRecipe(robust="patch", patch_ratio=tuple(options.patch_ratio), **shared)}
     if textured:
         recipes["texture"] = ViewRecipe(robust="texture", texture_draw=options.texture_draw, **shared)
+    for recipe in recipes.values():
+        recipe.check()
     count = min(options.images, len(tree))
     reading = Reading(
         batch_size=count,

@@ -34,6 +34,7 @@ from preprocess.texture_fills import TEXTURES, TURN, rgb_of_hsv, texture_fill
 
 SHAPE_NAMES, TEXTURE_NAMES = tuple(SHAPES), tuple(TEXTURES)
 CLASSES = len(SHAPE_NAMES)
+MOST = 10_000_000  # images of a part
 COLOURS = ("texture", "random")
 CHUNK = 256
 NAME, SETTINGS = "shapes-textures", "shapes-textures.json"
@@ -168,8 +169,8 @@ def _refuse(flags: Flags) -> None:
     if not 16 <= flags.size <= 512:
         raise UsageError(f"--size {flags.size}: shapes are drawn at 16 to 512 pixels a side")
     for name in ("train", "val", "conflict"):
-        if getattr(flags, name) < 0:
-            raise UsageError(f"--{name} {getattr(flags, name)}: a number of images is 0 or more")
+        if not 0 <= getattr(flags, name) <= MOST:
+            raise UsageError(f"--{name} {getattr(flags, name)}: a number of images is 0 to {MOST:,}")
     if flags.seed < 0:
         raise UsageError(f"--seed {flags.seed}: a seed is 0 or more")
     labels(0, flags.agreement)

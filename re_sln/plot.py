@@ -17,7 +17,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 import numpy as np
 
 from common.errors import UsageError
-from common.flags import underscored
+from common.flags import Parser, underscored
 from common.paths import repo_root
 from common.program import guarded_training
 from common.random_streams import generator
@@ -38,7 +38,7 @@ FEWEST_POINTS = 10
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="plot.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser = Parser(prog="plot.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--exp_id", required=True, help="the run: exp_…, below $RUNS_DIR/re_sln, or a path")
     parser.add_argument(
         "--plot_type",

@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.errors import UsageError
-from common.flags import underscored
+from common.flags import Parser, underscored
 from common.paths import repo_root, user_path
 from common.program import guarded_training
 from re_sln.tables.result_curves import draw_curves
@@ -25,7 +25,7 @@ from re_sln.training.run_folder import runs_dir
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="results.py", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="results.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--logdir", type=Path, help="folder with runs, at any depth [$RUNS_DIR/re_sln]")
     parser.add_argument("--configs", type=Path, help="folder with <run>/config.yml of published logs [beside logdir]")
     parser.add_argument("--hp", type=Path, help="folder with the published searches for σ [beside logdir]")

@@ -16,7 +16,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 import numpy as np
 
 from common.errors import UsageError
-from common.flags import underscored
+from common.flags import Parser, underscored
 from common.paths import repo_root
 from common.program import guarded_training
 from data.dataset import ImageDataset
@@ -33,12 +33,12 @@ Pictures = list[np.ndarray | None]
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--seed", type=int, default=123, help="of the choice of examples, and of custom noise [123]")
     common.add_argument("--data_dir", type=Path, help="folder of the data sets [$DATA_DIR, else data/cache]")
     common.add_argument("--allow_unverified", action="store_true", help="use data that are not the official ones")
     common.add_argument("--out", type=Path, help="the picture, a PNG [re_sln/viz/<what it shows>.png]")
-    parser = argparse.ArgumentParser(prog="viz.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser = Parser(prog="viz.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     kinds = parser.add_subparsers(dest="dataset_name", required=True, metavar=f"{{{','.join(DATASETS)},animal-10n}}")
     for name in DATASETS:
         kind = kinds.add_parser(name, parents=[common], allow_abbrev=False, help="half clean, half noisy examples")

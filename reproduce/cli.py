@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from common.flags import underscored
+from common.flags import Parser, underscored
 from common.program import guarded, printed
 from reproduce.commands import records, run, show
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
+    parser = Parser(prog="python -m reproduce", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for family in (show, run, records):
         family.add_commands(commands)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+
+from common.flags import Parser
 
 KINDS = ("weak", "autoaug", "randaug")  # the last two: weak augmentation and the strong copy made from it
 WARM_UP = 20  # batches
@@ -57,7 +58,7 @@ def images_per_second(kind: str, seconds: float, threads: int = 1, batch: int = 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints a table, or JSON."""
-    parser = argparse.ArgumentParser(description="Augmentation throughput: images a second per core.")
+    parser = Parser(description="Augmentation throughput: images a second per core.")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement (default 3)")
     parser.add_argument("--batch", type=int, default=100, help="images a batch (default 100)")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -7,6 +7,8 @@ import math
 from common.errors import UsageError
 from moco_nonsem.running.flags import Common
 
+LARGEST_IMAGE = 8192
+
 
 def check_schedule(flags) -> None:
     """Raises: UsageError. flags: of Training, with lr, momentum, weight_decay, epochs, start_epoch."""
@@ -27,6 +29,8 @@ def check_numbers(flags: Common, more: dict[str, int]) -> None:
     for name, bound in least.items():
         if getattr(flags, name) < bound:
             raise UsageError(f"--{name.replace('_', '-')}={getattr(flags, name)}: must be at least {bound}")
+    if flags.image_size > LARGEST_IMAGE:
+        raise UsageError(f"--image-size={flags.image_size}: at most {LARGEST_IMAGE} pixels a side")
     if flags.seed >= 2**31:
         raise UsageError(f"--seed={flags.seed}: must be below 2³¹")
     if flags.processes is not None and flags.processes < 1:

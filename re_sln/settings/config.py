@@ -15,6 +15,8 @@ from re_sln.settings.model_name import model_name
 from re_sln.settings.network_name import check_network
 from re_sln.settings.published_settings import TASKS, Task
 
+LARGEST_IMAGE = 256
+
 
 @dataclass(frozen=True)
 class Config:
@@ -127,6 +129,8 @@ def _check_numbers(flags: Flags, world_size: int) -> None:
     for name, bound in least.items():
         if getattr(flags, name) < bound:
             raise UsageError(f"--{name}={getattr(flags, name)}: must be at least {bound}")
+    if flags.image_size > LARGEST_IMAGE:
+        raise UsageError(f"--image_size={flags.image_size}: at most {LARGEST_IMAGE}; the digits have 8")
     check_seed(flags.seed)
     if not 0 < flags.lr < float("inf"):
         raise UsageError(f"--lr={flags.lr}: a learning rate is a finite number above 0")

@@ -15,7 +15,9 @@ def test_ratios_are_turn_by_turn():
     assert ours["core_milliseconds_per_image"] == 3.5 and ours["cores"] == 2
 
 
-@pytest.mark.parametrize("wrong", ["--turns=0", "--warmup=0", "--variants=magic", "--cores=1000", "--batch_size=1"])
+@pytest.mark.parametrize(
+    "wrong", ["--turns=0", "--warmup=0", "--variants=magic", "--cores=1000", "--batch_size=1", "--images=/no/such"]
+)
 def test_wrong_flags(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         main([wrong])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from common.errors import LONGEST
 from common.flags import flag, identity, make_parser, parse, positional, underscored
 
 
@@ -139,3 +140,21 @@ def test_identity_is_every_flag_but_those_declared_otherwise():
         "batch_size": 3, "rate": 0.0, "mode": "train", "use_ema": True, "no_mixup": False, "amp": "off", "size": None,
     }  # fmt: skip
     assert "data" in identity(Bare("x"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rate=--"], "argument --rate: -- is no value"),
+        (["-b--"], "-b/--batch_size/--global_batch_size: -- is no value"),
+        (["--folder=a\0b"], r"'--folder=a\x00b' holds a zero byte"),
+        (["--folder=a", "x" * 5000], "unrecognized arguments: xxx"),
+        (["--rate=" + "9" * 5000 + "x"], "9x'\n"),
+    ],
+)
+def test_what_argparse_lets_through_or_says_at_length(words, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        plain(*words)
+    error = capsys.readouterr().err
+    assert said in error and len(error[error.index("p: error") :]) < LONGEST + 100
+    assert bare("--", "--mlp").data == "--mlp"

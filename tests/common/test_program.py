@@ -1,12 +1,13 @@
 """What ends a program early becomes one line on stderr and an exit code."""
 
+import io
 import logging
 import subprocess
 import sys
 
 import pytest
 
-from common.errors import DataError, Interrupted, NonFiniteLoss, RecordError, UsageError, UserError, WorkFailed
+from common.errors import LONGEST, DataError, Interrupted, NonFiniteLoss, RecordError, UsageError, UserError, WorkFailed
 from common.program import FAILURES, guarded, guarded_training
 
 
@@ -40,6 +41,21 @@ def raising(error: BaseException):
 def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, said):
     assert guarded(raising(error), "stopped", places="--out") == code
     assert capsys.readouterr().err == said
+
+
+def test_a_message_with_a_long_value_keeps_its_beginning_and_its_end(capsys):
+    assert guarded(raising(UsageError(f"--out={'x' * 5000} is no file; name another")), "stopped") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --out=xxx") and said.endswith("x is no file; name another\n")
+    assert len(said) <= LONGEST + 1
+
+
+def test_a_name_that_is_no_text_is_printed_all_the_same(monkeypatch):
+    with io.TextIOWrapper(io.BytesIO(), "utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert guarded(lambda: print("folder/\udcff.png"), "stopped") == 0
+        terminal.flush()
+        assert terminal.buffer.getvalue() == b"folder/\\udcff.png\n"
 
 
 def test_an_error_of_the_program_itself_keeps_its_traceback():

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import tests.torture.__main__ as torture
+from tests.frame.test_help import programs
+from tests.torture import command_lines
 from tests.torture.campaigns import CAMPAIGNS, PYTORCH, TENSORFLOW, Campaign
+from tests.torture.programs import PROGRAMS, Program
 
 
 @pytest.fixture
@@ -85,10 +88,49 @@ def test_every_registered_campaign_is_there():
     for campaign in CAMPAIGNS.values():
         module, _, name = campaign.place.partition(":")
         source = Path(torture.__file__).with_name(f"{module}.py").read_text()
-        assert f"\ndef {name}(seed: int, count: int, seconds: float)" in source
+        assert f"\ndef {name}(seed: int, count: int, seconds: float" in source
 
 
 def test_a_campaign_that_is_given_no_time_is_given_a_second(called):
     started = time.monotonic()
     torture.main(["--minutes", "0"])
     assert all(call[3] <= 1 for call in called) and time.monotonic() - started < 5
+
+
+def test_command_lines_of_every_program_are_fuzzed():
+    modules = {name for kind, name in programs() if kind == "module"}
+    assert {program.module for program in PROGRAMS} == modules
+    assert {name for kind, name in programs() if kind == "file"} <= {
+        module.replace(".", "/", 1) + ".py" for module in modules
+    }
+
+
+def test_fuzzed_command_lines_are_refused_in_one_sentence():
+    chosen = tuple(program for program in PROGRAMS if not program.environments)
+    found = command_lines.campaign(0, 60 * len(chosen), 60, chosen)
+    assert found["failures"] == []
+    assert found["counts"]["command lines"] == 60 * len(chosen)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("raise ValueError('no')", "raised"),
+        ("while True: pass", "slow"),
+        ("sys.exit(3)", "ended with 3"),
+        ("return 2", "without a sentence"),
+        ("print('error: ' + 'x' * 3000, file=sys.stderr); return 2", "characters"),
+        ("print('error: Traceback (most recent call last)', file=sys.stderr); return 1", "a library's words"),
+        ("begin()", "began although --check"),
+    ],
+)
+def test_the_campaign_of_command_lines_finds(body, kind, monkeypatch, tmp_path):
+    (tmp_path / "careless.py").write_text(
+        f"import sys\ndef begin(): pass\ndef main(argv):\n    if '--help' in argv: return 0\n    {body}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(command_lines, "SECONDS_A_LINE", 0.05)
+    program = Program("careless", ("--seed=1",), ("careless:begin",), check=True)
+    found = command_lines.campaign(0, 3, 5, (program,))
+    del sys.modules["careless"]
+    assert found["failures"] and all(kind in failure for failure in found["failures"])

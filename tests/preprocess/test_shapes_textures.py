@@ -157,6 +157,7 @@ def test_mistakes(tmp_path, capsys):
     assert "--agreement 1.5" in refused("--agreement=1.5")
     assert "--size 8" in refused("--size=8")
     assert "--val -1" in refused("--val=-1")
+    assert "--val 1000" in refused("--val=1" + 400 * "0")
     assert "--seed -3" in refused("--seed=-3")
     assert not (tmp_path / "tree").exists()
     sizes = ("--train=8", "--val=0", "--conflict=0", "--size=16")

@@ -57,6 +57,7 @@ def error_of(capfd, *arguments, code=2):
         (["--n_epochs=0"], ["--n_epochs=0", "at least 1"]),
         (["--workers=0"], ["--workers=0", "at least 1"]),
         (["--image_size=7"], ["--image_size=7", "at least 8"]),
+        (["--image_size=4294967296", "--check"], ["--image_size=4294967296", "at most 256"]),
         (["--limit_train_examples=-1"], ["--limit_train_examples=-1"]),
         (["--seed=-1"], ["--seed=-1"]),
         (["--seed=-1", "--p=0"], ["--seed=-1"]),

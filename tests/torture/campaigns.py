@@ -29,4 +29,5 @@ class Campaign:
 
 CAMPAIGNS: dict[str, Campaign] = {
     "damaged-images": Campaign("damaged_images:campaign", 10_000, (TENSORFLOW, PYTORCH)),
+    "command-lines": Campaign("command_lines:campaign", 50000, (TENSORFLOW, PYTORCH)),
 }

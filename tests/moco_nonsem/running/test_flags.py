@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from common.errors import UsageError
 from common.flags import parse
+from moco_nonsem.running.flag_checks import check_numbers
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags, RobustnessFlags
 
 SYNONYMS = {
@@ -23,6 +25,13 @@ def test_a_synonym_is_the_flag_itself(kind: type[PretrainFlags] | type[LinearFla
     assert found == parse(kind, "p", "", [SYNONYMS[word], "x"], separator="-")
     assert found == parse(kind, "p", "", [word.replace("_", "-"), "--data_dir=x"], separator="-")
     assert (found != kind(data="x")) == (word != "--precision=float32")
+
+
+@pytest.mark.parametrize("size", [7, 8193, 2**31])
+def test_images_are_of_a_size_that_can_be(size: int) -> None:
+    check_numbers(PretrainFlags(data="x", image_size=8192), {})
+    with pytest.raises(UsageError, match=f"--image-size={size}: "):
+        check_numbers(PretrainFlags(data="x", image_size=size), {})
 
 
 @pytest.mark.parametrize("word", ["--precision=bfloat16", "--epochs=1", "--data_dir=x"])
