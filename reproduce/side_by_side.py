@@ -6,14 +6,15 @@ each step's own value is computed back from these means before steps are put int
 
 from __future__ import annotations
 
-import argparse
 import csv
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
 from common.files import atomic_write
+from common.flags import Parser
 from common.program import guarded
 from common.record_files import read_metrics
 from common.tables import csv_text, mean, new_figure, sample_std, save_figure
@@ -75,6 +76,8 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
         names = [name for name, _ in QUANTITIES.values()]
+        if not lines:
+            raise ValueError("it holds no step")
         log = {name: {int(line["step"]): float(line[name]) for line in lines} for name in names}
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
@@ -89,6 +92,8 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
 
 def read_run(folder: Path) -> dict[str, dict[int, float]]:
     """{metric: {step: value}} of a run's TensorBoard files. Raises: UsageError where steps are missing."""
+    if not os.path.isdir(folder / "tensorboard"):
+        raise UsageError(f"{folder} holds no tensorboard/: name the folder of a run of ieg")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0})
@@ -137,7 +142,7 @@ def draw(rows: list[list[Any]], path: Path) -> None:
 
 def run(argv: list[str] | None) -> None:
     """Write STEM.csv and STEM.png."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce.side_by_side", description=__doc__)
+    parser = Parser(prog="python -m reproduce.side_by_side", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of our run, trained with --log_freq=1")
     parser.add_argument("log", type=Path, help="the authors' log as CSV: step, loss/net, loss/meta, …")
     parser.add_argument("--bins", type=int, default=50, help="steps in a bin (default 50)")

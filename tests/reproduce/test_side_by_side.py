@@ -87,3 +87,10 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     ]:
         assert main([*arguments, f"--out={tmp_path}/beside"]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("steps", "said"), [(0, "it holds no step"), (4, "holds no tensorboard/")])
+def test_a_log_or_a_run_without_steps_is_refused(steps: int, said: str, tmp_path: Path, capsys) -> None:
+    authors_log(tmp_path / "log.csv", steps)
+    assert main([str(tmp_path), str(tmp_path / "log.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err

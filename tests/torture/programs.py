@@ -142,13 +142,15 @@ PROGRAMS = (
             "run --table ieg-cifar10 --force --jobs 2 --retries 1", "tables --table ieg-cifar10 --out new",
             "report --table ieg-cifar10 --out new/report.html", "keep", "demo --dry_run", "demo --jobs=1",
             "verify --records_only folder", "readme --check", "import re_sln folder", "curves run --out x.png",
+            "claims --dry_run",
         ),
         (
             "reproduce.cli:LocalEngine.run", "reproduce.cli:write_pages", "reproduce.cli:keep", "reproduce.cli:verify",
-            "reproduce.demos.demo:make_data", "reproduce.engines.ray_cluster:RayEngine.run",
+            "reproduce.cli:make_data", "reproduce.cli:write_claims", "reproduce.engines.ray_cluster:RayEngine.run",
         ),
         imported="reproduce.cli",
     ),
+    Program("reproduce.side_by_side", ("run file --bins=3 --out=new",)),
     Program(
         "data",
         (
