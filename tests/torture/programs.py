@@ -145,8 +145,8 @@ PROGRAMS = (
             "claims --dry_run",
         ),
         (
-            "reproduce.cli:LocalEngine.run", "reproduce.cli:write_pages", "reproduce.cli:keep", "reproduce.cli:verify",
-            "reproduce.cli:make_data", "reproduce.cli:write_claims", "reproduce.engines.ray_cluster:RayEngine.run",
+            "reproduce.engines.local:LocalEngine.run", "reproduce.commands.records:write_pages", "reproduce.keep:keep", "reproduce.verify:verify",
+            "reproduce.commands.run:make_data", "reproduce.commands.run:write_claims", "reproduce.engines.ray_cluster:RayEngine.run",
         ),
         imported="reproduce.cli",
     ),
