@@ -20,6 +20,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, left_out, out_file
+from common.data_folders import files_below
 from common.files import atomic_write
 from common.flags import Parser
 from common.machine import processor
@@ -39,7 +40,7 @@ MADE = 256
 def photographs(folder: Path | None) -> Iterator[list[Path]]:
     """JPEG files below `folder`, or made ones that are gone afterwards."""
     if folder:
-        yield sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+        yield sorted(files_below(folder, (".jpeg", ".jpg"), []))
         return
     import numpy as np
     from PIL import Image

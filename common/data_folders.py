@@ -46,15 +46,23 @@ def entries(folder: str | os.PathLike[str], left_out: list[str]) -> list[os.DirE
 def files_below(folder: Path, endings: Iterable[str], left_out: list[str]) -> Iterator[Path]:
     """Files below `folder` whose names end so in small letters, folder by folder; links are followed.
 
-    Paths of foreign files and folders are added to `left_out`, those within a foreign folder are not looked at.
+    Paths of foreign files and folders, and of links that lead back, are added to `left_out`; those within a foreign
+    folder are not looked at.
     """
     endings = tuple(endings)
     for place, folders, names in os.walk(folder, followlinks=True):
-        left_out += [os.path.join(place, name) for name in (*folders, *names) if is_foreign(name)]
-        folders[:] = sorted(name for name in folders if not is_foreign(name))
+        passed = {name for name in folders if is_foreign(name) or _leads_back(place, name)}
+        left_out += [os.path.join(place, name) for name in (*passed, *filter(is_foreign, names))]
+        folders[:] = sorted(set(folders) - passed)
         for name in sorted(names):
             if name.lower().endswith(endings) and not is_foreign(name):
                 yield Path(place, name)
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Whether a link within `place` leads to a folder that `place` is in: it would be walked without end."""
+    path = os.path.join(place, name)
+    return os.path.islink(path) and f"{os.path.realpath(place)}/".startswith(f"{os.path.realpath(path)}/")
 
 
 def say_left_out(folder: Path, left_out: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 
 import numpy as np
 from PIL import Image
@@ -32,7 +33,7 @@ def open_rgb(file: ImageFile, name: str = "", *, draft: bool = False) -> Image.I
     cheaper. Raises: UnreadableImage.
     """
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+        with _opened(file) as image:
             if draft:
                 image.draft("RGB", (1, 1))
             return _rgb(image)
@@ -48,7 +49,7 @@ def decode(file: ImageFile, name: str = "") -> np.ndarray:
 def image_size(file: ImageFile, name: str = "") -> tuple[int, int]:
     """(width, height) by the header; what follows it is not read. Raises: UnreadableImage naming the file."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+        with _opened(file) as image:
             _refuse_mode(image)
             return image.size
     except Exception as error:
@@ -62,6 +63,15 @@ def why_unreadable(file: ImageFile) -> str:
     except UnreadableImage as error:
         return error.why
     return ""
+
+
+def _opened(file: ImageFile) -> Image.Image:
+    if isinstance(file, bytes):
+        return Image.open(io.BytesIO(file), formats=FORMATS)
+    mode = os.stat(file).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a named pipe would be waited for
+        raise ValueError("it is no file")
+    return Image.open(file, formats=FORMATS)
 
 
 def _unreadable(file: ImageFile, name: str, error: Exception) -> UnreadableImage:

@@ -1,6 +1,7 @@
 """Hashing files, and comparing what was found with what was published."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,4 +72,4 @@ def hash_file(path: Path, progress: Callable[[int], object] | None = None) -> Di
 def fingerprint(members: dict[str, str]) -> str:
     """SHA-256 over the lines `name:sha256`, sorted by name: one value for a folder of files."""
     lines = "".join(f"{name}:{sha256}\n" for name, sha256 in sorted(members.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()

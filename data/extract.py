@@ -9,6 +9,7 @@ import gzip
 import lzma
 import os
 import re
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from common.data_folders import is_foreign
 from common.errors import DataError
 from data.checksums import Digests, Hasher
 from data.disk import human, require_space
@@ -287,9 +289,12 @@ def extract_nested(name: str, folder: Path, found: dict[str, Digests]) -> dict[s
     within = extract(path, "zip", unpacked)
     path.unlink()
     for child in unpacked.iterdir():
+        if is_foreign(child.name):  # a Mac's __MACOSX/ lies in both
+            continue
         if (path.parent / child.name).exists():
             raise DataError(f"{name} holds {child.name}, which lies beside it already: unpack it by hand.")
         child.rename(path.parent / child.name)
-    unpacked.rmdir()
+    shutil.rmtree(unpacked)
+    within = {file: digests for file, digests in within.items() if not is_foreign(PurePosixPath(file).parts[0])}
     outer = {other: digests for other, digests in found.items() if other != inner[0]}
     return outer | {(PurePosixPath(inner[0]).parent / file).as_posix(): digests for file, digests in within.items()}

@@ -17,7 +17,7 @@ from common.data_folders import entries
 from common.errors import DataError, UsageError
 from common.files import atomic_write
 from common.locks import locked
-from common.text_files import read_lines
+from common.text_files import read_lines, read_text
 from data.checksums import Digests, Published, hash_file
 from data.disk import human
 from data.registry import Archive, Entry
@@ -71,11 +71,11 @@ class Store:
         """Archive file → what is known of its origin; empty if nothing was recorded. Raises DataError if damaged."""
         path = self._record_path(entry)
         try:
-            archives = json.loads(path.read_text(encoding="utf-8"))["archives"]
+            archives = json.loads(read_text(path))["archives"]
             whole = all(isinstance(known[key], str) for known in archives.values() for key in ("sha256", "date"))
         except FileNotFoundError:
             return {}
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UsageError):
             whole = False
         if not whole:
             raise DataError(f"{path} is damaged: delete it; data that are there then count as of unknown origin.")

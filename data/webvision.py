@@ -8,6 +8,7 @@ Standard library only: `preprocess` makes and checks these files, `ieg` trains o
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def fingerprint_of(*lists: ImageList) -> str:
     digest = hashlib.sha256()
     for images in lists:
         for path, label in zip(images.paths, images.labels, strict=True):
-            digest.update(f"{path}\0{label}\0{(images.root / path).stat().st_size}\n".encode())
+            digest.update(os.fsencode(f"{path}\0{label}\0{(images.root / path).stat().st_size}\n"))
     return digest.hexdigest()
 
 
@@ -122,7 +123,11 @@ def _list_split(folder: Path, names: list[str], left_out: list[str]) -> ImageLis
     """The images of every class, sorted by class and name: the same tree gives the same ids on every machine."""
     paths, labels = [], []
     for label, name in enumerate(names):
-        images = [entry.name for entry in entries(folder / name, left_out) if entry.name.lower().endswith(ENDINGS)]
+        images = [
+            entry.name
+            for entry in entries(folder / name, left_out)
+            if entry.name.lower().endswith(ENDINGS) and not entry.is_dir()
+        ]
         if not images:
             raise DataError(f"{folder / name} holds no image ({', '.join(ENDINGS)}); unpack it again")
         paths += [f"{name}/{image}" for image in images]

@@ -51,4 +51,4 @@ def refuse_missing(folder: Path, there: dict[str, Path]) -> None:
 def images_of(folder: Path, left_out: list[str] | None = None) -> list[Path]:
     """The image files in a folder, sorted; paths of what other programs left there are added to `left_out`."""
     there = entries(folder, [] if left_out is None else left_out)
-    return [folder / entry.name for entry in there if entry.name.lower().endswith(ENDINGS)]
+    return [folder / entry.name for entry in there if entry.name.lower().endswith(ENDINGS) and not entry.is_dir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
     name: the photograph's path in its tree; the random numbers hang on it and the seed alone, so a texture is the same
     whoever makes it, in whatever order. Raises: UnreadableImage; WorkFailed where the external program fails.
     """
-    random = generator(recipe.seed, "texture", int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+    random = generator(recipe.seed, "texture", int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big"))
     patches = two_patches(read_photograph(photograph), random)
     texture.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(texture) as temporary:

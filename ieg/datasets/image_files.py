@@ -7,14 +7,17 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from common.errors import DataError, UnreadableImage
 from common.image_files import open_rgb
+from data.webvision import NUM_CLASSES, PREPARE
 from ieg.augmentation import imagenet_policy, inception
 
+ANEW = f"delete it and start `{PREPARE}` again"
 PARALLEL = os.cpu_count() or 1
 RECORD = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "image/label": tf.io.FixedLenFeature([], tf.int64)}
 
@@ -83,6 +86,8 @@ class Decoder:
                 return self.batch(elements)
             except tf.errors.OpError:
                 found = [k for k in range(len(next(iter(elements.values())))) if self.why_refused(elements, k)]
+                if not found:  # no image is to blame
+                    raise
                 self.refused |= {elements["file"][k] for k in found if "file" in elements}
                 elements = rewritten(elements, found)
             try:
@@ -94,7 +99,7 @@ class Decoder:
 
     def batch(self, elements: Mapping[str, np.ndarray]) -> np.ndarray:
         """A batch of what TensorFlow decodes. Raises: tf.errors.OpError."""
-        return self.graph({name: tf.constant(values) for name, values in elements.items() if name != "name"}).numpy()
+        return self.graph({name: tf.constant(values) for name, values in inputs(elements).items()}).numpy()
 
     def decode(self, elements):
         """All images of a batch, several at a time."""
@@ -105,10 +110,19 @@ class Decoder:
     def why_refused(self, elements: Mapping[str, np.ndarray], k: int) -> str:
         """What TensorFlow says of image `k`; "" where it decodes it."""
         try:
-            self.image({name: tf.constant(values[k]) for name, values in elements.items() if name != "name"})
+            self.image({name: tf.constant(values) for name, values in inputs(elements, k).items()})
         except tf.errors.OpError as error:
             return error.message
         return ""
+
+
+def inputs(elements: Mapping[str, np.ndarray], places: int | slice = slice(None)) -> dict[str, Any]:
+    """What TensorFlow is given of a batch; names of files as bytes, since they need not be UTF-8."""
+    chosen: dict[str, Any] = {name: values[places] for name, values in elements.items() if name != "name"}
+    if "file" in chosen:
+        files = chosen["file"]
+        chosen["file"] = os.fsencode(files) if isinstance(files, str) else [os.fsencode(file) for file in files]
+    return chosen
 
 
 def rewritten(elements: Mapping[str, np.ndarray], places: Sequence[int]) -> Mapping[str, np.ndarray]:
@@ -150,11 +164,10 @@ def read_records(path: Path) -> tuple[list[bytes], np.ndarray]:
     try:
         examples = [tf.io.parse_single_example(record, RECORD) for record in tf.data.TFRecordDataset(str(path))]
     except tf.errors.OpError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.message.splitlines()[0]}): delete it and start "
-            "`python -m preprocess.webvision_mini` again"
-        ) from error
+        raise DataError(f"{path} cannot be read ({error.message.splitlines()[0]}): {ANEW}") from error
     labels = np.array([int(example["image/label"]) for example in examples], np.int64)
+    if odd := [label for label in labels.tolist() if not 0 <= label < NUM_CLASSES]:
+        raise DataError(f"{path} holds the label {odd[0]}; labels are 0…{NUM_CLASSES - 1}: {ANEW}")
     return [example["image/encoded"].numpy() for example in examples], labels
 
 

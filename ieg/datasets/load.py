@@ -29,8 +29,9 @@ def describe(flags: Flags) -> Described:
     """Verifies the files. Raises: common.errors.DataError, its message saying how to get or allow them."""
     name = parse_dataset_name(flags.dataset)
     if name.is_webvision:
-        data = webvision.load(flags, flags.method in USES_PROBES, name)
-        webvision.check_images(data)
+        uses_probes = flags.method in USES_PROBES
+        data = webvision.load(flags, uses_probes, name)
+        webvision.check_images(flags, uses_probes, name, data)
         return Described(data.name, data.fingerprint, len(data.train.labels))
     files = long_tail_files.find(name, flags)
     if files:

@@ -66,7 +66,10 @@ def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
     """The tree as ImageFolder of tensorflow_datasets reads it has all these images. Raises: DataError."""
     import tensorflow_datasets as tfds
 
-    splits = tfds.folder_dataset.ImageFolder(str(webvision_root(folder))).info.splits
+    try:
+        splits = tfds.folder_dataset.ImageFolder(str(webvision_root(folder))).info.splits
+    except UnicodeDecodeError:  # it lists no folder with names that are not UTF-8, which are read here
+        return
     for images in (train, val):
         found = splits[images.root.name].num_examples
         if found < len(images.paths):  # it counts what other programs left there, which is no image
@@ -76,23 +79,43 @@ def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
             )
 
 
-def check_images(data: WebVision) -> None:
-    """Reads the header of every image. Raises: DataError naming those that are none, or have a side of one pixel."""
+def check_images(flags: Flags, uses_probes: bool, name: DatasetName, data: WebVision) -> None:
+    """Reads the header of every image, those in TFRecords too.
 
-    def why(file: str) -> str:
+    Raises: DataError naming those that are none, or have a side of one pixel; UsageError for damaged TFRecords.
+    """
+    files: list[tuple[str | bytes, str]] = [(file, file) for file in (*data.train.files(), *data.val.files())]
+    folder = data_dir(flags.dataset_dir)
+    if uses_probes:
+        path = probe_records(folder, name.probes_per_class or 0)
+        files += [(image, f"image {k} of {path}") for k, image in enumerate(read_records(path)[0])]
+    if flags.use_imagenet_as_eval:
+        path = imagenet_records(folder)
+        files += [(image, f"image {k} of {path}") for k, image in enumerate(imagenet_images(path)[0])]
+
+    def why(file: tuple[str | bytes, str]) -> str:
         try:
-            return "a side of one pixel" if min(image_size(file)) < 2 else ""
+            return f"{file[1]} (a side of one pixel)" if min(image_size(*file)) < 2 else ""
         except UnreadableImage as error:
-            return error.why
+            return f"{file[1]} ({error.why})"
 
-    files = [*data.train.files(), *data.val.files()]
     with ThreadPoolExecutor() as pool:
-        bad = [f"{file} ({found})" for file, found in zip(files, pool.map(why, files), strict=True) if found]
+        bad = [found for found in pool.map(why, files) if found]
     if bad:
         raise DataError(
             f"{len(bad)} of {len(files)} files cannot be read as images: {', '.join(bad[:NAMED])}"
             f"{', …' if len(bad) > NAMED else ''}; get them again, or move them away"
         )
+
+
+def imagenet_images(path: Path) -> tuple[list[bytes], np.ndarray]:
+    """ImageNet's test images of the 50 classes, encoded, and their labels. Raises: UsageError where it is not whole."""
+    images, labels = read_records(path)
+    if np.bincount(labels, minlength=NUM_CLASSES).min() == 0:
+        raise UsageError(
+            f"{path} holds {len(labels)} images, not {TEST_IMAGES} of {NUM_CLASSES} classes: delete it. {GET_IMAGENET}"
+        )
+    return images, labels
 
 
 def probes(folder: Path, name: DatasetName) -> tuple[tuple[bytes, ...], np.ndarray]:
@@ -135,12 +158,6 @@ def test_sets(flags: Flags, data: WebVision, size: int) -> dict[str, EncodedImag
     # and their last one evaluates both for fsr only.
     sets = {"": EncodedImages({"file": np.array(data.val.files())}, np.array(data.val.labels), size)}
     if flags.use_imagenet_as_eval:
-        path = imagenet_records(data_dir(flags.dataset_dir))
-        images, labels = read_records(path)
-        if np.bincount(labels, minlength=NUM_CLASSES).min() == 0 or labels.max() >= NUM_CLASSES:
-            raise UsageError(
-                f"{path} holds {len(labels)} images, not {TEST_IMAGES} of {NUM_CLASSES} classes: delete it. "
-                f"{GET_IMAGENET}"
-            )
+        images, labels = imagenet_images(imagenet_records(data_dir(flags.dataset_dir)))
         sets["imagenet"] = EncodedImages({"encoded": np.array(images, object)}, labels, size)
     return sets

@@ -18,7 +18,10 @@ from common.errors import UnreadableImage
 
 
 def decode(path: Path) -> Tensor:
-    """A file as uint8 [3, H, W], RGB. Raises: UnreadableImage naming it."""
+    """A file as uint8 [3, H, W], RGB. Raises: UnreadableImage naming it.
+
+    For files that `unreadable` has seen: torchvision would try for minutes to fill the pixels that a header claims.
+    """
     try:
         image = decode_image(read_file(str(path)), ImageReadMode.RGB)
         if image.ndim == 3 and image.dtype == torch.uint8:  # not so of an animation or 16 bits

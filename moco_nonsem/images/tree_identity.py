@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from common.text_files import name_in
@@ -17,9 +18,9 @@ def describe(tree: ImageTree, folder: Path, part: str) -> dict[str, str]:
     """
     digest = hashlib.sha256()
     for path, label in zip(tree.paths, tree.labels.tolist(), strict=True):
-        digest.update(f"{tree.classes[label]}/{path.name} {path.stat().st_size}\n".encode())
+        digest.update(os.fsencode(f"{tree.classes[label]}/{path.name} {path.stat().st_size}\n"))
     for path in tree.textures or ():
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(os.fsencode(f"{path.name} {path.stat().st_size}\n"))
     fingerprint = digest.hexdigest()
     return {
         "name": name_in(folder) or f"unverified-{fingerprint[:8]}",

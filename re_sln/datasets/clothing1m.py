@@ -120,7 +120,8 @@ def _read(data_dir: str | Path | None) -> tuple[dict[str, list[Path]], dict[str,
         paths, labels[name] = read_list(root, name)
         files[name] = [root / path for path in paths]
         refuse_files([str(file) for file in files[name] if not file.is_file()], f"of {name}.txt are missing")
-        digest.update("".join(f"{path} {label}\n" for path, label in zip(paths, labels[name], strict=True)).encode())
+        lines = (f"{path} {label}\n" for path, label in zip(paths, labels[name], strict=True))
+        digest.update("".join(lines).encode())
     return files, labels, digest.hexdigest()
 
 

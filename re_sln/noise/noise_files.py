@@ -146,8 +146,10 @@ def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndar
     place = images_path(path)
     again = "make it again with --custom_noise --make_new_custom_noise"
     try:
-        images = np.load(place, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+        images = np.load(place, mmap_mode="r", allow_pickle=False)  # a header may claim more than the memory holds
+        if not isinstance(images, np.ndarray):
+            raise ValueError("it is a zip, not an array")
+    except Exception as error:  # whatever numpy meets in a damaged header
         raise UsageError(f"{place} cannot be read ({error}): it belongs to {path.name}; {again}") from error
     if images.shape != like.shape or images.dtype != like.dtype:
         raise UsageError(
@@ -157,4 +159,4 @@ def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndar
         own = ~is_foreign[start : start + 5000]
         if not np.array_equal(images[start : start + 5000][own], like[start : start + 5000][own]):
             raise UsageError(f"{place} was made from other images than this data set has: {again}")
-    return images
+    return np.array(images)

@@ -100,3 +100,14 @@ def test_a_list_of_checksums_saved_on_windows(server, tmp_path, place):
     path = place / "toy.sha256"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert set(statuses(entry, place).values()) == {"ok"}
+
+
+def test_zips_of_a_mac_in_one_another(tmp_path, place):
+    inner = zip_bytes({"training/1.jpg": b"1", "__MACOSX/training/._1.jpg": b"m"})
+    (tmp_path / "outer.zip").write_bytes(zip_bytes({"inner.zip": inner, "__MACOSX/._inner.zip": b"m"}))
+    archive = {"file": "outer.zip", "kind": "zip", "addresses": [], "nested": "inner.zip", "counts": {"training": 1}}
+    entry = one_entry(tmp_path / "registry", archive, how="by-hand")
+    import_file(tmp_path / "outer.zip", {"toy": entry}, place, "toy")
+    assert (place / "toy" / "training" / "1.jpg").read_bytes() == b"1"
+    (place / "toy" / "NAME").write_text("mine")
+    assert set(statuses(entry, place).values()) == {"ok"}

@@ -126,11 +126,9 @@ def test_every_deviation_is_tagged_and_in_the_table(project: str) -> None:
         for path in (ROOT / project).rglob("*.py")
         if "DEVIATION:" in path.read_text(encoding="utf-8")
     }
-    elsewhere = {"ieg": {"../common/random_streams.py"}, "moco_nonsem": {"../common/image_files.py"}}.get(
-        project, set()
-    )
+    shared = {"ieg": {"../common/random_streams.py"}, "moco_nonsem": {"../common/image_files.py"}}
     listed = {LINK.findall(row[1])[0] for row in rows(project, "Deviations")}
-    assert tagged | elsewhere == listed
+    assert tagged | shared.get(project, set()) == listed
     assert all(len(row) == 3 and all(row) for row in rows(project, "Deviations"))
 
 

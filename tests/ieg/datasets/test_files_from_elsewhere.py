@@ -1,6 +1,7 @@
 """WebVision trees that other programs wrote into, and images that are other files than their names say."""
 
 import logging
+import os
 import struct
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from common.errors import DataError, UnreadableImage
-from data.webvision import fingerprint_of, list_webvision, webvision_root
+from common.errors import DataError, UnreadableImage, UsageError
+from data.webvision import fingerprint_of, imagenet_records, list_webvision, probe_records, webvision_root
 from ieg.datasets import load as datasets
 from ieg.datasets.image_files import Decoder, evaluation_image, weak_image
 from ieg.datasets.webvision import check_with_tfds
@@ -127,3 +128,53 @@ def test_sixteen_bits_are_read_alike_by_tensorflow_and_here(tmp_path):
     Image.fromarray(grey).save(tmp_path / "a.png")
     read = tf.image.decode_png((tmp_path / "a.png").read_bytes(), channels=3).numpy()
     np.testing.assert_array_equal(decode(tmp_path / "a.png"), read)
+
+
+def records(path, images, shift=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for k, image in enumerate(images):
+            feature = {
+                "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+                "image/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[k % 50 + shift])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+
+
+def test_the_images_in_records_are_checked(data):
+    image = (webvision_root(data) / "val" / WNIDS[0] / f"{WNIDS[0]}_0.jpg").read_bytes()
+    arguments = ["--dataset=webvisionmini_1", "--method=l2r", f"--dataset_dir={data}", "--use_imagenet_as_eval"]
+    records(probe_records(data, 1), [image] * 50)
+    records(imagenet_records(data), [image] * 100)
+    assert datasets.describe(parse_flags(arguments)).num_images == 50
+    records(imagenet_records(data), [image] * 99 + [b"nothing"])
+    with pytest.raises(DataError, match=r"1 of 250 files .*image 99 of .*imagenet2012-val.* \(it is none of"):
+        datasets.describe(parse_flags(arguments))
+    records(imagenet_records(data), [image] * 40)
+    with pytest.raises(UsageError, match="holds 40 images"):
+        datasets.describe(parse_flags(arguments))
+    imagenet_records(data).write_bytes(b"no records")
+    with pytest.raises(UsageError, match="holds 0 images"):
+        datasets.describe(parse_flags(arguments))
+    imagenet_records(data).write_bytes(probe_records(data, 1).read_bytes()[:-9])
+    with pytest.raises(DataError, match="imagenet2012-val.* cannot be read"):
+        datasets.describe(parse_flags(arguments))
+    records(imagenet_records(data), [image] * 100, shift=-1)
+    with pytest.raises(DataError, match=r"imagenet2012-val.* holds the label -1; .* 0…49"):
+        datasets.describe(parse_flags(arguments))
+
+
+def test_names_that_are_no_utf8_and_folders_called_like_images(data):
+    folder = webvision_root(data) / "train" / WNIDS[1]
+    name = "衣服.jpg".encode("gbk")
+    Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_bytes((folder / f"{WNIDS[1]}_0.jpg").read_bytes())
+    (folder / "folder.jpg").mkdir()
+    assert describe(data).num_images == 51
+    train, _ = list_webvision(data)
+    files = np.array([file for file in train.files() if WNIDS[1] in file])
+    decoder = Decoder(evaluation_image, SIZE)
+    found = decoder({"file": files})
+    np.testing.assert_array_equal(found[0], found[1])
+    Path(files[1]).write_bytes(b"")
+    with pytest.raises(UnreadableImage, match="cannot be read as an image"):
+        decoder({"file": files})

@@ -1,5 +1,6 @@
 """Trees that other programs wrote into, and files that are other images than their names say: check and training."""
 
+import os
 import shutil
 import struct
 
@@ -109,3 +110,24 @@ def test_a_header_that_claims_too_much_is_named(tmp_path):
         check_readable(tree, 1, skip=False)
     with pytest.raises(UnreadableImage, match=r"n00000000_1\.JPEG cannot be read .*--skip-unreadable"):
         open_rgb(tree.paths[1])
+
+
+def test_names_that_are_no_utf8(tmp_path):
+    train = write_tree(tmp_path / "train", 2, 1)
+    name = os.fsdecode("衣服.JPEG".encode("gbk"))
+    shutil.copyfile(train / "n00000000" / "n00000000_0.JPEG", train / "n00000000" / name)
+    tree, skipped = check_readable(read_tree(train), 1, skip=False)
+    assert (len(tree), skipped) == (3, 0) and decode(tree.paths[1]).shape[0] == 3
+    assert len(describe(tree, tmp_path, "train")["fingerprint"]) == 64
+
+
+@pytest.mark.timeout(60)
+def test_links_that_lead_back_and_pipes(tmp_path):
+    train = write_tree(tmp_path / "train", 2, 1)
+    (train / "n00000000" / "back").symlink_to(train)
+    (train / "n00000001" / "beside").symlink_to(train / "n00000000")
+    tree = read_tree(train)
+    assert tree.labels.tolist() == [0, 1, 1]
+    os.mkfifo(train / "n00000000" / "pipe.jpg")
+    with pytest.raises(UsageError, match=r"pipe\.jpg \(it is no file\)"):
+        check_readable(read_tree(train), 1, skip=False)

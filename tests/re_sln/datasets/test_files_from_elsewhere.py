@@ -1,6 +1,7 @@
 """Lists and images as other programs left them: Animal-10N and Clothing1M through their command lines."""
 
 import codecs
+import os
 import struct
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from common.errors import UnreadableImage
 from re_sln import train_clothing1m, train_real
-from re_sln.datasets.animal10n import read_animal10n
+from re_sln.datasets.animal10n import describe_animal10n, read_animal10n
 from re_sln.datasets.clothing1m import LISTS, describe_clothing1m, load_clothing1m
 from re_sln.images.device_images import Look
 from re_sln.images.loader_images import LoaderImages
@@ -177,3 +178,11 @@ def test_yaml_is_what_check_prints(folder, capfd):
     write_clothing1m(folder)
     assert train_clothing1m.main([*CLOTHING, "--check"]) == 0
     assert len(yaml.safe_load(capfd.readouterr().out)["data_fingerprint"]) == 64
+
+
+def test_names_that_are_no_utf8(folder):
+    write_animal10n(folder)
+    before = describe_animal10n()
+    image = folder / "animal-10n" / "training" / "0_00000.jpg"
+    image.rename(image.with_name(os.fsdecode("0_猫.jpg".encode("gbk"))))
+    assert describe_animal10n() != before

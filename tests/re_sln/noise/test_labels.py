@@ -410,3 +410,20 @@ def test_labels_that_are_no_certain_numbers_are_named(tmp_path, label):
     path.write_text(f"{path.read_text()}3,{label}\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"sym0\.4_custom_seed123\.csv, line 2002: .* must be"):
         noisy_labels(request(tmp_path), TOY)
+
+
+def test_damaged_arrays_of_open_set_noise_are_named(standins):
+    place, dataset = standins
+    noise = noisy_labels(request(place, mode="openset"), dataset)
+    assert noise.path is not None
+    path = noise.path.with_suffix(".npy")
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    damaged = [b"PK\3\4", b"PK\5\6" + bytes(18), whole.replace(b"(300,", b"(3" + b"0" * 9 + b",", 1)]
+    for _ in range(150):
+        content = bytearray(whole[:4000])
+        content[int(random.integers(140))] = int(random.integers(256))
+        damaged.append(bytes(content))
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"\.npy (cannot be read|holds|was made)"):
+            noisy_labels(request(place, mode="openset"), dataset)
