@@ -86,12 +86,19 @@ def _own_name(folder: Path, mark: str) -> str:
 def describe_cifar(
     name: str, data_dir: Path | str | None = None, allow_unverified: bool = False
 ) -> tuple[str, str, str]:
-    """(name, version, fingerprint) of the files that `load_cifar` would read, without reading their content.
+    """(name, version, fingerprint) of the files that `load_cifar` would read; it refuses what that would refuse.
 
-    The fingerprint is `data.checksums.fingerprint` over the members of the official archive.
-    Raises DataError for a missing file, UsageError for files that differ from the official ones without
+    The fingerprint is `data.checksums.fingerprint` over the members of the official archive. Raises DataError for a
+    missing file and for damaged content, UsageError for files that differ from the official ones without
     `allow_unverified` or for a name that is neither cifar10 nor cifar100.
     """
+    found = _identity(name, data_dir, allow_unverified)
+    if found[1] != "official":  # of those the checksums say enough
+        _contents(name, data_dir)
+    return found
+
+
+def _identity(name: str, data_dir: Path | str | None, allow_unverified: bool) -> tuple[str, str, str]:
     folder = find_cifar(name, data_dir)
     found = _digests(name, folder)
     mark = fingerprint({member: digests.sha256 for member, digests in found.items()})
@@ -113,12 +120,18 @@ def load_cifar(name: str, data_dir: Path | str | None = None, allow_unverified: 
     `common.paths.data_dir()`. Images are uint8 [N, 32, 32, 3], labels int64 [N].
     Raises what `describe_cifar` raises, and DataError, naming the file, for content that is damaged.
     """
-    own_name, version, mark = describe_cifar(name, data_dir, allow_unverified)
+    identity = _identity(name, data_dir, allow_unverified)
+    return ImageDataset(*_contents(name, data_dir), *identity)
+
+
+def _contents(
+    name: str, data_dir: Path | str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Training images and labels, test images and labels, class names."""
     layout, folder = _layout(name), find_cifar(name, data_dir)
     class_names = _class_names(folder / layout.meta, layout)
-    train_images, train_labels = _join(_read(folder / member, layout) for member in layout.train)
-    test_images, test_labels = _join([_read(folder / layout.test, layout)])
-    return ImageDataset(train_images, train_labels, test_images, test_labels, class_names, own_name, version, mark)
+    train = _join(_read(folder / member, layout) for member in layout.train)
+    return *train, *_join([_read(folder / layout.test, layout)]), class_names
 
 
 def _join(

@@ -21,6 +21,7 @@ from ieg.settings.flags import Flags
 FILES = ("train.tfrecords", "eval.tfrecords")
 PIXELS = 3 * 32 * 32
 EVAL_SIZE = 10000
+LARGEST_SET = 100  # classes
 GET_THEM = "`python -m data list cifar-longtail` says how to get them; --long_tail_from=cifar builds the set from CIFAR"
 
 
@@ -51,10 +52,14 @@ def find(name: DatasetName, flags: Flags) -> Path | None:
 
 
 def identity(name: DatasetName, folder: Path) -> tuple[str, str]:
-    """Name and fingerprint of the set, once its labels have been counted. Raises: DataError, UsageError."""
-    check_counts(name, folder, read(folder / FILES[0])[1])
-    digests = {file: hash_file(folder / file).sha256 for file in FILES}
-    return f"{name.base}_imbal_{name.imbalance:g}_tfrecords", fingerprint(digests)
+    """Name and fingerprint of the set, once both files have been read. Raises: DataError, UsageError."""
+    whole = load(name, folder)
+    return whole.name, whole.fingerprint
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Of the content of both files."""
+    return fingerprint({file: hash_file(folder / file).sha256 for file in FILES})
 
 
 def load(name: DatasetName, folder: Path) -> ImageDataset:
@@ -67,7 +72,7 @@ def load(name: DatasetName, folder: Path) -> ImageDataset:
             f"{folder / FILES[1]} holds {len(test_labels)} images with labels up to {test_labels.max()}; the test set "
             f"has {EVAL_SIZE} of {name.num_classes} classes. {GET_THEM}"
         )
-    own, mark = identity(name, folder)
+    own, mark = f"{name.base}_imbal_{name.imbalance:g}_tfrecords", fingerprint_of(folder)
     names = tuple(str(k) for k in range(name.num_classes))
     return ImageDataset(
         images, labels, test_images, test_labels, names, own, "unverified: no checksum is published", mark
@@ -104,5 +109,8 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). {GET_THEM}") from error
     if not images or any(part.shape[1] != PIXELS for part in images):
         raise DataError(f"{path} holds no images of {PIXELS} bytes. {GET_THEM}")
+    given = np.concatenate(labels)
+    if not 0 <= given.min() <= given.max() < LARGEST_SET:
+        raise DataError(f"{path} holds labels from {given.min()} to {given.max()}. {GET_THEM}")
     pixels = np.concatenate(images).reshape(-1, 3, 32, 32)  # [N,3,32,32]
-    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), np.concatenate(labels)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), given

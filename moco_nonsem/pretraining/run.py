@@ -67,13 +67,13 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
         group.leader_does(lambda: check_folders(flags, folder))
     tree, described = group.leader_does(lambda: images(flags))
     views = ViewLoader(tree, config.recipe, reading(flags, group, flags.loader))
+    neighbours = monitor(flags, config, tree, views.reading, group)
     if flags.check:
         if group.leads:
             print(format_config(config.record() | {f"data_{key}": value for key, value in described.items()}), end="")
         return 0
     owner = Owner.of(SUB_PROJECT, config.record(), flags.seed, described["fingerprint"])
     start = group.leader_does(lambda: start_of(flags, folder, owner))
-    neighbours = monitor(flags, config, tree, views.reading, group)
     trainer = Trainer(config, views, group)
     trainer.neighbour_accuracy = neighbours
     if start.content:

@@ -13,25 +13,32 @@ from data.digits import load_digits
 from re_sln.datasets.training_set import Data, limited
 from re_sln.images.normalisation import normalisation
 from re_sln.noise.labels import noisy_labels
+from re_sln.noise.noise_request import existing_file
 from re_sln.settings.config import Config
 
 
 def describe(config: Config) -> tuple[str, str]:
-    """(name, fingerprint) of the data, its files verified. Raises: common.errors.DataError, UsageError."""
+    """(name, fingerprint) of the data; its files are read, and the file of noisy labels where there is one.
+
+    Raises: common.errors.DataError, UsageError.
+    """
     flags = config.flags
-    if flags.dataset_name in ("cifar10", "cifar100"):
-        name, _, mark = describe_cifar(flags.dataset_name, flags.data_dir, flags.allow_unverified)
-        return name, mark
-    if flags.dataset_name == "digits":
-        digits = load_digits(flags.image_size)
-        return digits.name, digits.fingerprint
     if flags.dataset_name == "animal-10n":
         from re_sln.datasets.animal10n import describe_animal10n
 
         return "animal-10n", describe_animal10n(flags.data_dir)
-    from re_sln.datasets.clothing1m import describe_clothing1m
+    if flags.dataset_name == "clothing1m":
+        from re_sln.datasets.clothing1m import describe_clothing1m
 
-    return "clothing1m", describe_clothing1m(flags.data_dir)
+        return "clothing1m", describe_clothing1m(flags.data_dir)
+    if config.noise and existing_file(config.noise):
+        data = load(config)
+        return data.name, data.fingerprint
+    if flags.dataset_name == "digits":
+        digits = load_digits(flags.image_size)
+        return digits.name, digits.fingerprint
+    name, _, mark = describe_cifar(flags.dataset_name, flags.data_dir, flags.allow_unverified)
+    return name, mark
 
 
 def load(config: Config, mean_softmax: np.ndarray | None = None) -> Data:

@@ -13,10 +13,9 @@ from re_sln.noise import noise_files
 from re_sln.noise.custom_noise import make_custom
 from re_sln.noise.noise_request import (
     NoiseRequest,
-    authors_path,
     check_request,
     custom_path,
-    existing_custom,
+    existing_file,
     unkeyed_path,
 )
 
@@ -51,7 +50,7 @@ def noisy_labels(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.
     labels = dataset.train_labels
     if request.p == 0:
         return NoisyLabels(labels.copy(), np.zeros(len(labels), dtype=bool), None, (), None, "")
-    path = existing_custom(request) if request.custom else authors_path(request)
+    path = existing_file(request)
     if path is None:
         path = make_custom(request, dataset, mean_softmax)
     elif path == unkeyed_path(request):

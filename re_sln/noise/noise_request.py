@@ -151,6 +151,12 @@ def needs_predictions(request: NoiseRequest) -> bool:
     return request.custom and request.mode == "dependent" and request.p > 0 and existing_custom(request) is None
 
 
+def existing_file(request: NoiseRequest) -> Path | None:
+    """The file of labels that serves the request; None where one must be made, or none is needed."""
+    path = existing_custom(request) if request.custom else authors_path(request)
+    return path if request.p > 0 else None
+
+
 def unkeyed_path(request: NoiseRequest) -> Path:
     """The file of the published runs, whose name does not say how it was drawn."""
     return _folder(request) / custom_name(request.mode, request.p, None)

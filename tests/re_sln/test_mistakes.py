@@ -230,3 +230,27 @@ def test_a_run_folder_that_was_moved_is_still_the_same_run(capfd, tmp_path):
     assert "is finished" in capfd.readouterr().err
     assert left_by(tmp_path / "moved") == before
     assert np.isfinite(result_of(tmp_path / "moved")["metrics"]["accuracy"])
+
+
+def test_check_reads_the_noisy_labels(tmp_path, capfd):
+    """What it accepts, training accepts."""
+    from tests.re_sln.stand_ins import write_noise
+
+    write_cifar(tmp_path / "data", train=60, test=20)
+    write_noise(tmp_path / "data", "cifar10", "sym")
+    command = ["--noise_mode=sym", "--p=0.4", "--network=wrn-10-1", "--n_epochs=1", "--allow_unverified"]
+    assert train_cifar.main([*command, "--check"]) == 0
+    path = tmp_path / "data" / "label_noisy" / "cifar10" / "sym0.4.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b",", b";"))
+    assert train_cifar.main([*command, "--check"]) == 0
+    path.write_text(path.read_text() + "3;12\n")
+    for check in (["--check"], []):
+        assert "sym0.4.csv, line 62: '3,12' must be a label and a class 0…9" in error_of(capfd, *command, *check)
+
+
+def test_check_reads_unverified_batches(tmp_path, capfd):
+    folder = write_cifar(tmp_path / "data", train=60, test=20)
+    command = ["--dataset_name=cifar10", "--p=0", "--network=wrn-10-1", "--allow_unverified", "--check"]
+    assert train_cifar.main(command) == 0
+    (folder / "data_batch_3").write_bytes((folder / "data_batch_3").read_bytes()[:-9])
+    assert "data_batch_3 is not a readable CIFAR batch" in error_of(capfd, *command)

@@ -157,7 +157,7 @@ def test_the_images_in_records_are_checked(data):
     with pytest.raises(UsageError, match="holds 0 images"):
         datasets.describe(parse_flags(arguments))
     imagenet_records(data).write_bytes(probe_records(data, 1).read_bytes()[:-9])
-    with pytest.raises(DataError, match="imagenet2012-val.* cannot be read"):
+    with pytest.raises(DataError, match=r"imagenet2012-val.* cannot be read"):
         datasets.describe(parse_flags(arguments))
     records(imagenet_records(data), [image] * 100, shift=-1)
     with pytest.raises(DataError, match=r"imagenet2012-val.* holds the label -1; .* 0…49"):

@@ -98,6 +98,16 @@ def test_a_test_set_of_another_size_is_refused(folder, monkeypatch):
     monkeypatch.setattr(long_tail_files, "EVAL_SIZE", 10000)
     with pytest.raises(DataError, match=r"eval\.tfrecords holds 20 images"):
         datasets.load(flags(folder))
+    with pytest.raises(DataError, match=r"eval\.tfrecords holds 20 images"):
+        datasets.describe(flags(folder))
+
+
+@pytest.mark.parametrize("label", [-1, 100, 10**12])
+def test_labels_that_no_class_has_are_refused(folder, label):
+    train = folder / "imbalance" / "cifar-10-data-im-0.1" / "train.tfrecords"
+    write_records(train, np.zeros((2, 32, 32, 3), np.uint8), [0, label])
+    with pytest.raises(DataError, match=rf"train\.tfrecords holds labels from .*{label}"):
+        datasets.describe(flags(folder))
 
 
 def test_names_of_the_folders():

@@ -131,3 +131,13 @@ def test_links_that_lead_back_and_pipes(tmp_path):
     os.mkfifo(train / "n00000000" / "pipe.jpg")
     with pytest.raises(UsageError, match=r"pipe\.jpg \(it is no file\)"):
         check_readable(read_tree(train), 1, skip=False)
+
+
+def test_check_reads_the_neighbours(tmp_path, capfd):
+    root = make_tree(tmp_path / "tree")
+    command = [str(root), *SMALL, "--epochs=1", "--knn-every=1", "--check"]
+    assert program.main(command) == 0
+    image = sorted((root / "val" / "n02").iterdir())[1]
+    image.write_bytes(image.read_bytes()[:-30])
+    assert program.main(command) == 2
+    assert f"1 file(s) cannot be read as images: {image} (" in capfd.readouterr().err
