@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = str(Path(__file__).resolve().parent.parent)
+COMMIT = "packed_commit.json"  # in a copy of the code that is no repository: what `git_state` said of it
 ENVIRONMENT_STAMP = "lock.sha256"  # environments/build.py leaves it in the environment it built
 
 
@@ -42,6 +44,9 @@ def git_state() -> dict[str, Any]:
 
     Where there is a repository, and git does not tell, a warning says why.
     """
+    packed = Path(ROOT) / COMMIT
+    if packed.is_file():  # the copy may lie within another repository
+        return json.loads(packed.read_text(encoding="utf-8"))
     try:
         asked = [ask_git("rev-parse", "HEAD"), ask_git("status", "--porcelain")]
         said = next((answer.stderr.strip() for answer in asked if answer.returncode), "")

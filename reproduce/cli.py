@@ -8,13 +8,14 @@ import sys
 from common.flags import Parser, underscored
 from common.program import guarded, printed
 from reproduce.commands import records, run, show
+from reproduce.gpu import command as gpu
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     parser = Parser(prog="python -m reproduce", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for family in (show, run, records):
+    for family in (show, run, records, gpu):
         family.add_commands(commands)
     return parser
 

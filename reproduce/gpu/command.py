@@ -1,0 +1,108 @@
+"""`python -m reproduce gpu-evidence`: half an hour of a GPU, in pieces, turned into records.
+
+It needs PyTorch, torchvision (with its Pillow), numpy and the standard library: machines that are lent have no more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError, WorkFailed
+from common.flags import Parser, underscored
+from common.gpu import require_driver, require_framework
+from common.paths import repo_root
+from common.program import guarded
+from reproduce.gpu import carrying, packing, summary
+from reproduce.gpu.session import Options, Session
+
+NAME = "gpu-evidence"
+HELP = "train SLN at full length on a GPU and time MoCo's kernels, within the minutes given"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("--minutes", type=float, default=30.0, help="of all pieces together [30]")
+    parser.add_argument("--piece", type=float, help="minutes of this call; the next one resumes [all that are left]")
+    parser.add_argument("--out", type=Path, help="folder for results, few files below 15 MiB [$OUT, else the work's]")
+    parser.add_argument("--work_dir", type=Path, help="folder for runs and checkpoints [runs/gpu-evidence]")
+    parser.add_argument("--earlier", type=Path, help="the --out of a piece on another machine: its work is resumed")
+    parser.add_argument("--data_dir", type=Path, help="holds CIFAR-10 [what was packed, else $DATA_DIR]")
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16", help="[bfloat16]")
+    parser.add_argument("--epochs", type=int, default=300, help="of each run [300, the published number]")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try the command out [cuda]")
+    parser.add_argument("--run_flags", type=shlex.split, default=[], help="further flags of every run, in one word")
+    parser.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    pack = parser.add_argument_group("packing")
+    pack.add_argument("--pack", type=Path, help="only fill this new folder with code and data, at most 64 MiB")
+    pack.add_argument("--jpegs", type=Path, help="CIFAR-10 as JPEG: images.bin.xz, index.npz [made from --data_dir]")
+    pack.add_argument("--labels", type=Path, help="the authors' noise files [in --data_dir]")
+    pack.add_argument("--photographs", type=Path, help="JPEG files for the views of MoCo [pictures that are made]")
+
+
+def add_commands(commands: Any) -> None:
+    """gpu-evidence with its flags, among the commands of `python -m reproduce`."""
+    command = commands.add_parser(NAME, help=HELP, description=HELP)
+    add_flags(command)
+    command.set_defaults(work=work)
+
+
+def main(words: list[str]) -> int:
+    """Exit code 0: all that fits is done; 1: something failed; 2: the user has to do something; 130: interrupted."""
+    parser = Parser(prog=f"python -m reproduce {NAME}", description=HELP)
+    add_flags(parser)
+    arguments = parser.parse_args([underscored(word) for word in words])
+    return guarded(lambda: work(arguments), "interrupted; the same command resumes")
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Packs, or does a piece."""
+    if arguments.pack:
+        size = packing.pack(
+            arguments.pack, arguments.data_dir, arguments.jpegs, arguments.labels, arguments.photographs
+        )
+        print(f"{arguments.pack}: {size / 2**20:.1f} MiB; there: python3 -m reproduce {NAME} --piece 10")
+        return 0
+    for name in ("minutes", "piece", "epochs"):
+        if getattr(arguments, name) is not None and not getattr(arguments, name) > 0:
+            raise UsageError(f"--{name}={getattr(arguments, name)}: must be above 0")
+    folder = (arguments.work_dir or repo_root() / "runs" / NAME).absolute()
+    options = Options(
+        arguments.minutes, arguments.epochs, arguments.device, arguments.precision, tuple(arguments.run_flags)
+    )
+    if arguments.earlier:
+        carrying.unbundle(arguments.earlier, folder)
+    if arguments.dry_run:
+        _print_plan(Session(folder, Path(), options))
+        return 0
+    if arguments.device == "cuda":
+        for line in require_driver():
+            print(line)
+        print("torch {version}, CUDA {cuda}, GPUs it sees: {count}".format(**require_framework("torch")))
+    session = Session(folder, packing.unpack(repo_root(), arguments.data_dir), options)
+    _print_plan(session)
+    out = arguments.out or Path(os.environ.get("OUT") or folder)
+    try:
+        session.piece(60 * (arguments.piece or arguments.minutes))
+    finally:
+        session.write()
+        found = summary.write(session, out)
+        carrying.bundle(folder, out)
+    print(summary.table(found), end="")
+    if left := found["to_do"]:
+        print(f"left to do in {arguments.minutes:g} minutes: {', '.join(left)}; the same command resumes")
+    if found["failed"]:
+        raise WorkFailed("; ".join(f"{name}: {why}" for name, why in found["failed"].items()))
+    return 0
+
+
+def _print_plan(session: Session) -> None:
+    to_do = session.to_do()
+    print(f"{session.state['used'] / 60:.1f} of {session.options.minutes:g} minutes are used; to do:")
+    for item, seconds in to_do:
+        print(f"  {item.name:28} about {seconds / 60:5.1f} minutes")
+    if not to_do:
+        print("  nothing more fits: give more --minutes")
