@@ -10,7 +10,6 @@ NAMED = 10
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 GONE = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EHOSTDOWN}
-LONGEST = 2000
 
 
 class UserError(Exception):
@@ -82,8 +81,3 @@ def refuse(bad: Sequence[object], what: str, way_out: str) -> None:
     if bad:
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         raise UsageError(f"{len(bad)} {what}: {', '.join(map(str, bad[:NAMED]))}{more}; {way_out}")
-
-
-def shortened(text: str) -> str:
-    """A message to print: of one that holds a value of more than LONGEST characters, its beginning and its end."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 + 3 :]}"

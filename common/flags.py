@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from common.errors import shortened
+from common.foreign_text import shortened, visible
 
 F = TypeVar("F")
 
@@ -191,7 +191,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, and exit with 2."""
-        super().error(shortened(message))
+        super().error(shortened(visible(message)))
 
 
 class _Help(argparse.HelpFormatter):

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from common.errors import Interrupted, UserError, WorkFailed, explained, shortened
+from common.errors import Interrupted, UserError, WorkFailed, explained
+from common.foreign_text import shortened, visible
 
 FAILURES = (WorkFailed, OSError)
 
@@ -43,7 +44,7 @@ def guarded(
     except KeyboardInterrupt:
         code, said = 130, if_stopped
     if leads:
-        print(shortened(said), file=sys.stderr)
+        print(shortened(visible(said)), file=sys.stderr)
     return code
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from common.files import atomic_path, atomic_write
+from common.foreign_text import csv_field, visible
 
+MOST_LETTERS, MOST_LINES = 300, 20  # of a cell in a picture
 PLUS_MINUS = "±"
 
 
@@ -91,8 +93,8 @@ def format_mean(centre: float | None, std: float | None, digits: int = 1, traili
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns, which also reads well in a terminal."""
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in (header, *rows)]
+    """A Markdown table with aligned columns, which also reads well in a terminal; cells are Markdown of one line."""
+    lines = [[" ".join(visible(cell).replace("|", "\\|").split("\n")) for cell in line] for line in (header, *rows)]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(header))]
     padded = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
@@ -102,11 +104,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A CSV file with full precision; None is an empty field."""
+    """A CSV file with full precision; None is an empty field, and no text a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(["" if cell is None else cell for cell in line] for line in rows)
+    writer.writerows(map(csv_field, line) for line in (header, *rows))
     return buffer.getvalue()
 
 
@@ -123,11 +124,14 @@ def draw_table(path: str | os.PathLike[str], title: str, header: Sequence[str], 
     from PIL import Image, ImageDraw
 
     plain, bold, large = _font("DejaVuSansMono", 15), _font("DejaVuSansMono-Bold", 15), _font("DejaVuSans-Bold", 18)
-    lines = [[cell.split("\n") for cell in line] for line in (header, *rows)]
+    lines = [
+        [[visible(part)[:MOST_LETTERS] for part in cell.split("\n")[:MOST_LINES]] for cell in line]
+        for line in (header, *rows)
+    ]
     widths = [max(len(part) for line in lines for part in line[column]) + 3 for column in range(len(header))]
     letter, margin, leading = plain.getlength("0"), 10, 18
     width = max(sum(widths) * letter, 20 * large.getlength("n"))
-    titles = textwrap.wrap(title, int(width / large.getlength("n")))
+    titles = textwrap.wrap(visible(title)[:MOST_LETTERS], int(width / large.getlength("n")))
     heights = [leading * (max(map(len, line)) + 1) for line in lines]
     top = margin + 24 * len(titles) + leading
     image = Image.new("L", (round(width) + 2 * margin, top + sum(heights) + margin), "white")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from reproduce.cells.table import Cell, Cost, Stage, Table
 
 PROGRAM_KEYS = {"environment", "folder_flag", "seeds"}
 TABLE_KEYS = {"title", "columns_are", "program", "metric", "needs", "columns", "rows"}
+LONGEST_TEXT = 200
 TABLE_OPTIONS = {"published", "source", "flags", "cost", "samples", "shared_runs", "statistic", "taken", "prepare"}
 TABLE_OPTIONS |= {"quoted"}
 ONE_SAMPLE: Mapping[str, Mapping[str, Any]] = {"": {}}
@@ -47,6 +49,7 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     statistic = entry.get("statistic", "sample_std")
     if statistic not in STATISTICS:
         raise ValueError(f"table {name}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
+    _check_texts(name, entry)
     rows_quoted, not_run = quoted(entry, tuple(entry["columns"]), numbers)
     return Table(
         name=name,
@@ -62,6 +65,20 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
         quoted=rows_quoted,
         not_run=not_run,
     )
+
+
+def _check_texts(name: str, entry: Mapping[str, Any]) -> None:
+    """Raises: ValueError for what could name no file, or would break a page, a table or a terminal."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
+        raise ValueError(f"table {name[:100]!r}: its files have this name: letters, digits, '-', '_' and '.'")
+    labels = [line["label"] for line in entry["rows"].values()]
+    keys = [*entry["rows"], *entry["columns"], *entry.get("samples", ())]
+    for text in (entry["title"], entry["columns_are"], entry.get("taken", ""), *labels, *keys):
+        if not isinstance(text, str) or len(text) > LONGEST_TEXT or not text.isprintable():
+            raise ValueError(f"table {name}: {text!r:.100} is no text of one line, at most {LONGEST_TEXT} characters")
+    for key in keys:
+        if "/" in key or key in (".", ".."):
+            raise ValueError(f"table {name}: {key!r} names a folder of runs, so it holds no '/'")
 
 
 def _cell(name: str, entry: Mapping[str, Any], row: str, column: str, content: Mapping[str, Any], numbers: Any) -> Cell:

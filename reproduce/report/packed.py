@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
+from common.foreign_text import shortened, visible
 from common.record_files import CONFIG, METRICS, parse_evaluation, read_result
 from common.tables import STATISTICS
 from reproduce.cells import ROOT, Table
@@ -54,7 +55,7 @@ class Pages:
 
     def lines(self, lines: Sequence[str]) -> list[int]:
         """The numbers of these lines."""
-        return [self.texts.number(line) for line in lines]
+        return [self.texts.number(visible(shortened(line))) for line in lines]
 
     def record(self, stage: str, folder: Path, log: Path) -> list[Any]:
         """One record as RECORD names its parts."""

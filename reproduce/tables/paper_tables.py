@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.files import atomic_write
+from common.foreign_text import markdown_text
 from common.tables import STATISTICS, csv_text, format_mean, markdown_table, write_table
 from reproduce.cells import Cell, Reference, Table
 from reproduce.runs import Run
@@ -65,7 +66,10 @@ def note(table: Table) -> str:
 
 def markdown(table: Table, found: list[Standing]) -> str:
     """The table with its caption."""
-    return f"### {table.title}\n\n{markdown_table(*grid(table, found))}\n{note(table)}\n"
+    header, rows = grid(table, found)
+    shown = markdown_table([*map(markdown_text, header)], [[markdown_text(row), *cells] for row, *cells in rows])
+    below = "\n".join(map(markdown_text, note(table).split("\n")))
+    return f"### {markdown_text(table.title)}\n\n{shown}\n{below}\n"
 
 
 def latex(table: Table, found: list[Standing]) -> str:

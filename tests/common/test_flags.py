@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from common.errors import LONGEST
 from common.flags import flag, identity, make_parser, parse, positional, underscored
+from common.foreign_text import LONGEST
 
 
 @dataclass(frozen=True)

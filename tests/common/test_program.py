@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from common.errors import LONGEST, DataError, Interrupted, NonFiniteLoss, RecordError, UsageError, UserError, WorkFailed
+from common.errors import DataError, Interrupted, NonFiniteLoss, RecordError, UsageError, UserError, WorkFailed
+from common.foreign_text import LONGEST
 from common.program import FAILURES, guarded, guarded_training
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 from common.config_text import format_config
-from common.errors import LONGEST
+from common.foreign_text import LONGEST
 from tests.torture.programs import PROGRAMS, Begun, Program
 
 SECONDS_A_LINE = 60.0  # a machine with nothing else to do needs milliseconds

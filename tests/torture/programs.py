@@ -145,8 +145,10 @@ PROGRAMS = (
             "claims --dry_run",
         ),
         (
-            "reproduce.engines.local:LocalEngine.run", "reproduce.commands.records:write_pages", "reproduce.keep:keep", "reproduce.verify:verify",
-            "reproduce.commands.run:make_data", "reproduce.commands.run:write_claims", "reproduce.engines.ray_cluster:RayEngine.run",
+            "reproduce.engines.local:LocalEngine.run", "reproduce.commands.records:write_pages",
+            "reproduce.keep:keep", "reproduce.verify:verify",
+            "reproduce.commands.run:make_data", "reproduce.commands.run:write_claims",
+            "reproduce.engines.ray_cluster:RayEngine.run",
         ),
         imported="reproduce.cli",
     ),
