@@ -90,7 +90,7 @@ def run_folder(config: Config) -> Path:
     flags = config.flags
     if flags.run_dir:
         return user_path(flags.run_dir)
-    # DEVIATION: runs never share a folder; the authors' methods share one and resume each other's checkpoints.
+    # DEVIATION: the authors' methods share a folder and resume each other's checkpoints; here no two runs share one.
     runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs")
     base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / "ieg"
     name = f"{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}"

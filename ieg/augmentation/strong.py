@@ -69,7 +69,7 @@ def make_strong_copy(
     `normalize` turned the bytes into the values of x, `to_bytes` turns them back.
     """
     if isinstance(draws, WeakDraws):
-        # DEVIATION: the authors' program crashes with --aug_type=default; here: a second weak augmentation.
+        # DEVIATION: the authors' program crashes with --aug_type=default; here it is a second weak augmentation.
         return weak_augment(images, draws, normalize)
     return strong_augment(x, draws, normalize, to_bytes)
 

@@ -54,7 +54,7 @@ def load(path: Path, mode: str, network) -> Weights:
 
     Raises: UsageError naming what does not fit, or cannot be read.
     """
-    # DEVIATION: the authors' --pretrained_ckpt crashes.
+    # DEVIATION: the authors' program crashes with --pretrained_ckpt; here it loads weights.
     file = files_of(path)[0]
     with explained(path):
         there, read = in_run(file) if file.suffix == ".npz" else in_tensorflow(path, network)

@@ -146,7 +146,7 @@ def prefetch(
         try:
             for step in range(start, stop):
                 pending.append(pool.submit(source.batch, step))
-                # DEVIATION: a batch that fails ends the run; the authors' pipelines drop it without a word.
+                # DEVIATION: the authors' pipelines silently drop a batch that fails; here it ends the run.
                 if len(pending) > depth:
                     yield pending.popleft().result()
             while pending:

@@ -75,7 +75,7 @@ def webvision_inputs(config: Config, rows: slice) -> Inputs:
 def common(config: Config) -> dict:
     """Arguments of a batch source that do not depend on where the images are."""
     flags, is_ieg = config.flags, config.flags.method == "ieg"
-    # DEVIATION: --no_mixup and --no_probe_mixing, for the paper's ablation; the authors' program has no flags for it.
+    # DEVIATION: the authors' program has no flags for the paper's ablation; --no_mixup, --no_probe_mixing are ours.
     blocks = 0 if not is_ieg or flags.no_mixup else 2 if flags.no_probe_mixing else 3
     if flags.method == "fsr":
         blocks = int(flags.use_mixup)

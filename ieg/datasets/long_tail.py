@@ -10,7 +10,8 @@ def long_tailed(labels: np.ndarray, counts: list[int]) -> np.ndarray:
 
     Args: labels: int [N]. Returns: rising int64 [sum of counts]. Raises: ValueError for a class that is too small.
     """
-    # DEVIATION: the authors read these sets from files, which hold other images; the class counts are the same.
+    # DEVIATION: the authors read these sets from files that only a browser can download; class counts are the same,
+    # images differ.
     members = [np.flatnonzero(labels == k) for k in range(len(counts))]
     for k, (found, wanted) in enumerate(zip(members, counts, strict=True)):
         if len(found) < wanted:

@@ -40,7 +40,7 @@ def make_split(labels, num_test: int, num_classes: int, probe_size: int, noise: 
     random = np.random.RandomState(seed)
     order = np.arange(len(labels))
     random.shuffle(order)
-    # DEVIATION: the authors' last release lost the probe split, and its default command fails there.
+    # DEVIATION: the authors' last release lost the probe split, so that its default command fails; here it is made.
     probe = (
         [
             random.choice(np.flatnonzero(labels[order] == c), probe_size // num_classes, replace=False)

@@ -154,8 +154,8 @@ def test_sets(flags: Flags, data: WebVision, size: int) -> dict[str, EncodedImag
 
     Raises: UsageError where the ImageNet test set is not whole.
     """
-    # DEVIATION: both are evaluated, whatever the method; the authors' second release replaces the first by the second,
-    # and their last one evaluates both for fsr only.
+    # DEVIATION: the authors' second release scores ImageNet's images instead of WebVision's, their last one both, but
+    # for fsr only; here both are scored, whatever the method.
     sets = {"": EncodedImages({"file": np.array(data.val.files())}, np.array(data.val.labels), size)}
     if flags.use_imagenet_as_eval:
         images, labels = imagenet_images(imagenet_records(data_dir(flags.dataset_dir)))

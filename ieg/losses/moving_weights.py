@@ -12,7 +12,8 @@ def moving_weights(average, weights, labels, gamma: float):
 
     Args: average [C]; weights [B]; labels [B,C], one-hot; γ in [0,1): 0 keeps the last batch only. Returns: [C].
     """
-    # DEVIATION: the formula, γ·avg[y_i] + (1 − γ)·w_i, is for one example of a class; a mean knows no order.
+    # DEVIATION: the authors' formula, γ·avg[y_i] + (1 − γ)·w_i, is for one example of a class; the mean of several does
+    # not depend on their order.
     total = tf.linalg.matvec(labels, weights, transpose_a=True)  # [C]
     count = tf.reduce_sum(labels, axis=0)  # [C]
     moved = gamma * average + (1 - gamma) * tf.math.divide_no_nan(total, count)

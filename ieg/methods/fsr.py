@@ -119,7 +119,8 @@ def features_ahead(network, parameters, batch, trained, settings):
     """
     probes = batch["probe_images"].shape[0]
     if settings.reuse_features:
-        # DEVIATION: not the authors' arithmetic: mixed images, and the probe images have a batch norm of their own.
+        # DEVIATION: the authors take the features of the plain images, in one batch norm with the probe images; these
+        # are of the mixed images, and save a forward pass.
         return network.features_only(parameters, batch["probe_images"]), trained.features
     features = network.features_only(parameters, tf.concat([batch["probe_images"], batch["images"]], 0))  # [P+B,F]
     return features[:probes], features[probes:]

@@ -91,7 +91,8 @@ class Memory:
         )  # [C,size]
         places = tf.reshape(tf.range(self.num_classes)[:, None] * settings.capacity + drawn, [-1])
         weighted = epoch >= settings.meta_start_epoch
-        # DEVIATION: an end of 0, the default, means never; read literally the averages would never leave their start.
+        # DEVIATION: the authors freeze the averages from this epoch on; the default of 0, read so, would never let them
+        # move. Here 0 means never.
         end = settings.meta_moving_end_epoch
         pixels = tf.cast(tf.gather(self.queue_images, places), tf.float32)  # [queue_bs,H,W,3] in 0…255
         found = {
@@ -107,7 +108,7 @@ class Memory:
 
     def gathered(self, ids, news) -> dict[str, tf.Tensor]:
         """What the replicas of a step have to write, joined. Called on every replica."""
-        # DEVIATION: the scores of all replicas; the authors' program keeps those of the last one only.
+        # DEVIATION: the authors' program keeps the scores of the last replica only; here those of all replicas count.
         context = tf.distribute.get_replica_context()
         joined = {"ids": all_gather(ids), "margins": all_gather(news["margins"])}
         if "running_logits" in news:
@@ -146,7 +147,7 @@ class Memory:
 
         A class of which none is chosen keeps what it has. Nothing else of the old queue stays.
         """
-        # DEVIATION: in the authors' program a refill of fewer examples leaves old ones in their places.
+        # DEVIATION: in the authors' program a refill of fewer examples leaves old ones at the head; here none is left.
         capacity = self.settings.capacity
         ids, counts, images = self.queue_ids.numpy(), self.counts.numpy(), self.queue_images.numpy()
         fresh = np.concatenate(chosen)
@@ -164,7 +165,7 @@ class Memory:
 
     def start(self, images_of: Callable) -> None:
         """The first queue: the first examples of each class in the order of the training set."""
-        # DEVIATION: the authors' first probe batch is all zeros; here it is drawn from this queue.
+        # DEVIATION: the authors' first probe batch is all zeros with label 0; here it is drawn from this queue.
         self.fill(first_of_each_class(self.labels, self.num_classes, self.settings.capacity), images_of)
 
     def refill(self, images_of: Callable) -> None:

@@ -45,7 +45,7 @@ def ieg_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
     ahead = look_ahead(network, parameters, momentum, batch, labels, both, tape, settings)
     weights = meta_weights(ahead.gradient)  # w [B]
     share = meta_relabel(ahead.share_gradient)  # λ [B]
-    # DEVIATION: for the paper's ablation λ stays λ₀; the authors' program has no flag for it.
+    # DEVIATION: the authors' program has no flag for the paper's ablation; here λ stays λ₀.
     if not settings.meta_relabel:
         share = tf.fill([labels.shape[0]], tf.constant(settings.grad_eps_init, weights.dtype))
 
@@ -130,7 +130,7 @@ def mixup_part(network, parameters, batch, guesses, settings):
         tape.watch(parameters)
         logits, _ = network.logits(parameters, mixed_images)  # [K·B,C]
         blocks = mixup_losses(logits, mixed_targets, len(images))  # [K]
-        # DEVIATION: --ce_factor=0 removes this term only; the authors' program crashes.
+        # DEVIATION: the authors' program crashes with --ce_factor=0; here it removes this term only.
         loss = settings.ce_factor * tf.reduce_mean(blocks[-2:])
         if settings.probe_mixing:
             loss += blocks[0]

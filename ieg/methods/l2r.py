@@ -24,7 +24,8 @@ def l2r_step(network, parameters, momentum, batch, settings: Settings) -> StepRe
         tape.watch(parameters)
         logits, statistics = network.logits(parameters, batch["images"])  # [B,C]
 
-    # DEVIATION: all layers, as in the published baseline; the last release's default is the classifier only.
+    # DEVIATION: the authors' last release looks ahead on the classifier unless told otherwise; ours on all layers, as
+    # the published baseline.
     moved = lookahead.looked_ahead(parameters, settings.meta_partial_level)
     ahead = lookahead.one_step_ahead(moved, momentum, decay, settings.meta_stepsize, meta_momentum=0.0)
     v, probe_loss, probe_logits = lookahead.probe_gradient(

@@ -58,7 +58,7 @@ class Config:
 
     def evaluates(self, step: int) -> bool:
         """Whether the test accuracy is measured after `step`: regularly, at cycle ends and at the end."""
-        # DEVIATION: decided by the step alone; the authors' evaluations at cycle ends stop after a resume.
+        # DEVIATION: the authors' evaluations at cycle ends stop after a resume; here the step alone decides.
         return step % self.eval_every == 0 or step == self.last_step or step in self.cycle_ends
 
     def record(self) -> dict:
@@ -84,7 +84,8 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
 
     Raises: UsageError naming the flag, the value and the rule.
     """
-    # DEVIATION: the authors' program rewrites its flags at run time, batch sizes among them.
+    # DEVIATION: the authors' program rewrites flags at run time, batch sizes among them; here derived values have names
+    # of their own.
     dataset = parse_dataset_name(flags.dataset)
     if num_images is not None:
         dataset = dataclasses.replace(dataset, num_train=num_images)

@@ -12,7 +12,7 @@ STAGED = ("resnet29", "resnet11")  # networks whose stages --meta_partial_level 
 
 def partial_level(flags: Flags) -> int:
     """Which layers the look-ahead moves: as asked, else the classifier (0) for fsr and all (−1) for l2r and ieg."""
-    # DEVIATION: the authors' last release sets 0 for fsr whatever is asked; here the flag is heeded.
+    # DEVIATION: the authors' last release sets 0 for fsr whatever the flag says; here the flag counts.
     if flags.meta_partial_level is None:
         return 0 if flags.method == "fsr" else -1
     return flags.meta_partial_level

@@ -22,7 +22,8 @@ def cosine_restarts(step: float, base: float, first_cycle: float, t_mul: float, 
 
 def cycle_ends(first_cycle: float, t_mul: float, until: int) -> list[int]:
     """The last step before each restart, 1-based, as far as `until`: where a run's accuracy is read."""
-    # DEVIATION: restarts are not rounded; the authors' evaluation steps come from rounded cycle lengths and drift away.
+    # DEVIATION: the authors' evaluation steps come from rounded cycle lengths and drift into the next cycle;
+    # these do not.
     ends, length, restart = [], float(first_cycle), float(first_cycle)
     while math.ceil(restart) <= until:
         ends.append(math.ceil(restart))

@@ -20,7 +20,7 @@ class Evaluator:
 
     def accuracy(self, parameters: Mapping, moving: Mapping) -> float:
         """Share of the test images classified right, in [0,1]. parameters, moving: {name: tf.Variable}."""
-        # DEVIATION: every image counts; the accuracy the authors log lacks one batch.
+        # DEVIATION: the accuracy that the authors log lacks one batch; here every image counts.
         right, size = 0, self.batch_size * self.strategy.num_replicas_in_sync
         for images, labels in self.test_set.batches(size):
             missing = size - len(labels)  # the last batch is filled up with images whose label matches nothing

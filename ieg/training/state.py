@@ -36,7 +36,7 @@ class TrainState:
         }
         for name, (mean, variance) in self.moving.items():
             named |= {f"moving_mean:{name}": mean, f"moving_variance:{name}": variance}
-        # DEVIATION: the authors' scores and queue are lost with a resume.
+        # DEVIATION: the authors' program loses scores and queue when it resumes; here they are part of the checkpoint.
         return named if self.memory is None else named | self.memory.variables()
 
     def arrays(self) -> dict[str, np.ndarray]:

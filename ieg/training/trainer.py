@@ -224,7 +224,7 @@ class Trainer:
         held, split = memory.held(), self.source.split
         tf.summary.histogram("queue/indices", held, step)
         values = {"queue/capacity": float(len(held))}
-        # DEVIATION: only where the true labels are known; the authors log it on long-tailed data and WebVision too.
+        # DEVIATION: the authors log it on long-tailed data and WebVision too, where nobody knows the true labels.
         if self.config.dataset.noise != "none":
             values["queue/purity"] = float(np.mean(split.train_labels[held] == split.true_labels[held]))
         return values

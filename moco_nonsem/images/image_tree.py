@@ -55,7 +55,7 @@ def training_tree(data: Path, robust: str) -> ImageTree:
             f"{data}: with --robust texture the data argument names the tree of textures, <root>{TEXTURE_TREE}, which "
             "preprocess/imagenet_texture_syn.py makes of <root>"
         )
-    # DEVIATION: of the root's name and the ending only; the authors replace these words anywhere in the path.
+    # DEVIATION: the authors replace `-texture` and `png` anywhere in the path; ours in the root's name and the ending.
     return _pair(textures.with_name(root) / "train", textures / "train")
 
 
@@ -96,7 +96,8 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
         for path in chain(*_class_files(textures)[1])
         if path.suffix.lower() == ".png" and not path.name.startswith(LEFT_OVER)
     }
-    # DEVIATION: the authors train on what lies there, left-over patches too, and fail in mid-epoch at a gap.
+    # DEVIATION: the authors train on left-over patches too, and fail in mid-epoch where a photograph is missing; here
+    # left-overs are ignored, and a gap is an error before training.
     lonely = [str(path) for key, path in found.items() if key not in wanted]
     refuse(lonely, f"texture(s) without a photograph in {photographs}", "remove them, or complete the photographs")
     missing = [str(path) for key, path in wanted.items() if key not in found]

@@ -46,7 +46,7 @@ def random_view(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
 
 def centre_view(image: Tensor, size: int, resize: bool) -> Tensor:
     """The centre. Uint8 [3, H, W] → uint8 [3, size, size]. Raises: UsageError for an image smaller than that."""
-    # DEVIATION: scaled in bytes by torch, which differs by a level of 255 from Pillow here and there.
+    # DEVIATION: the authors scale with Pillow; torch, which decoded the image, differs by one level of 255 in places.
     if resize:
         short, target = min(image.shape[1:]), round(size * RESIZE)
         sides = [target if side == short else int(target * side / short) for side in image.shape[1:]]

@@ -188,7 +188,8 @@ def _after_epoch(
 
 def finish(trainer: LinearTrainer, record_: AnyRecord) -> None:
     """The last epoch's accuracy is the result; the best over epochs, on the same images, stands apart."""
-    # DEVIATION: the authors print the best over the epochs, chosen on the very images that are reported.
+    # DEVIATION: the authors print the best over the epochs, chosen on the very images that are reported; here the last
+    # epoch is the result.
     values = trainer.last_values
     metrics = {"accuracy": values["accuracy/val"], "accuracy_top5": values["accuracy/val_top5"]}
     record_.finish(metrics, trainer.step, {"accuracy": trainer.best}, {"frozen_backbone": "unchanged"})

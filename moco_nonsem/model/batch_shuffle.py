@@ -12,7 +12,8 @@ from common.random_streams import generator
 
 def shuffle_order(seed: int, step: int, view: int, batch_size: int) -> Tensor:
     """int64 [B], a permutation of the whole batch: the same in every process, another one for every step and view."""
-    # DEVIATION: drawn for step and view, so that every process knows it; the authors' first process draws and sends.
+    # DEVIATION: the authors' first process draws from its global generator and sends the order; here (seed, step, view)
+    # give it, so that every process knows it and a run can be repeated.
     return torch.from_numpy(generator(seed, "batch shuffle", step, view).permutation(batch_size))
 
 

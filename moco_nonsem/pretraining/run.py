@@ -193,7 +193,8 @@ def after_epoch(
             progress.say(
                 f"epoch {done - 1}: " + " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
             )
-        # DEVIATION: after the last epoch, too; the authors' program saves nothing of a run shorter than --save-freq.
+        # DEVIATION: the authors' program saves nothing of a run shorter than --save-freq; here the last epoch
+        # is saved too.
         if done % flags.save_freq == 0 or done == flags.epochs:
             content = trainer.content() | {MARK: owner.mark(trainer.step)}
             if trainer.group.leads:

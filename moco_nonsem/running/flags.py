@@ -54,7 +54,7 @@ class Distributed:
 class Common(Distributed):
     """What every program reads: seed, images, where files lie."""
 
-    # DEVIATION: the authors' reaches no process that trains: their runs are unseeded.
+    # DEVIATION: the authors' seed reaches no process that trains, so their runs are unseeded; here it reaches all.
     seed: int = flag(0, "random seed of the weights, the queue and every draw", group=ADDED)
     run_dir: str | None = flag(
         None, "run folder; an unfinished run in it is resumed [a new folder in $RUNS_DIR]", group=ADDED, identity=False
@@ -98,7 +98,7 @@ class PretrainFlags(Training):
     arch: str = flag("resnet50", "network of both encoders", also=("-a", "--network"))
     epochs: int = flag(200, "number of epochs")
     start_epoch: int = flag(0, "epoch to start from; --resume sets it")
-    # DEVIATION: of all processes; the authors' is of one machine, so that a second one doubles the batch.
+    # DEVIATION: the authors' counts one machine, so that a second one doubles the batch; here it counts all processes.
     batch_size: int = flag(256, "global batch size, over all processes", also=("-b", "--global_batch_size"))
     lr: float = flag(0.03, "initial learning rate", also=("--learning_rate",))
     schedule: tuple[int, ...] = flag((120, 160), "epochs at which the learning rate falls to a tenth", count="*")

@@ -71,7 +71,8 @@ def _of_this_machine(flags: Distributed, gpus: int) -> list[Place]:
 
 def _meeting_place(flags: Distributed, machines: int) -> str:
     """The URL that all processes know. Raises: UsageError where several machines were told of none."""
-    # DEVIATION: the authors' default is a multicast address, which torch no longer knows: it would try for hours.
+    # DEVIATION: the authors' default is a multicast address, which torch no longer supports: it would try for hours;
+    # here the default means a free port on this machine.
     if flags.dist_url != DIST_URL:
         return flags.dist_url
     if machines > 1:

@@ -73,8 +73,8 @@ def augment(crops: Tensor, draws: ColorDraws, aug_plus: bool) -> Tensor:
 
     MoCo v2 (aug_plus): colour jitter, grayscale, blur; v1: grayscale, colour jitter.
     """
-    # DEVIATION: in batches, so that a GPU is kept busy; what differs from torchvision's arithmetic on one Pillow image
-    # after the other is said in color_jitter, gaussian_blur and random_resized_crop. --loader reference is that one.
+    # DEVIATION: the authors transform one Pillow image after the other (--loader reference); here a whole batch, to
+    # keep a GPU busy. color_jitter, gaussian_blur and random_resized_crop state how the arithmetic differs.
     step = max(1, PIXELS_ON_CPU // crops[0, 0].numel()) if crops.device.type == "cpu" else len(crops)
     views = torch.empty_like(crops, dtype=torch.float32, memory_format=torch.contiguous_format)  # [B, 3, size, size]
     for start in range(0, len(crops), step):

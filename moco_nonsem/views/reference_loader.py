@@ -82,7 +82,8 @@ class ReferenceBatches(Dataset):
     def _views(self, epoch: int, example: int) -> list[Tensor]:
         """Query, key and non-semantic views of one image, [3, size, size] each."""
         image = open_rgb(self.tree.paths[example])
-        # DEVIATION: the authors' draws come from each worker's global generators, so that no epoch can be repeated.
+        # DEVIATION: the authors draw from each worker's global generators, so that no epoch can be repeated; here draws
+        # are keyed by (seed, epoch, example).
         seeds = generator(self.seed, "reference", epoch, example).integers(2**63, size=3).tolist()
         views = []
         for seed in seeds[:2]:

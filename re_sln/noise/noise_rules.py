@@ -8,7 +8,7 @@ import numpy as np
 
 # truck → automobile, bird → airplane, cat ↔ dog, deer → horse
 CIFAR10_PAIRS = ((9, 1), (2, 0), (3, 5), (5, 3), (4, 7))
-# DEVIATION: not the default. The rerun leaves deer → horse out: 16.1 % noise at p = 0.4 instead of 20 %.
+# DEVIATION: the rerun leaves deer → horse out, 16.1 % noise at p = 0.4 instead of 20 %; here only --asym_rules rerun.
 CIFAR10_PAIRS_OF_THE_RERUN = CIFAR10_PAIRS[:4]
 # Digits that resemble each other; the paper has no digits, these pairs are the usual ones for handwriting.
 DIGIT_PAIRS = ((2, 7), (3, 8), (7, 1), (5, 6), (6, 5))
@@ -45,8 +45,8 @@ def flip_independently(labels: np.ndarray, rules: tuple[NoiseRule, ...], random:
     The draws are two for each example whatever the rules, so their order is of no account, and a larger p only adds
     to the examples that flip.
     """
-    # DEVIATION: the rerun draws anew from the same state for every class, so the k-th examples of all classes flip, or
-    # not, together. See `flip_as_the_rerun`.
+    # DEVIATION: the rerun seeds anew for every class, so that the k-th examples of all classes flip, or not, together
+    # (`flip_as_the_rerun`); here each example is drawn independently.
     flips, choices = random.random((2, len(labels)))  # [N], [N]
     noisy = labels.astype(np.int64)
     for rule in rules:

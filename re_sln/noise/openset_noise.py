@@ -10,7 +10,7 @@ from common.random_streams import generator
 
 def choose_places(num_images: int, num_foreign: int, p: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """p·N places and the foreign images that go there, int64 [n] each, all different within each."""
-    # DEVIATION: the authors draw them from an unseeded generator.
+    # DEVIATION: the authors draw from an unseeded generator; here the seed gives the places.
     count = _count(round(num_images * p), num_foreign)
     random = generator(seed, "re_sln open-set noise")
     return random.permutation(num_images)[:count], random.permutation(num_foreign)[:count]

@@ -34,7 +34,7 @@ class SearchFlags(Flags):
         "share of the training set that is held out, each class in proportion, with its noisy labels",
         group="search",
     )
-    # DEVIATION: the published search crops and flips the held-out images as in training.
+    # DEVIATION: the rerun's search crops and flips the held-out images as in training; ours treats them as test images.
     val_transform: str = flag(
         "test", "how held-out images are seen: as test images, or as training images", ("train", "test"), "search"
     )

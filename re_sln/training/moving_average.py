@@ -18,7 +18,8 @@ def update_moving_average(average: nn.Module, model: nn.Module, decay: float) ->
     average_over = get_ema_multi_avg_fn(decay)
     average_over([ours[name] for name in floating], [theirs[name] for name in floating], None)
     for name in ours.keys() - set(floating):
-        # DEVIATION: batch norm's counters are copied; the programs leave the average's at zero. Nothing reads them.
+        # DEVIATION: authors and rerun leave the average's counters of batch norm at zero; here they are copied. Nothing
+        # reads them.
         ours[name].copy_(theirs[name])
 
 

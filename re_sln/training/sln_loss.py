@@ -15,7 +15,7 @@ def stochastic_targets(targets: Tensor, noise: Tensor, sigma: float) -> Tensor:
     targets: float [B, C], one-hot or corrected labels; noise: z, float [B, C]; sigma: σ ≥ 0, 0 leaves the targets.
     Returns float [B, C], any sign: no probabilities any more.
     """
-    # DEVIATION: float32 targets; the re-implementation has float64 ones, with float32 noise.
+    # DEVIATION: the rerun has float64 targets, with float32 noise, by numpy's default; here both are float32.
     return targets + sigma * noise  # [B, C]
 
 

@@ -185,8 +185,8 @@ class Trainer:
         """The draws z ~ N(0, I) of an epoch, float32 [N, C]; None where σ is 0."""
         if self.config.sigma_of(epoch) == 0:
             return None
-        # DEVIATION: drawn for example and epoch, so that it depends on no batch or process; the programs draw batch by
-        # batch from the global generator.
+        # DEVIATION: authors and rerun draw batch by batch from the global generator, so that another process count
+        # gives other numbers; here the draws depend on seed, epoch and example only.
         shape = (len(self.data.given), self.data.num_classes)
         draws = generator(self.config.flags.seed, "label noise", epoch).standard_normal(shape, np.float32)
         return torch.from_numpy(draws).to(self.group.device)

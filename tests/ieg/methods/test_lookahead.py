@@ -145,7 +145,7 @@ def normalized(gradient):
     return helpful / (helpful.sum() + 1e-5)
 
 
-CASES = [("wide", -1, {}), ("wide", 0, {}), *(("resnet", level, {}) for level in LEVELS)]
+CASES: list = [("wide", -1, {}), ("wide", 0, {}), *(("resnet", level, {}) for level in LEVELS)]
 # as resnet29's: training regularises kernels alone, the probe loss everything, with half the factor
 HALF = dict(l2_kernels_only=True, probe_l2=0.025)
 
