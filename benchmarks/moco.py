@@ -191,7 +191,7 @@ def steps(paths: list[Path], options: argparse.Namespace, device) -> tuple[list[
             step = endless(trainer)
             for _ in range(options.warmup):
                 next(step)
-            waited, seconds = trainer.waited[0], []
+            waited, seconds = trainer.waiting.seconds, []
             for _ in range(options.steps):
                 start = time.perf_counter()
                 next(step)
@@ -207,7 +207,7 @@ def steps(paths: list[Path], options: argparse.Namespace, device) -> tuple[list[
                 "steps": len(seconds),
                 "median_seconds": round(middle, 4),
                 "images_per_second": round(options.batch_size * len(seconds) / sum(seconds), 1),
-                "share_waiting_for_data": round((trainer.waited[0] - waited) / sum(seconds), 3),
+                "share_waiting_for_data": round((trainer.waiting.seconds - waited) / sum(seconds), 3),
             }
         )
         print(json.dumps(rows[-1]), file=sys.stderr)

@@ -1,7 +1,9 @@
-"""Trees of images, a folder a class, and the textures that belong to them."""
+"""Trees of images, a folder a class, the textures that belong to them, and what a record says of them."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +13,8 @@ import numpy as np
 
 from common.data_folders import entries, files_below, say_left_out
 from common.errors import UsageError, refuse
+from common.machine import cores
+from common.text_files import name_in
 from moco_nonsem.images.image_files import unreadable
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # of torchvision's ImageFolder
@@ -71,20 +75,46 @@ def read_tree(folder: Path) -> ImageTree:
     return ImageTree(tuple(path for found in files for path in found), labels, classes)
 
 
-def check_readable(tree: ImageTree, workers: int, skip: bool) -> tuple[ImageTree, int]:
-    """(the tree, how many images are left out of it because they, or their textures, cannot be read).
+def readable_images(tree: ImageTree, folder: Path, part: str, skip: bool) -> tuple[ImageTree, dict[str, str]]:
+    """The images that can be read, with their textures, and what `describe` says of them. Reads every file.
 
-    Reads every file. Raises: UsageError naming the unreadable ones unless `skip`, and where none is left.
+    Raises: UsageError naming the unreadable ones unless `skip`, and where none is left.
     """
-    bad = dict(unreadable(tree.paths + (tree.textures or ()), workers))
+    bad = dict(unreadable(tree.paths + (tree.textures or ()), cores()))
     if not skip:
         shown = [f"{path} ({why})" for path, why in bad.items()]
-        refuse(shown, "file(s) cannot be read as images", "unpack them again, or go on without: --skip-unreadable")
+        refuse(shown, "file(s) cannot be read as images", "unpack them again, or leave them out: --skip-unreadable")
     pairs = zip(tree.paths, tree.textures or tree.paths, strict=True)
     dropped = np.array([path in bad or texture in bad for path, texture in pairs], bool)
     if dropped.all():
         raise UsageError(f"none of the {len(tree)} images can be read, the first is {tree.paths[0]}; unpack them again")
-    return tree.without(dropped), int(dropped.sum())
+    skipped = int(dropped.sum())
+    if skipped:
+        logging.warning("%d images of %s cannot be read and are left out", skipped, folder)
+    tree = tree.without(dropped)
+    described = describe(tree, folder, part)
+    if skipped:
+        described["version"] += f", {skipped} unreadable ones left out"
+    return tree, described
+
+
+def describe(tree: ImageTree, folder: Path, part: str) -> dict[str, str]:
+    """Name, version and fingerprint of the part (`train`, `val`) of the data in `folder`, for the record.
+
+    The fingerprint is of every file's class, name and size, textures included; not of their pixels. The name is what a
+    file NAME in the folder says, else `unverified-<8 hex>`.
+    """
+    digest = hashlib.sha256()
+    for path, label in zip(tree.paths, tree.labels.tolist(), strict=True):
+        digest.update(os.fsencode(f"{tree.classes[label]}/{path.name} {path.stat().st_size}\n"))
+    for path in tree.textures or ():
+        digest.update(os.fsencode(f"{path.name} {path.stat().st_size}\n"))
+    fingerprint = digest.hexdigest()
+    return {
+        "name": name_in(folder) or f"unverified-{fingerprint[:8]}",
+        "version": f"{part}: {len(tree)} images of {len(tree.classes)} classes",
+        "fingerprint": fingerprint,
+    }
 
 
 def _pair(photographs: Path, textures: Path) -> ImageTree:

@@ -40,7 +40,7 @@ def record(flags: LinearFlags, pretrained_sha256: str) -> dict:
     }
 
 
-def mark(pretrained: str) -> str:
+def encoder_number(pretrained: str) -> str:
     """What stands after the last `_` of the name, without its ending: `0199` of checkpoint_0199.pth.tar."""
     name = pretrained.replace("\\", "/").split("/")[-1]
     for ending in (".tar", ".pth", ".pt"):

@@ -15,18 +15,20 @@ from common.errors import UsageError
 from common.process_group import Group
 from common.random_streams import generator
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
+from common.training_loop import FiniteLoss
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading
-from moco_nonsem.linear_probe.config import rate
+from moco_nonsem.linear_probe.config import encoder_number, rate
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags
-from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of
 
 
 class LinearTrainer:
     """One run, from where it stands to its last epoch. epoch, batch: of the next batch; step: how many are done."""
+
+    checkpoint_names: tuple[str, ...] = ("checkpoint_robust_*.pth.tar", "model_best_*.pth.tar")
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class LinearTrainer:
         self.optimiser = torch.optim.SGD(
             network.classifier.parameters(), flags.lr, flags.momentum, weight_decay=flags.weight_decay
         )
-        self.finite = FiniteLoss(group)
+        self.finite = FiniteLoss(group, "a lower --lr, or --amp=off")
         self.tally = torch.zeros(3, dtype=torch.float64, device=group.device)  # examples, losses, right ones
         self.epoch, self.batch = flags.start_epoch, 0
         self.step = flags.start_epoch * self.batches_per_epoch
@@ -80,28 +82,29 @@ class LinearTrainer:
         }
 
     def restore(self, content: Mapping[str, Any], name: str) -> None:
-        """Puts everything back as it was; a file of the authors' goes on at the beginning of its epoch.
+        """Puts everything back as it was; a file of the authors' starts its epoch anew.
 
         Raises: UsageError, naming `name`, where it does not fit.
         """
         try:
             self.network.restore(content["state_dict"], name)
-            place = place_of(content, name, self.flags.epochs, self.batches_per_epoch)
-            moved = self.network.classifier.parameters() if place["step"] else ()
+            position = checkpoint.position_in(content, name, self.flags.epochs, self.batches_per_epoch)
+            moved = self.network.classifier.parameters() if position["step"] else ()
             load_optimiser(self.optimiser, content["optimizer"], moved)
             if "position" in content:
                 self.best = {key: float(content["best"][key]) for key in self.best}
                 self.last_values = dict(content["last_values"])
-                if place["epoch"]:
+                if position["epoch"]:
                     float(self.last_values["accuracy/val"]), float(self.last_values["accuracy/val_top5"])
                 if self.group.leads:
                     copy_into(self.tally, content["tally"], "tally")
         except MISFITS as error:
             raise UsageError(f"{name} does not fit this run: {words_of(error)}; give another checkpoint") from error
-        self.epoch, self.batch, self.step, self.logged = (place[key] for key in PLACE)
+        self.epoch, self.batch, self.step, self.logged = (position[key] for key in checkpoint.POSITION)
 
     def epoch_steps(self) -> Iterator[None]:
         """Trains on what is left of the epoch, and yields after every step."""
+        self.finite.step.fill_(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.flags, self.epoch)
         size = self.flags.batch_size
@@ -129,7 +132,7 @@ class LinearTrainer:
         losses = losses.detach()
         right = logits.detach().argmax(dim=1) == labels
         self.tally += torch.stack([torch.ones_like(losses).sum(), losses.sum(), right.sum()]).double()
-        self.finite.watch(losses, self.step + 1)
+        self.finite.watch(losses)
 
     def _embed(self, images: Tensor) -> Tensor:
         """Frozen features [b, D]."""
@@ -148,8 +151,13 @@ class LinearTrainer:
         self.is_best = values["accuracy/val"] > self.best["value"]
         if self.is_best:
             self.best = {"value": values["accuracy/val"], "step": float(self.step), "epoch": float(self.epoch)}
-        self.epoch, self.batch, self.last_values = self.epoch + 1, 0, values
+        self.epoch, self.batch, self.last_values, self.logged = self.epoch + 1, 0, values, self.step
         return values
+
+    def checkpoints(self) -> list[str]:
+        """Names of the authors' checkpoints that are due after the epoch that is over."""
+        number = encoder_number(self.flags.pretrained)
+        return [f"{kind}_{number}.pth.tar" for kind in ("checkpoint_robust", "model_best")[: 1 + self.is_best]]
 
     def score(self) -> dict[str, float]:
         """Accuracy on val/ over all 1,000 logits: the first, and among the first five; loss."""

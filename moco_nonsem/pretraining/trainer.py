@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,14 @@ from torch.nn.parallel import DistributedDataParallel
 from common.errors import UsageError
 from common.process_group import Group
 from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
+from common.training_loop import FiniteLoss
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, moco_step
 from moco_nonsem.pretraining.config import PretrainConfig
 from moco_nonsem.pretraining.tally import Tally
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import PretrainFlags
-from moco_nonsem.running.step_loop import PLACE, FiniteLoss, place_of, timed
+
+T = TypeVar("T")
 
 
 class ViewSource(Protocol):
@@ -34,9 +37,17 @@ class ViewSource(Protocol):
 class Trainer:
     """One run, from where it stands to its last epoch. epoch, batch: of the next batch; step: how many are done."""
 
-    def __init__(self, config: PretrainConfig, views: ViewSource, group: Group) -> None:
-        self.config, self.views, self.group = config, views, group
-        flags = config.flags
+    checkpoint_names: tuple[str, ...] = ("checkpoint_*.pth.tar",)
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        views: ViewSource,
+        group: Group,
+        neighbour_accuracy: Callable[[nn.Module], float] | None = None,
+    ) -> None:
+        self.config, self.views, self.group, self.neighbour_accuracy = config, views, group, neighbour_accuracy
+        self.flags = flags = config.flags
         memory = torch.channels_last if group.channels_last(flags.channels_last) else torch.contiguous_format
         self.model = MoCo(
             flags.arch, flags.moco_dim, flags.moco_k, flags.mlp, flags.seed, config.bn_parts // group.world_size
@@ -51,11 +62,15 @@ class Trainer:
             weight_decay=flags.weight_decay,
         )
         self.contrast = Contrast(config.alpha, flags.moco_t, flags.moco_m, flags.seed)
-        self.tally, self.finite = Tally(group.device), FiniteLoss(group)
-        self.epoch, self.batch, self.step = flags.start_epoch, 0, flags.start_epoch * views.batches_per_epoch
+        self.tally, self.finite = Tally(group.device), FiniteLoss(group, "a lower --lr, or --amp=off")
+        self.epoch, self.batch, self.step = flags.start_epoch, 0, flags.start_epoch * self.batches_per_epoch
         self.logged, self.last_values = 0, {}  # type: int, dict[str, float]
-        self.waited = [0.0]
-        self.neighbour_accuracy: Callable[[nn.Module], float] | None = None
+        self.waiting = Stopwatch()
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.views.batches_per_epoch
 
     # ------------------------------------------------------------------ state to and from a checkpoint
 
@@ -76,7 +91,7 @@ class Trainer:
         }
 
     def restore(self, content: Mapping[str, Any], name: str) -> None:
-        """Puts everything back as it was; a file of the authors' goes on at the beginning of its epoch.
+        """Puts everything back as it was; a file of the authors' starts its epoch anew.
 
         Raises: UsageError, naming `name`, where it does not fit.
         """
@@ -86,9 +101,9 @@ class Trainer:
                 f"{name} is of --arch={content['arch']}, not of {flags.arch}; give --arch={content['arch']}"
             )
         try:
-            place = place_of(content, name, flags.epochs, self.views.batches_per_epoch)
+            position = checkpoint.position_in(content, name, flags.epochs, self.batches_per_epoch)
             self.model.load_state_dict(checkpoint.unprefixed(content["state_dict"]))
-            moved = self.model.encoder_q.parameters() if place["step"] else ()
+            moved = self.model.encoder_q.parameters() if position["step"] else ()
             load_optimiser(self.optimiser, content["optimizer"], moved)
             self.last_values = dict(content.get("last_values", {}))
             if self.group.leads and "tally" in content:
@@ -98,19 +113,19 @@ class Trainer:
                 f"{name} does not fit this run: {words_of(error)}; give the --arch, --mlp, --moco-dim and --moco-k "
                 "that it was trained with"
             ) from error
-        self.epoch, self.batch, self.step, self.logged = (place[key] for key in PLACE)
+        self.epoch, self.batch, self.step, self.logged = (position[key] for key in checkpoint.POSITION)
 
     # ------------------------------------------------------------------ the loop
 
     def epoch_steps(self) -> Iterator[None]:
         """Trains on what is left of the epoch, and yields after every step."""
+        self.finite.step.fill_(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(self.epoch)
         self.model.train()
-        left = self.views.batches_per_epoch - self.batch
-        if not left:
+        if self.batch == self.batches_per_epoch:
             return
-        for views in timed(iter(self.views.batches(self.epoch, self.batch)), self.waited):
+        for views in self.waiting.over(self.views.batches(self.epoch, self.batch)):
             self.update(views)
             self.step += 1
             self.batch += 1
@@ -122,7 +137,7 @@ class Trainer:
             self.model, self.encoders, self.optimiser, views, self.contrast, self.step, self.group
         )
         self.tally.add(losses, logits, self.config.num_nonsem, self.contrast.alpha, self.contrast.temperature)
-        self.finite.watch(losses, self.step + 1)
+        self.finite.watch(losses)
 
     def end_epoch(self) -> dict[str, float]:
         """Metrics of the epoch that is over; moves on to the next."""
@@ -133,13 +148,39 @@ class Trainer:
         every = self.config.flags.knn_every
         if self.neighbour_accuracy and (self.epoch % every == 0 or self.epoch == self.config.flags.epochs):
             values["accuracy/neighbours"] = self.neighbour_accuracy(self.model.encoder_q)
-        self.last_values = values
+        self.last_values, self.logged = values, self.step
         return values
+
+    def checkpoints(self) -> list[str]:
+        """Names of the authors' checkpoints that are due after the epoch that is over."""
+        # DEVIATION: the authors' program saves nothing of a run shorter than --save-freq; here the last epoch is saved
+        # too.
+        due = self.epoch % self.flags.save_freq == 0 or self.epoch == self.flags.epochs
+        return [f"checkpoint_{self.epoch - 1:04d}.pth.tar"] if due else []
 
     def shown(self) -> dict[str, float]:
         """Means of the epoch so far, of this process."""
         means = Tally.means(self.tally.state, self.config.num_nonsem)
         return {"loss": means["loss/train"], "top1": means["accuracy/contrast_top1"]}
+
+
+class Stopwatch:
+    """Seconds that were waited for items."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def over(self, items: Iterator[T]) -> Iterator[T]:
+        """The items."""
+        while True:
+            before = time.monotonic()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.monotonic() - before
+            yield item
 
 
 def make_encoders(model: MoCo, flags: PretrainFlags, group: Group) -> Encoders:

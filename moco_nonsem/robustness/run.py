@@ -10,7 +10,6 @@ from typing import Any
 from common.config_text import format_config
 from common.errors import Interrupted
 from common.files import atomic_write, check_places, check_writable
-from common.machine import cores
 from common.paths import user_path
 from common.process_group import Group
 from common.record_files import CONFIG, METRICS, RESULT, finished_result
@@ -18,9 +17,8 @@ from common.stopping import stop_signals
 from common.tables import csv_text, markdown_table
 from data.imagenet100 import WNIDS
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
-from moco_nonsem.images.image_tree import ImageTree, check_readable, read_tree
+from moco_nonsem.images.image_tree import ImageTree, read_tree, readable_images
 from moco_nonsem.images.labelled_images import Look
-from moco_nonsem.images.tree_identity import describe
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import load_for_scoring
 from moco_nonsem.robustness.config import COLUMNS, given
@@ -56,15 +54,9 @@ class Evaluation:
     def score(self, name: str, folder: Path, stopped: Sized, resize: bool = True) -> tuple[Score, ImageTree]:
         """One folder of classes. Raises: Interrupted where the user has stopped the program."""
         flags = self.flags
-
-        def readable() -> ImageTree:
-            tree, skipped = check_readable(read_tree(folder), cores(), flags.skip_unreadable)
-            if skipped:
-                logging.warning("%d images of %s cannot be read and are left out", skipped, folder)
-            return tree
-
-        tree = self.group.leader_does(readable)
-        self.described[name] = describe(tree, folder.parent, name)
+        tree, self.described[name] = self.group.leader_does(
+            lambda: readable_images(read_tree(folder), folder.parent, name, flags.skip_unreadable)
+        )
         look = Look(flags.image_size, resize=resize)
         found = score(self.network, tree, self.classes, look, self.reading, self.group, stopped)
         if found.left_out:
@@ -141,9 +133,10 @@ def _check_sets(flags: RobustnessFlags, folders: dict[str, Path]) -> None:
     places = [folder for name, folder in folders.items() if name != "imagenet_c"]
     if "imagenet_c" in folders:
         places += corruption_folders(folders["imagenet_c"]).values()
-    for tree in map(read_tree, places):
+    for folder in places:
+        tree = read_tree(folder)
         if flags.check:
-            check_readable(tree, cores(), flags.skip_unreadable)
+            readable_images(tree, folder, "", flags.skip_unreadable)
 
 
 def _check_place(flags: RobustnessFlags, config: dict[str, Any]) -> None:

@@ -14,15 +14,12 @@ from common.errors import UsageError
 from common.files import atomic_path
 from common.paths import user_path
 from common.saved_state import MARK, Owner, StateFiles, newest_state
-from common.torch_files import read_tensors
+from common.torch_files import read_tensors, whole_number
 
+LARGEST = 2**63 - 1
 FILES = StateFiles("state_", ".pth.tar")
+POSITION = ("epoch", "batch", "step", "logged")  # of the next batch, and the last step that metrics.jsonl holds
 PREFIX = "module."  # DistributedDataParallel's, in every file of the authors
-
-
-def epoch_path(folder: Path, epoch: int) -> Path:
-    """The authors' name of the checkpoint of `epoch` (0, 1, …)."""
-    return folder / f"checkpoint_{epoch:04d}.pth.tar"
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
@@ -93,6 +90,26 @@ def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
 def newest(folder: Path, owner: Owner | None = None) -> tuple[Path, dict[str, Any]] | None:
     """The newest state that can be read, with its file; None where there is none. See `newest_state`."""
     return newest_state(FILES.files(folder), read, lambda content: content.get(MARK), owner)
+
+
+def position_in(content: Mapping[str, Any], name: str, epochs: int, batches: int) -> dict[str, int]:
+    """Where a run resumes from a checkpoint: its values of POSITION; where it has none, at its epoch of `batches`.
+
+    Raises: UsageError, naming `name`, where nothing of `epochs` is left to train and no metrics are there either;
+    KeyError, TypeError or ValueError for a damaged position.
+    """
+    if "position" in content:
+        position = {key: whole_number(content["position"][key], 0, LARGEST, key) for key in POSITION}
+        whole_number(position["batch"], 0, batches, "batch")
+    else:
+        epoch = whole_number(content["epoch"], 0, LARGEST, "epoch")
+        position = dict(zip(POSITION, (epoch, 0, epoch * batches, 0), strict=True))
+    if position["epoch"] > epochs or (position["epoch"] == epochs and not content.get("last_values")):
+        raise UsageError(
+            f"{name} has {position['epoch']} epochs behind it, so that --epochs={epochs} leaves nothing to train: give "
+            "a larger --epochs, or another checkpoint"
+        )
+    return position
 
 
 def prefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +49,11 @@ class Start(NamedTuple):
     name: str
     own: bool
 
+    @property
+    def saved(self) -> bool | None:
+        """As `RunRecord.begin` wants to know it: a file of --resume from elsewhere brings no metrics.jsonl along."""
+        return self.own if self.own or not self.content else None
+
 
 def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
     """The file of --resume, else the newest state in the run's folder, or nothing.
@@ -84,10 +88,3 @@ def check_folders(flags: PlaceFlags, folder: Path) -> None:
     """Before images are read. Raises: UsageError where run or checkpoints could not be written."""
     for place in (folder, checkpoint_folder(flags)):
         check_writable(place, PLACES)
-
-
-def make_checkpoint_folder(folder: Path, new_run: bool) -> None:
-    """Makes it, and warns a new run of another run's files, which have the same names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if new_run and any(folder.glob("checkpoint_*.pth.tar")):
-        logging.warning("%s holds checkpoints already; those of the same epochs will be replaced", folder)

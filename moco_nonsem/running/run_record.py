@@ -17,7 +17,6 @@ from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import finished_result
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.running.flags import Common, Distributed, LinearFlags, PretrainFlags, RobustnessFlags, Training
-from moco_nonsem.running.run_folder import Start
 
 SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
 
@@ -28,11 +27,6 @@ def is_finished(folder: Path, config: Mapping[str, Any], whole: bool = True) -> 
     if result:
         logging.info("%s is finished: %s", folder, result["metrics"])
     return result is not None
-
-
-def is_saved(start: Start) -> bool | None:
-    """As `RunRecord.begin` wants to know it: a file of --resume brings no lines of metrics.jsonl along."""
-    return start.own if start.own or not start.content else None
 
 
 def warn_of_precision(flags: Training, group: Group) -> None:

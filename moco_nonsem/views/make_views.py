@@ -6,7 +6,7 @@ example) alone.
 
     recipe = ViewRecipe(size=224, aug_plus=True, robust="patch", num_nonsem=1, patch_ratio=(16, 72))
     tree = training_tree(Path(data), recipe.robust)                  # <data>/train, or the pair of trees for texture
-    tree, skipped = check_readable(tree, workers, skip_unreadable)   # reads every file once; before training
+    tree, described = readable_images(tree, Path(data), "train", skip_unreadable)  # reads every file; before training
     loader = ViewLoader(tree, recipe, Reading(batch_size=128, workers=32, seed=0, group=Group(0, 1, device)))
     for views in loader.batches(epoch, start_batch):                 # loader.batches_per_epoch of them from 0
         views.query, views.key                                       # float32 [B, 3, 224, 224] on the device

@@ -20,6 +20,7 @@ from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
 from common.process_group import Group
+from common.progress import print_epoch
 from common.record import AnyRecord, NullRecord, RunRecord
 from common.record_files import check_same_config, finished_result
 from common.saved_state import MARK, Owner
@@ -227,8 +228,7 @@ def reporter(
         scalars.write(epoch, values)
         if config.task.select_on_validation and trainer.scores["selected"]["step"] == trainer.step:
             write_models(trainer, folder)
-        shown = " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
-        trainer.say(f"epoch {epoch}: {shown}")
+        print_epoch(epoch, values)
 
     return report
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
@@ -12,24 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from common.errors import Interrupted, NonFiniteLoss
 from common.process_group import Group
-from common.progress import tqdm
 from common.random_streams import generator
 from common.torch_files import copy_into, whole_number
+from common.training_loop import FiniteLoss, Plan, run_epochs
 from re_sln.datasets.training_set import Data
 from re_sln.images.augmentation import Crops, draw_crops
 from re_sln.settings.config import Config
 from re_sln.training.captured_steps import CapturedSteps
 from re_sln.training.evaluation import Images, accuracy_and_loss, all_logits
-from re_sln.training.first_bad import FirstBad
 from re_sln.training.networks import Networks
 from re_sln.training.replay import ReplayedForward
 from re_sln.training.sln_step import correct_labels, sln_step
 from re_sln.training.tally import Tally
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
-AGREE_EVERY = 10  # steps between questions to the other processes
 
 
 class Trainer:
@@ -48,7 +44,7 @@ class Trainer:
         self.given = torch.from_numpy(data.given).to(group.device)  # [N]
         self.is_noisy = torch.from_numpy(data.is_noisy).to(group.device)  # [N]
         self.tally = Tally(group.device)
-        self.first_bad = FirstBad(group.device)
+        self.finite = FiniteLoss(group, "a lower --lr or --sigma, or --amp=off")
         self.captured = CapturedSteps(self) if config.flags.capture_steps else None
         self.forward = ReplayedForward(networks.tested, self.in_bfloat16) if self.captured else networks.tested
         self.epoch, self.batch, self.step = 1, 0, 0  # the next batch to train on; steps done
@@ -102,40 +98,22 @@ class Trainer:
     ) -> None:
         """Trains to the last epoch; calls `save` now and then and `report` with the metrics of every epoch.
 
-        stopped: true as soon as training is to save and stop.
-
-        Raises: Interrupted, NonFiniteLoss.
+        stopped: true as soon as training is to save and stop. Raises: Interrupted, NonFiniteLoss.
         """
-        flags, saved = self.config.flags, time.monotonic()
-        with tqdm(
-            total=self.steps_per_epoch() * flags.n_epochs,
-            initial=self.step,
-            unit="step",
-            desc=f"{self.config.model} {flags.dataset_name}",
-            mininterval=1,
-            disable=None if self.group.leads else True,
-            dynamic_ncols=True,
-        ) as bar:
-            while self.epoch <= flags.n_epochs:
-                for _ in self.epoch_steps():
-                    bar.update()
-                    due = time.monotonic() - saved > 60 * save_minutes
-                    if self.step % CHECK_EVERY == 0:
-                        self.check_finite()
-                    if self.group.world_size > 1 and self.step % AGREE_EVERY:
-                        continue
-                    stop = self.group.any(bool(stopped))
-                    if stop or self.group.any(due):
-                        self.check_finite()
-                        save(self)
-                        saved = time.monotonic()
-                    if stop:
-                        raise Interrupted(f"stopped in epoch {self.epoch} of {flags.n_epochs}, after step {self.step}")
-                self.check_finite()
-                values = self.end_epoch()
-                report(self, values)
-                bar.set_postfix({name: f"{value:.4g}" for name, value in values.items() if name in SHOWN})
-            save(self)
+        flags = self.config.flags
+        plan = Plan(
+            name=f"{self.config.model} {flags.dataset_name}",
+            last_epoch=flags.n_epochs,
+            steps=self.steps_per_epoch() * flags.n_epochs,
+            look_every=CHECK_EVERY,
+            save_minutes=save_minutes,
+        )
+        run_epochs(self, plan, stopped, lambda: save(self), lambda values: report(self, values))
+
+    def shown(self) -> dict[str, float]:
+        """Means of the epoch so far, of this process."""
+        means = Tally.means(self.tally.state, apart=False)
+        return {"loss": means["loss/train_all"], "accuracy": means["accuracy/train"]}
 
     def epoch_steps(self):
         """Trains on what is left of the epoch, and yields after every step."""
@@ -145,7 +123,7 @@ class Trainer:
             self.correct_labels(order)
         first = self.batch * flags.batch_size  # a run that was interrupted goes on within the epoch
         self.networks.start_epoch(self.config.rate(epoch))
-        self.first_bad.step.fill_(self.step)
+        self.finite.step.fill_(self.step)
         for _ in self.captured.epoch(order, first) if self.captured else self.steps(order, first):
             self.step += 1
             self.batch += 1
@@ -177,7 +155,7 @@ class Trainer:
         logits, targets, losses = sln_step(self.networks, images, clean_targets, noise, sigma, scale, flags.ema_decay)
         aim = clean_targets if flags.train_accuracy == "rerun" else targets
         self.tally.add(losses, logits.argmax(dim=1) == aim.argmax(dim=1), self.is_noisy[index])
-        self.first_bad.look(losses)
+        self.finite.watch(losses)
 
     # ------------------------------------------------------------------ an epoch's draws
 
@@ -237,7 +215,7 @@ class Trainer:
             accuracy, loss = accuracy_and_loss(logits, torch.from_numpy(labels).to(self.group.device))
             values |= {f"accuracy/{name}": accuracy, f"loss/{name}": loss}
         if not all(map(math.isfinite, values.values())):
-            raise self.not_finite("the test's loss", self.step)
+            raise self.finite.error("the test's loss", self.step)
         self.keep_scores(values)
         self.epoch, self.batch = self.epoch + 1, 0
         return values
@@ -266,22 +244,3 @@ class Trainer:
             score = score | {"validation": values["accuracy/validation"]}
             if score["validation"] > self.scores.get("selected", {"validation": -1.0})["validation"]:
                 self.scores["selected"] = score
-
-    def say(self, text: str) -> None:
-        """Prints above the progress bar."""
-        tqdm.write(text)
-
-    def check_finite(self) -> None:
-        """Raises: NonFiniteLoss."""
-        if step := self.first_bad.found(self.group.world_size):
-            raise self.not_finite("the loss", step)
-
-    def not_finite(self, what: str, step: int) -> NonFiniteLoss:
-        """The error that names the step."""
-        return NonFiniteLoss(
-            f"{what} is not finite at step {step}, epoch {self.epoch}: training stopped. The last checkpoint is from "
-            "before; try a lower --lr or --sigma, or --amp=off"
-        )
-
-
-SHOWN = ("accuracy/train", "accuracy/test", "loss/train_all")

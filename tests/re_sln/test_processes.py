@@ -8,9 +8,9 @@ import torch
 
 from common.errors import UsageError
 from common.process_group import Group
+from common.training_loop import AGREE_EVERY
 from re_sln.training import checkpoint
 from re_sln.training.experiment import load_data
-from re_sln.training.trainer import AGREE_EVERY
 from re_sln.training.wide_resnet import build_network
 from tests.re_sln import processes_program
 from tests.re_sln.small_runs import (

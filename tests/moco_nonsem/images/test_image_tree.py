@@ -7,7 +7,7 @@ from PIL import Image
 
 from common.errors import UnreadableImage, UsageError
 from moco_nonsem.images.image_files import decode
-from moco_nonsem.images.image_tree import check_readable, read_tree, training_tree
+from moco_nonsem.images.image_tree import read_tree, readable_images, training_tree
 from tests.moco_nonsem.photographs import picture, write_tree
 
 
@@ -59,9 +59,13 @@ def test_unreadable_files_are_named_or_skipped_and_counted(tmp_path):
     (train / "n00000001" / "n00000001_2.JPEG").write_bytes(b"")
     tree = read_tree(train)
     with pytest.raises(UsageError, match=r"2 file\(s\) .*n00000000_1.JPEG \(.*n00000001_2.JPEG \(.*--skip-unreadable"):
-        check_readable(tree, 2, skip=False)
-    left, skipped = check_readable(tree, 2, skip=True)
-    assert skipped == 2 and len(left) == 4 and left.labels.tolist() == [0, 0, 1, 1]
+        readable_images(tree, tmp_path, "train", skip=False)
+    left, described = readable_images(tree, tmp_path, "train", skip=True)
+    assert (
+        described["version"] == "train: 4 images of 2 classes, 2 unreadable ones left out"
+        and len(left) == 4
+        and left.labels.tolist() == [0, 0, 1, 1]
+    )
     assert cut not in left.paths and left.classes == tree.classes
     with pytest.raises(UnreadableImage, match=r"n00000000_1.JPEG cannot be read as an image"):
         decode(cut)
@@ -72,7 +76,7 @@ def test_a_tree_of_which_nothing_can_be_read(tmp_path):
     for path in read_tree(train).paths:
         path.write_bytes(b"nothing")
     with pytest.raises(UsageError, match="none of the 2 images can be read"):
-        check_readable(read_tree(train), 1, skip=True)
+        readable_images(read_tree(train), tmp_path, "train", skip=True)
 
 
 def test_textures_mirror_photographs(pair):
@@ -87,8 +91,8 @@ def test_textures_mirror_photographs(pair):
         "small-texture/train/n00000001/n00000001_1.png",
     ]
     textures[3].write_bytes(b"no image")
-    left, skipped = check_readable(tree, 1, skip=True)
-    assert skipped == 1 and left.paths == tree.paths[:3] and left.textures == textures[:3]
+    left, described = readable_images(tree, pair, "train", skip=True)
+    assert ", 1 unreadable" in described["version"] and left.paths == tree.paths[:3] and left.textures == textures[:3]
 
 
 def test_the_texture_tree_may_be_named_from_inside(pair, monkeypatch):

@@ -12,7 +12,7 @@ from moco_nonsem import main_lincls
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
 from moco_nonsem.images.workers import Reading
-from moco_nonsem.linear_probe.config import mark
+from moco_nonsem.linear_probe.config import encoder_number
 from moco_nonsem.linear_probe.network import FrozenWeightsMoved, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.model.encoder import build_encoder
@@ -204,7 +204,7 @@ def test_check_prints_the_configuration(command, capsys):
     ("ckpts/checkpoint_0199.pth.tar", "0199"), ("a_b/model_best_7.pth", "7"), ("plain.pth.tar", "plain"),
 ])  # fmt: skip
 def test_what_stands_after_the_last_underscore(name, wanted):
-    assert mark(name) == wanted
+    assert encoder_number(name) == wanted
 
 
 def test_views_for_scoring():

@@ -238,7 +238,7 @@ def test_mistakes_in_data_are_said_before_training(tmp_path, capfd):
     assert str(broken) in line and "--skip-unreadable" in line
     assert pretrain_program.main([*SMALL, "--skip-unreadable", "--epochs=1", str(tree)]) == 0
     err = capfd.readouterr().err
-    assert "1 images cannot be read and are left out" in err
+    assert f"1 images of {tree} cannot be read and are left out" in err
     assert "1 unreadable" in result_of(only_run(tmp_path))["dataset"]["version"]
 
 

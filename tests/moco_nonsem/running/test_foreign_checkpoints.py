@@ -17,7 +17,6 @@ from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.pretraining import program as pretrain_program
-from moco_nonsem.pretraining import run as pretrain
 from moco_nonsem.pretraining.config import resolve
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
@@ -344,10 +343,9 @@ def test_a_mistake_of_the_leader_is_raised_in_every_process(monkeypatch):
 
 
 def test_whether_a_state_is_saved_is_known_for_its_own_only():
-    start = Start
-    assert [pretrain.is_saved(start({}, "", False)), pretrain.is_saved(start(None, "", False))] == [False, False]
-    assert pretrain.is_saved(start({"epoch": 1}, "x", True)) is True
-    assert pretrain.is_saved(start({"epoch": 1}, "x", False)) is None
+    assert [Start({}, "", False).saved, Start(None, "", False).saved] == [False, False]
+    assert Start({"epoch": 1}, "x", True).saved is True
+    assert Start({"epoch": 1}, "x", False).saved is None
 
 
 def test_scores_have_a_place_before_they_are_made(classifiers, tree, tmp_path, capfd, monkeypatch):

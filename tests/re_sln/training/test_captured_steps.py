@@ -101,7 +101,7 @@ def test_what_steps_leave_stays_where_it_is(recorders):
         parts = [trainer.networks.model, trainer.networks.average]
         tensors = [value for part in parts for value in part.state_dict().values()]
         tensors += [kept["momentum_buffer"] for kept in trainer.networks.optimiser.state_dict()["state"].values()]
-        tensors += [trainer.tally.state, trainer.first_bad.first, trainer.first_bad.step, trainer.targets]
+        tensors += [trainer.tally.state, trainer.finite.first, trainer.finite.step, trainer.targets]
         seen.add(tuple(value.data_ptr() for value in tensors))
 
     trainer.train([], lambda _: None, places)

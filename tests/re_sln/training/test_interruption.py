@@ -119,14 +119,14 @@ def test_a_program_that_dies_repeats_no_line(whole, tmp_path, monkeypatch):
 
 
 def test_a_program_that_dies_before_its_first_checkpoint_begins_again(whole, tmp_path, monkeypatch):
-    command, report = [*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"], Trainer.say
+    command = [*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"]
 
-    def dies(self, text):
+    def dies(epoch, values):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(Trainer, "say", dies)
-    assert train_cifar.main(command) == 1
-    monkeypatch.setattr(Trainer, "say", report)
+    with monkeypatch.context() as dying:
+        dying.setattr("re_sln.training.experiment.print_epoch", dies)
+        assert train_cifar.main(command) == 1
     assert not checkpoint.FILES.steps(tmp_path / "run") and metrics_of(tmp_path / "run")
     assert train_cifar.main(command) == 0
     same(tmp_path / "run", whole)
