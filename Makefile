@@ -30,7 +30,7 @@ endif
 ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/benchmarks/test_moco.py \
                 $(addprefix tests/reproduce/,test_grid.py test_moco_cells.py engines/test_ray_cluster.py)
 # Tests of TensorFlow's arithmetic, which is another with oneDNN than without: they run with both.
-ARITHMETIC := $(addprefix tests/ieg/,test_replicas.py methods test_kill_and_resume.py test_parts.py test_networks.py)
+ARITHMETIC := $(addprefix tests/ieg/,test_replicas.py methods test_kill_and_resume.py networks)
 OTHER_ONEDNN := $(if $(filter 0,$(TF_ENABLE_ONEDNN_OPTS)),1,0)
 # MINUTES are shared by the two environments.
 SLOW_FLAGS = $(if $(BEGIN),--begin $(BEGIN)) $(if $(MINUTES),--minutes $(shell expr $(MINUTES) / 2))

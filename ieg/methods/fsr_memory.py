@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from ieg.devices.all_gather import all_gather
 from ieg.losses.margin import score_update
-from ieg.methods.queue_choice import first_of_each_class, lowest_scored
-from ieg.methods.queue_draw import class_balanced_draw
+from ieg.methods.fsr_queue import class_balanced_draw, first_of_each_class, lowest_scored
 from ieg.settings.pseudo_loss_name import PseudoLoss
 
 NOTHING = -1  # the id of a place of the queue that is not taken

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from ieg.networks.basic_resnet import resnet18, resnet32
 from ieg.networks.layers import Describe, Forward, ParameterSpec, Tangent
-from ieg.networks.parts import Parts
 from ieg.networks.resnet29 import resnet29
 from ieg.networks.resnet50 import resnet50
+from ieg.networks.split_forward import Parts
 from ieg.networks.wide_resnet import wide_resnet
 
 

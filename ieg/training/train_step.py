@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from ieg.devices.all_gather import all_gather
 from ieg.methods.step import Settings, StepResult
-from ieg.training.ema import ema_update
-from ieg.training.momentum import momentum_update
 from ieg.training.state import TrainState
+from ieg.training.updates import ema_update, momentum_update
 
 
 class TrainStep:

@@ -22,12 +22,12 @@ from ieg.datasets.batches import BatchSource, prefetch
 from ieg.devices.distribution import Worker, distribute
 from ieg.methods.fsr_memory import Memory
 from ieg.settings.config import Config
-from ieg.training.ema import ema_decay
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.pictures import draw_pictures
 from ieg.training.state import TrainState
 from ieg.training.tally import Tally, tally_classes, tally_step
 from ieg.training.train_step import TrainStep
+from ieg.training.updates import ema_decay
 
 
 class Trainer:

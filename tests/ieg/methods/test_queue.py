@@ -15,8 +15,7 @@ from ieg.datasets.split import make_split
 from ieg.experiment import make_memory
 from ieg.losses.margin import score_update
 from ieg.methods.fsr_memory import Memory, MemorySettings
-from ieg.methods.queue_choice import first_of_each_class, lowest_scored
-from ieg.methods.queue_draw import class_balanced_draw
+from ieg.methods.fsr_queue import class_balanced_draw, first_of_each_class, lowest_scored
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags
 from ieg.settings.pseudo_loss_name import PseudoLoss

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ieg.settings import schedules
-from ieg.training.ema import ema_decay
+from ieg.training.updates import ema_decay
 
 GOLDEN = {  # (first cycle, t_mul): {step: rate}, base 0.1, m_mul 0.9
     (500, 1.5): {

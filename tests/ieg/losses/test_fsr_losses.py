@@ -10,7 +10,15 @@ from ieg.losses.meta_weights import unclipped_weights
 from ieg.losses.moving_weights import moving_weights
 from ieg.losses.pseudo_label import pseudo_label, pseudo_loss, running_logits
 from ieg.settings.pseudo_loss_name import PseudoLoss, parse_pseudo_loss
-from tests.ieg.test_losses import A, B, numeric_gradient, slow_cross_entropy, slow_logit_norm, softmax, tape_gradient
+from tests.ieg.losses.test_losses import (
+    A,
+    B,
+    numeric_gradient,
+    slow_cross_entropy,
+    slow_logit_norm,
+    softmax,
+    tape_gradient,
+)
 
 
 def test_margin_is_how_far_the_loss_falls():

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ieg.networks import parts
 from ieg.networks.network import build_network
-from ieg.networks.parts import Parts, joint_moments
+from ieg.networks.split_forward import Parts, joint_moments
 
 NAMES = ("resnet11", "wrn10-1", "resnet32", "resnet18")
 
