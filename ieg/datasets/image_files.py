@@ -133,7 +133,8 @@ def rewritten(elements: Mapping[str, np.ndarray], places: Sequence[int]) -> Mapp
     contents = np.array(elements["encoded"] if "encoded" in elements else [None] * len(names), object)
     for k, name in enumerate(names):
         if k in places:
-            # DEVIATION: the authors' pipelines silently skip such images; here one that Pillow cannot read ends the run.
+            # DEVIATION: the authors' pipelines silently skip such images; here one that Pillow cannot read
+            # ends the run.
             contents[k] = as_png(elements["encoded"][k] if "encoded" in elements else name, name)
         elif contents[k] is None:
             contents[k] = Path(name).read_bytes()

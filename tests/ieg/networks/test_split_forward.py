@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ieg.networks import parts
+from ieg.networks import split_forward
 from ieg.networks.network import build_network
 from ieg.networks.split_forward import Parts, joint_moments
 
@@ -25,7 +25,7 @@ def network_and_weights(name, dtype=tf.float32):
 @pytest.mark.parametrize("part", [3, 7, 100])
 @pytest.mark.parametrize("name", NAMES)
 def test_features_in_parts_are_those_of_the_whole_batch(name, part, monkeypatch):
-    monkeypatch.setattr(parts, "PART", part)
+    monkeypatch.setattr(split_forward, "PART", part)
     exact, weights = network_and_weights(name, tf.float64)
     images = tf.constant(np.random.default_rng(1).uniform(-1, 1, (7, 8, 8, 3)))
     expected = exact.features(weights, images)[0]

@@ -11,8 +11,7 @@ from PIL import Image
 
 from common.errors import UnreadableImage, UsageError
 from moco_nonsem.images.image_files import decode, open_rgb, unreadable
-from moco_nonsem.images.image_tree import check_readable, read_tree, training_tree
-from moco_nonsem.images.tree_identity import describe
+from moco_nonsem.images.image_tree import describe, read_tree, readable_images, training_tree
 from moco_nonsem.pretraining import program
 from tests import foreign_entries
 from tests.moco_nonsem.photographs import picture, write_tree
@@ -107,7 +106,7 @@ def test_a_header_that_claims_too_much_is_named(tmp_path):
     tree = read_tree(write_tree(tmp_path / "train", 1, 2))
     claim_more_pixels(tree.paths[1])
     with pytest.raises(UsageError, match=r"n00000000_1\.JPEG .*exceeds limit"):
-        check_readable(tree, 1, skip=False)
+        readable_images(tree, tmp_path, "train", skip=False)
     with pytest.raises(UnreadableImage, match=r"n00000000_1\.JPEG cannot be read .*--skip-unreadable"):
         open_rgb(tree.paths[1])
 
