@@ -115,9 +115,9 @@ def test_names_that_are_no_utf8(tmp_path):
     train = write_tree(tmp_path / "train", 2, 1)
     name = os.fsdecode("衣服.JPEG".encode("gbk"))
     shutil.copyfile(train / "n00000000" / "n00000000_0.JPEG", train / "n00000000" / name)
-    tree, skipped = check_readable(read_tree(train), 1, skip=False)
-    assert (len(tree), skipped) == (3, 0) and decode(tree.paths[1]).shape[0] == 3
-    assert len(describe(tree, tmp_path, "train")["fingerprint"]) == 64
+    tree, described = readable_images(read_tree(train), tmp_path, "train", skip=False)
+    assert len(tree) == 3 and "unreadable" not in described["version"] and decode(tree.paths[1]).shape[0] == 3
+    assert len(described["fingerprint"]) == 64
 
 
 @pytest.mark.timeout(60)
@@ -129,7 +129,7 @@ def test_links_that_lead_back_and_pipes(tmp_path):
     assert tree.labels.tolist() == [0, 1, 1]
     os.mkfifo(train / "n00000000" / "pipe.jpg")
     with pytest.raises(UsageError, match=r"pipe\.jpg \(it is no file\)"):
-        check_readable(read_tree(train), 1, skip=False)
+        readable_images(read_tree(train), tmp_path, "train", skip=False)
 
 
 def test_check_reads_the_neighbours(tmp_path, capfd):
