@@ -25,6 +25,7 @@ from re_sln.figures.dissection import dissect
 from re_sln.figures.probability_histogram import count_probabilities, largest_probabilities
 from re_sln.noise.noise_files import rate_text
 from re_sln.settings.config import Config
+from re_sln.settings.model_name import MODELS
 from re_sln.trained_run import config_of, load_trainer, weights_of
 from re_sln.training.run_folder import find_run
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from re_sln.training.trainer import Trainer
 
 FILES = {"pred_probs": "prediction-probabilities", "sample_dissect": "sample-dissection", "tsne": "tsne"}
-NAMES = {"ce": "CE", "sln": "SLN", "sln-mo": "SLN+MO", "sln-mo-lc": "SLN+MO+LC"}
 BIN_SIZE, FEWEST_BINS = 1000, 20
 FEWEST_POINTS = 10
 
@@ -113,7 +113,7 @@ def heading(config: Config, words: str) -> str:
     """What stands above the picture."""
     noise = config.noise
     kind = f", {noise.mode} noise {rate_text(noise.p)} ({'custom' if noise.custom else 'paper'})" if noise else ""
-    return f"{config.flags.dataset_name}, {NAMES[config.model]}{kind}, after {config.flags.n_epochs} epochs\n{words}"
+    return f"{config.flags.dataset_name}, {MODELS[config.model]}{kind}, after {config.flags.n_epochs} epochs\n{words}"
 
 
 def training_logits(trainer: Trainer, transform: str) -> np.ndarray:

@@ -48,8 +48,7 @@ def _results(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{_logdir(arguments)} holds no finished run; train one, or say with --logdir where runs are")
     folder = arguments.out or repo_root() / "re_sln" / "results"
     for table in [*published_tables(logs), *other_tables(logs)]:
-        print(table.markdown())
-        table.write(folder)
+        print(table.write(folder))
     draw_curves(logs.runs, folder)
     print(f"written to {folder}: {len(logs.runs)} runs, {len(logs.searches)} searches", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""Learns CIFAR-10, CIFAR-100 or the embedded digits from noisy labels: CE, SLN, SLN+MO, SLN+MO+LC.
+"""Learns CIFAR-10, CIFAR-100 or the embedded digits from noisy labels: CE, SLN, SLN-MO, SLN-MO-LC.
 
 python train_cifar.py --dataset_name cifar10 --noise_mode sym --p 0.4 --sigma 1 --mo --lc_n_epoch 250 --seed 123
 """

@@ -1,4 +1,4 @@
-"""Learns Clothing1M, whose labels are wrong by nature: CE, SLN, SLN+MO, SLN+MO+LC.
+"""Learns Clothing1M, whose labels are wrong by nature: CE, SLN, SLN-MO, SLN-MO-LC.
 
 python train_clothing1m.py --sigma 0.2 --mo --lc_n_epoch 2 --seed 123
 """

@@ -1,4 +1,4 @@
-"""Learns Animal-10N, whose labels are wrong by nature: CE, SLN, SLN+MO, SLN+MO+LC.
+"""Learns Animal-10N, whose labels are wrong by nature: CE, SLN, SLN-MO, SLN-MO-LC.
 
 python train_real.py --dataset_name animal-10n --sigma 0.5 --mo --lc_n_epoch 250 --seed 123
 """

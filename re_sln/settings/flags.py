@@ -164,21 +164,21 @@ class Program:
 PROGRAMS = {
     "train_cifar": Program(
         "train_cifar",
-        "Trains CE, SLN, SLN+MO and SLN+MO+LC on CIFAR-10, CIFAR-100 or the embedded digits with noisy labels.",
+        "Trains CE, SLN, SLN-MO and SLN-MO-LC on CIFAR-10, CIFAR-100 or the embedded digits with noisy labels.",
         ("cifar10", "cifar100", "digits"),
         {},
         frozenset(CLOTHING),
     ),
     "train_real": Program(
         "train_real",
-        "Trains CE, SLN, SLN+MO and SLN+MO+LC on Animal-10N, whose labels are wrong by nature.",
+        "Trains CE, SLN, SLN-MO and SLN-MO-LC on Animal-10N, whose labels are wrong by nature.",
         ("animal-10n",),
         {"dataset_name": "animal-10n"},
         frozenset(NOISE | CLOTHING | {"image_size"}),
     ),
     "train_clothing1m": Program(
         "train_clothing1m",
-        "Trains CE, SLN, SLN+MO and SLN+MO+LC on Clothing1M, whose labels are wrong by nature.",
+        "Trains CE, SLN, SLN-MO and SLN-MO-LC on Clothing1M, whose labels are wrong by nature.",
         ("clothing1m",),
         {
             "dataset_name": "clothing1m",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from common.errors import UsageError
 
+MODELS = {"ce": "CE", "sln": "SLN", "sln-mo": "SLN-MO", "sln-mo-lc": "SLN-MO-LC"}  # labels, in the order of the paper
 FOUR_MODELS = (
-    "CE (--sigma=0, no --mo, --lc_n_epoch=-1), SLN (--sigma above 0), SLN+MO (with --mo), "
-    "SLN+MO+LC (with --mo and --lc_n_epoch between 1 and n_epochs - 1)"
+    "CE (--sigma=0, no --mo, --lc_n_epoch=-1), SLN (--sigma above 0), SLN-MO (with --mo), "
+    "SLN-MO-LC (with --mo and --lc_n_epoch between 1 and n_epochs - 1)"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,33 +10,27 @@ from typing import Any
 from common.errors import UsageError
 from data.registry import load_registry
 from re_sln.former_names import from_recorded
-from re_sln.settings.model_name import model_name
+from re_sln.settings.flags import PROGRAMS, Flags
+from re_sln.settings.model_name import MODELS, model_name
 from re_sln.settings.published_settings import TASKS
 
-MODELS = {"ce": "CE", "sln": "SLN", "sln-mo": "SLN-MO", "sln-mo-lc": "SLN-MO-LC"}
-# Settings of the published runs. One that differs makes a table of its own; one that a log does not name is as here.
+# Settings of the published runs: the programs' defaults. One that differs makes another table; one that a log does not
+# name is as here.
+_DEFAULTS = dataclasses.replace(Flags(), augmentation="crop_flip")  # of everything but the digits
 WHOLE_TABLE: dict[str, Any] = {
-    "n_epochs": 300,
-    "batch_size": 128,
-    "lr": 0.001,
-    "network": "wrn-28-2",
-    "image_size": 32,
-    "augmentation": "crop_flip",
-    "norm": "rerun",
-    "limit_train_examples": 0,
-    "amp": "off",
+    name: getattr(_DEFAULTS, name)
+    for name in (
+        *("n_epochs", "batch_size", "lr", "network", "image_size", "augmentation", "norm"),
+        *("limit_train_examples", "amp"),
+    )
 }
 CLOTHING1M = {
     **WHOLE_TABLE,
-    "n_epochs": 10,
-    "batch_size": 32,
-    "network": "resnet50",
-    "norm": "authors",
-    "weights": "imagenet1k_v1",
-    "images_per_class": 18976,
+    **{name: value for name, value in PROGRAMS["train_clothing1m"].defaults.items() if name in WHOLE_TABLE},
+    **{name: getattr(_DEFAULTS, name) for name in ("weights", "images_per_class")},
 }
 SEARCH = {**WHOLE_TABLE, "mo": False, "lc_n_epoch": -1, "val_size": 0.1, "val_transform": "train"}
-P, EMA_DECAY, LC_EVAL = 0.4, 0.999, "train"
+LC_EPOCH = {"clothing1m": 2}  # where label correction begins; 250 elsewhere
 # The samples that a published cell has: the authors' noise file (False), or noise of one's own (True).
 SAMPLES = {"sym": (False, True), "asym": (False, True), "dependent": (False,), "openset": (True,)}
 PAPERS_FILES = ("cifar10", "cifar100")
@@ -76,15 +71,14 @@ def place_of(config: Mapping[str, Any], data: str) -> Place:
     sigma, lc_epoch = float(config["sigma"]), int(config["lc_n_epoch"])
     model = model_name(sigma, bool(config["mo"]), lc_epoch, int(config["n_epochs"]))
     extra = []
-    if config["mo"] and config.get("ema_decay", EMA_DECAY) != EMA_DECAY:
+    if config["mo"] and config.get("ema_decay", _DEFAULTS.ema_decay) != _DEFAULTS.ema_decay:
         extra.append(f"EMA {config['ema_decay']:g}")
-    on_clothing1m = config["dataset_name"] == "clothing1m"
-    if model == "sln-mo-lc" and lc_epoch != (2 if on_clothing1m else 250):
+    if model == "sln-mo-lc" and lc_epoch != LC_EPOCH.get(config["dataset_name"], 250):
         extra.append(f"LC from {lc_epoch}")
-    if model == "sln-mo-lc" and config.get("lc_eval_transform", LC_EVAL) != LC_EVAL:
+    if model == "sln-mo-lc" and config.get("lc_eval_transform", "train") != _DEFAULTS.lc_eval_transform:
         extra.append(f"scored under {config['lc_eval_transform']} transform")
     usual = model == "ce" or sigma == TASKS[config["dataset_name"]].sigma(config.get("noise_mode") or "")
-    setting = _setting(config, CLOTHING1M if on_clothing1m else WHOLE_TABLE)
+    setting = _setting(config, CLOTHING1M if config["dataset_name"] == "clothing1m" else WHOLE_TABLE)
     return Place(data, setting, model, sigma, usual, ", ".join(extra), noise_of(config))
 
 
@@ -102,7 +96,7 @@ def noise_of(config: Mapping[str, Any]) -> str:
         return "-" if mode is None else "no noise"
     if mode not in SAMPLES:
         raise UsageError(f"noise_mode={mode} is none of {', '.join(SAMPLES)}")
-    told = [f"p = {p}"] if p != P else []
+    told = [f"p = {p}"] if p != _DEFAULTS.p else []
     custom = bool(config.get("custom_noise"))
     if custom or dataset not in PAPERS_FILES:
         told += _custom_words(config, mode, *(CUSTOM if dataset in PAPERS_FILES else OWN))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from common.tables import new_figure, save_figure
-from re_sln.tables.cell_of_run import MODELS, SAMPLES
-from re_sln.tables.result_tables import grouped, is_ablation, is_published, name_of, title_of
+from re_sln.settings.model_name import MODELS
+from re_sln.tables.cell_of_run import SAMPLES
+from re_sln.tables.result_tables import MAIN, grouped, is_ablation, is_published, name_of
 from re_sln.tables.run_logs import Curve, LoggedRun
 
 STYLES = {"paper": "-", "": "-", "custom": "--"}
@@ -27,7 +28,7 @@ def draw_curves(runs: list[LoggedRun], folder: Path) -> None:
     for (data, setting), group in grouped(runs).items():
         published = [run for run in group if is_published(run)]
         others = [run for run in group if not is_published(run) and not is_ablation(run)]
-        _draw(published, data, title_of(data) if published else "", folder)
+        _draw(published, data, MAIN[data].title.removesuffix(", test accuracy in percent") if published else "", folder)
         _draw(others, *name_of(data, setting), folder)
 
 

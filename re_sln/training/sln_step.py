@@ -1,4 +1,4 @@
-"""One training step of CE, SLN, SLN+MO and SLN+MO+LC, in the paper's order (Noise against noise, Sec. 3 and 4)."""
+"""One training step of CE, SLN, SLN-MO and SLN-MO-LC, in the paper's order (Noise against noise, Sec. 3 and 4)."""
 
 from __future__ import annotations
 

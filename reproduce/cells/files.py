@@ -15,7 +15,6 @@ ROOT, HERE = repo_root(), Path(__file__).resolve().parent
 PAPERS = tuple(HERE / f"{paper}.yaml" for paper in ("ieg", "fsr", "sln", "moco"))
 DEMO, EVIDENCE, PROGRAMS = HERE / "demo.yaml", HERE / "evidence.yaml", HERE / "programs.yaml"
 CLAIMS = HERE / "claims.yaml"
-PUBLISHED = HERE.parent / "published.yaml"
 DATA_DIR = Path("data/cache")  # unless the environment says otherwise
 
 

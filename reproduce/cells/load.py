@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.published import PUBLISHED, Reference, references
 from common.tables import STATISTICS
-from reproduce.cells.files import PAPERS, PUBLISHED, read_yaml
+from reproduce.cells.files import PAPERS, read_yaml
 from reproduce.cells.programs import completed, path_flags
-from reproduce.cells.published import quoted, references
 from reproduce.cells.table import Cell, Cost, Stage, Table
 
 PROGRAM_KEYS = {"environment", "folder_flag", "seeds"}
@@ -50,7 +50,7 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     if statistic not in STATISTICS:
         raise ValueError(f"table {name}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
     _check_texts(name, entry)
-    rows_quoted, not_run = quoted(entry, tuple(entry["columns"]), numbers)
+    quoted = _quoted(entry, numbers)
     return Table(
         name=name,
         title=entry["title"],
@@ -62,8 +62,8 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
             _cell(name, entry, row, column, content, numbers) for row in entry["rows"] for column in entry["columns"]
         ),
         prepare=tuple(entry.get("prepare", ())),
-        quoted=rows_quoted,
-        not_run=not_run,
+        quoted=quoted,
+        not_run=entry["quoted"]["why"] if quoted else "",
     )
 
 
@@ -99,7 +99,7 @@ def _cell(name: str, entry: Mapping[str, Any], row: str, column: str, content: M
         folder_flag=program["folder_flag"],
         seeds=tuple(program["seeds"]),
         metric=_of_column(entry["metric"], column).format(column=column),
-        references=references(entry, numbers, row=line["label"], column=column),
+        references=references(_published(entry), numbers, row=line["label"], column=column),
         cost=Cost(**content["costs"][line.get("cost", entry.get("cost"))]),
         data=tuple(_of_column(entry["needs"]["data"], column)),
         gpus=entry["needs"]["gpus"],
@@ -163,6 +163,23 @@ def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str,
     if not chosen:
         raise ValueError(f"column {column}: none of the samples is meant for it")
     return chosen
+
+
+def _published(entry: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """Keys of the published numbers by source; keys without a source are followed by row and column."""
+    published = entry.get("published", {})
+    return published if isinstance(published, Mapping) else {entry["source"]: [*published, "{row}", "{column}"]}
+
+
+def _quoted(entry: Mapping[str, Any], numbers: Any) -> dict[str, dict[str, Reference]]:
+    """Published values of rows that have no cells. Raises: ValueError for a row without any."""
+    rows: dict[str, dict[str, Reference]] = {}
+    for row in entry.get("quoted", {}).get("rows", ()):
+        known = {name: references(_published(entry), numbers, row=row, column=name) for name in entry["columns"]}
+        rows[row] = {name: values[0] for name, values in known.items() if values}
+        if not rows[row]:
+            raise ValueError(f"quoted row {row}: no number of it was published")
+    return rows
 
 
 def _of_column(given: Any, column: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.published import Reference
 from reproduce.cells.command import build_command
 from reproduce.cells.files import DATA_DIR
 
@@ -20,15 +21,6 @@ class Cost:
     cpu_step_seconds: float
     cpu_basis: str
     disk_gb: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A published value in percent, and where it stands."""
-
-    source: str
-    value: float
-    std: float | None
 
 
 @dataclass(frozen=True)

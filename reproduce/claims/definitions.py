@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.published import published_number
 from common.tables import format_mean
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cells.files import CLAIMS, read_yaml
-from reproduce.cells.published import published_number
 from reproduce.claims.measures import terms
 from reproduce.demo_cells import prepare
 

@@ -96,7 +96,7 @@ def import_logs(arguments: argparse.Namespace) -> int:
     folder = read_logs(arguments.sub_project, arguments.logs, arguments.runs_dir)
     filled = imported_tables(arguments.runs_dir, load_tables())
     for table, runs in filled:
-        print(paper_tables.write(table, runs, arguments.runs_dir / "tables"))
+        print(paper_tables.filled(table, runs).write(arguments.runs_dir / "tables"))
     same, others = agreement(filled)
     for text in others:
         print(f"differs: {text}", file=sys.stderr)

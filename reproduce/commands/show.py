@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from common.result_table import FORMS
 from reproduce import plan as plans
 from reproduce.cells import DATA_DIR, ROOT, load_tables, select
 from reproduce.commands import options
@@ -51,8 +52,8 @@ def tables(arguments: argparse.Namespace) -> int:
     """Print and write the tables."""
     folder = arguments.out or arguments.runs_dir / "tables"
     for table, runs in filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir):
-        print(paper_tables.write(table, runs, folder))
-    print(f"written to {folder} as {paper_tables.FORMS}", file=sys.stderr)
+        print(paper_tables.filled(table, runs).write(folder))
+    print(f"written to {folder} as {FORMS}", file=sys.stderr)
     return 0
 
 

@@ -14,7 +14,7 @@ from reproduce.runs import Run
 COLOURS = {
     **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4", "FSR": "#1f6fb4"},
     **{"MoCo v2": "#7f7f7f", "MoCo v2 + patch": "#1f6fb4"},
-    **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN+MO": "#1a8a4c", "SLN+MO+LC": "#1f6fb4"},
+    **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN-MO": "#1a8a4c", "SLN-MO-LC": "#1f6fb4"},
 }
 CLEAN, NOISY = "#1a8a4c", "#c23b3b"
 WEIGHTS = "example_weights.npz"

@@ -13,7 +13,7 @@ from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
 HEADER = ["model", "mean ± std", "n", "each seed", "best epoch's mean", "best − last"]
-SHOWN = ("CE", "SLN+MO+LC")
+SHOWN = ("CE", "SLN-MO-LC")
 PICTURES = {"pred_probs": "prediction_probabilities", "sample_dissect": "sample_dissection"}
 
 

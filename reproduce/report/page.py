@@ -10,6 +10,7 @@ from string import Template
 
 from common.files import atomic_write
 from common.provenance import git_state
+from common.result_table import known_text
 from common.tables import STATISTICS, format_mean
 from reproduce.cells import Table
 from reproduce.claims.page import kept_findings, report_section
@@ -27,7 +28,7 @@ from reproduce.tables.comparison import (
     standings,
     verdict,
 )
-from reproduce.tables.paper_tables import known_text, not_at_hand, note
+from reproduce.tables.paper_tables import note
 
 HERE = Path(__file__).resolve().parent
 CLASSES = {WITHIN_1: "within1", WITHIN_2: "within2", FARTHER: "farther", NO_STD: "alone", ALONE: "alone"}
@@ -105,14 +106,14 @@ def _table(table: Table, cells: list[Standing]) -> str:
         f'<article class="table" id="{escape(table.name)}">'
         f"<h3>{escape(table.title)} <small>{escape(table.name)}</small></h3>"
         f'<div class="wide"><table class="sorted">{heads}{lines}</table></div>'
-        f'<p class="note">{escape(note(table))}</p></article>'
+        f'<p class="note">{escape(note(table, cells))}</p></article>'
     )
 
 
 def _quoted(table: Table, row: str) -> str:
     """A row of which there are published values alone."""
-    known, digits = table.quoted[row], STATISTICS[table.cells[0].statistic].digits
-    texts = [escape(known_text(known[column], digits)) if column in known else "-" for column in table.columns]
+    known, statistic = table.quoted[row], STATISTICS[table.cells[0].statistic]
+    texts = [escape(known_text(known[column], statistic)) if column in known else "-" for column in table.columns]
     cells = "".join(f'<td><span class="published">{text}</span></td>' for text in texts)
     return f"<tr><th>{escape(row)}</th>{cells}</tr>"
 
@@ -123,7 +124,8 @@ def _heads(names: Sequence[str]) -> str:
 
 
 def _cell(own: Standing) -> str:
-    cell, digits = own.cell, STATISTICS[own.cell.statistic].digits
+    cell, statistic = own.cell, STATISTICS[own.statistic]
+    digits = statistic.digits
     parts = []
     if own.mean is None:
         parts.append(f'<button type="button" class="number none" data-cell="{escape(cell.id)}">{NOT_RUN}</button>')
@@ -132,10 +134,10 @@ def _cell(own: Standing) -> str:
         parts.append(f'<button type="button" class="number" data-cell="{escape(cell.id)}">{ours}</button>')
         singles = ": " + ", ".join(f"{value:.{digits}f}" for value in own.values) if 1 < len(own.values) <= 5 else ""
         parts.append(f'<span class="singles">n = {len(own.values)} of {own.asked}{singles}</span>')
-    if not_at_hand(cell):
-        parts.append('<span class="published">published: -</span>')
+    if own.unpublished and not own.references:
+        parts.append(f'<span class="published">{own.unpublished}</span>')
     for known in cell.references:
-        parts.append(f'<span class="published">{escape(known_text(known, digits))}</span>')
+        parts.append(f'<span class="published">{escape(known_text(known, statistic))}</span>')
     if own.gaps:
         parts.append(f'<span class="gap {CLASSES[verdict(own)]}">{escape(own.gaps[0].text(digits))}</span>')
     value = "" if own.mean is None else f' data-value="{own.mean!r}"'

@@ -1,94 +1,66 @@
-"""What the runs of a cell gave beside what was published: mean, spread, and the gap between the two."""
+"""What the runs of a cell gave beside what was published."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.result_table import NOT_RUN, Result
 from common.tables import STATISTICS
-from reproduce.cells import Cell, Reference
+from reproduce.cells import Cell
 from reproduce.runs import DONE, Run, by_cell
 
-# What each source of a published number is, the one that the gap is told against first.
-SOURCES = {
-    "paper": "read in the paper's own table",
-    "cited": "the paper's value, as printed beside an independent re-run",
-    "authors": "from the authors' repository",
-    "aggregator": "from a third-party page, unverified",
-    "rerun": "that re-run's own value",
-}
-GAP = (
-    "Gap: ours minus published, in points, and in published standard deviations; in ours where none was published"
-    " or it is 0."
-)
-
-NOT_RUN, ALONE, NO_STD = "not run", "no published value", "no standard deviation"
+ALONE, NO_STD = "no published value", "no standard deviation"
 WITHIN_1, WITHIN_2, FARTHER = "within 1 std", "within 2 std", "farther than 2 std"
 VERDICTS = (WITHIN_1, WITHIN_2, FARTHER, NO_STD, ALONE, NOT_RUN)
+NOT_AT_HAND = "published -"
 
 
-@dataclass(frozen=True)
-class Gap:
-    """Ours minus one published value: in points, and in standard deviations where there are any."""
-
-    reference: Reference
-    points: float
-    stds: float | None
-
-    def text(self, digits: int) -> str:
-        """`gap to paper +0.3 points, +0.6 std`."""
-        in_stds = "" if self.stds is None else f", {round(self.stds, 1) + 0.0:+.1f} std"
-        return f"gap to {self.reference.source} {round(self.points, digits) + 0.0:+.{digits}f} points{in_stds}"
-
-
-@dataclass(frozen=True)
-class Standing:
+@dataclass(frozen=True, kw_only=True)
+class Standing(Result):
     """A cell with its numbers in percent, of its finished runs only, in the order of samples and seeds.
 
-    `asked`: how many runs the cell asks for. `gaps`: one for each published value, that of the paper first.
+    `asked`: how many runs the cell asks for.
     """
 
     cell: Cell
     runs: tuple[Run, ...]
-    values: tuple[float, ...]
     asked: int
-    mean: float | None
-    std: float | None
-    gaps: tuple[Gap, ...]
 
 
 def standings(cells: Iterable[Cell], runs: list[Run]) -> list[Standing]:
-    """Where each cell stands, in their order."""
-    own = by_cell(runs)
-    return [standing(cell, own.get(cell.id, [])) for cell in cells]
+    """The standing of each cell, in their order."""
+    by_id = by_cell(runs)
+    return [standing(cell, by_id.get(cell.id, [])) for cell in cells]
 
 
 def standing(cell: Cell, runs: list[Run]) -> Standing:
-    """Where one cell stands; `runs` are its own, in whatever state."""
-    statistic = STATISTICS[cell.statistic]
+    """The standing of one cell; `runs` are all of it, in whatever state."""
     done = tuple(run for run in runs if run.state == DONE and run.result)
-    values = tuple(statistic.percent(run.result["metrics"][cell.metric]) for run in done if run.result)
-    if not values:
-        return Standing(cell, done, values, len(runs), None, None, ())
-    mean, std = statistic.summary(values)
-    known = sorted(cell.references, key=lambda reference: list(SOURCES).index(reference.source))
-    gaps = tuple(_gap(mean, std, reference) for reference in known)
-    return Standing(cell, done, values, len(runs), mean, std, gaps)
+    statistic = STATISTICS[cell.statistic]
+    return Standing(
+        id=cell.id,
+        row=cell.row,
+        column=cell.column,
+        metric=cell.metric,
+        statistic=cell.statistic,
+        values=tuple(statistic.percent(run.result["metrics"][cell.metric]) for run in done if run.result),
+        records=tuple(str(run.record_folder) for run in done),
+        references=cell.references,
+        unpublished=NOT_AT_HAND if cell.gpus > 0 else "",  # a demo's value was never published
+        cell=cell,
+        runs=done,
+        asked=len(runs),
+    )
 
 
-def _gap(mean: float, std: float | None, reference: Reference) -> Gap:
-    points = mean - reference.value
-    unit = reference.std or std
-    return Gap(reference, points, points / unit if unit else None)
-
-
-def verdict(own: Standing) -> str:
-    """How far a cell is, in a word or two: one of VERDICTS."""
-    if not own.values:
+def verdict(result: Result) -> str:
+    """How far a cell is from its published value, in a word or two: one of VERDICTS."""
+    if not result.values:
         return NOT_RUN
-    if not own.gaps:
+    if not result.gaps:
         return ALONE
-    stds = own.gaps[0].stds
+    stds = result.gaps[0].stds
     if stds is None:
         return NO_STD
     return WITHIN_1 if abs(stds) <= 1 else WITHIN_2 if abs(stds) <= 2 else FARTHER

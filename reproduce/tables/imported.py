@@ -21,13 +21,13 @@ from reproduce.tables.comparison import standings
 
 FOLDER, ORIGIN = "imported", "logs.txt"
 PROGRAMS = {"re_sln": (["python", "-m", "re_sln.results"], "pytorch")}
-# re_sln: a table's name there, and a function from its row and column to ours.
-RE_SLN: dict[str, tuple[str, Any]] = {
-    "sln-cifar10": ("cifar10", lambda row, column: (row, column)),
-    "sln-cifar100": ("cifar100", lambda row, column: (row, column)),
-    "sln-animal10n": ("animal-10n", lambda row, column: (row, "animal-10n")),
-    "sln-sigma": ("sigma-search", lambda row, column: (row, column)),
-    "sln-sigma-ablation": ("sigma-ablation", lambda row, column: ("SLN", row)),
+# Our table → its name in re_sln; rows and columns are the same.
+RE_SLN = {
+    "sln-cifar10": "cifar10",
+    "sln-cifar100": "cifar100",
+    "sln-animal10n": "animal-10n",
+    "sln-sigma": "sigma-search",
+    "sln-sigma-ablation": "sigma-ablation",
 }
 
 
@@ -54,7 +54,7 @@ def imported_tables(runs_dir: Path, papers: Mapping[str, Table]) -> list[tuple[T
     folder = runs_dir / FOLDER / "re_sln"
     if not (folder / ORIGIN).exists():
         return []
-    return [_filled(papers[name], folder / f"{stem}.csv", place) for name, (stem, place) in RE_SLN.items()]
+    return [_filled(papers[name], folder / f"{stem}.csv") for name, stem in RE_SLN.items()]
 
 
 def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:
@@ -75,12 +75,12 @@ def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:
     return same, others
 
 
-def _filled(table: Table, path: Path, place: Any) -> tuple[Table, list[Run]]:
+def _filled(table: Table, path: Path) -> tuple[Table, list[Run]]:
     own: dict[str, Any] = {"table": f"{table.name}-{FOLDER}", "gpus": 0, "shared_run": None}  # nothing is to be run
     cells = [dataclasses.replace(cell, id=f"{cell.id}-{FOLDER}", **own) for cell in table.cells]
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            lines = {place(line["row"], line["column"]): line for line in csv.DictReader(file)}
+            lines = {(line["row"], line["column"]): line for line in csv.DictReader(file)}
         runs = [run for cell in cells for run in _runs(cell, lines.get((cell.row, cell.column)), path.parent)]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, csv.Error) as error:
         raise UsageError(
@@ -94,7 +94,7 @@ def _filled(table: Table, path: Path, place: Any) -> tuple[Table, list[Run]]:
 def _runs(cell: Cell, line: dict[str, str] | None, folder: Path) -> list[Run]:
     """One run for each value of a cell; where there is none, one that is missing."""
     values = [float(value) for value in line["values"].split()] if line else []
-    names = line["runs"].split("; ") if line and values else []
+    names = line["records"].split("; ") if line and values else []
     if not values:
         return [Run(cell, 0, "", folder / cell.id, MISSING)]
     why = f"a published run, {{}}; its logs were read from {(folder / ORIGIN).read_text(encoding='utf-8').strip()}"

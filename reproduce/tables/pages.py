@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.errors import UsageError
 from common.files import atomic_write
+from common.result_table import NOT_RUN
 from common.tables import markdown_table
 from reproduce import plan
 from reproduce.cells import EVIDENCE, ROOT, Table, load_tables
@@ -88,7 +89,7 @@ def overview(filled: list[tuple[Table, list[Run]]]) -> str:
 def cells_run(filled: list[tuple[Table, list[Run]]]) -> str:
     """Cells with a number of ours, of all."""
     counts = Counter(verdict(own) for table, runs in filled for own in standings(table.cells, runs))
-    return f"{counts.total() - counts[paper_tables.NOT_RUN]} of {counts.total()}"
+    return f"{counts.total() - counts[NOT_RUN]} of {counts.total()}"
 
 
 def first_seeds(runs: list[Run]) -> list[Run]:
@@ -106,7 +107,7 @@ def tables_page(paper: str, filled: list[tuple[Table, list[Run]]]) -> str:
         overview(filled).strip(),
     ]
     for table, runs in filled:
-        text = paper_tables.markdown(table, standings(table.cells, runs))
+        text = paper_tables.filled(table, runs).markdown()
         parts += [f"## {table.name}", text.strip(), _commands(table)]
     return "\n\n".join(parts) + "\n"
 
@@ -136,5 +137,5 @@ def _evidence(table: Table, runs: list[Run]) -> str:
         for run in distinct(runs)
         if run.record_folder and run.record_folder.is_relative_to(RECORDS)
     ]
-    text = paper_tables.markdown(table, standings(table.cells, runs))
+    text = paper_tables.filled(table, runs).markdown()
     return f"{text}\nRecords: {', '.join(links) or 'none are kept'}."

@@ -39,7 +39,7 @@ def error_of(capfd, *arguments, code=2):
         (["--p=1.5"], ["--p=1.5", "[0, 1]"]),
         (["--p=-0.1"], ["--p=-0.1", "[0, 1]"]),
         (["--p=nan"], ["--p=nan", "[0, 1]"]),
-        (["--sigma=0", "--mo"], ["--sigma=0.0 with --mo", "none of the four models: CE", "SLN+MO+LC"]),
+        (["--sigma=0", "--mo"], ["--sigma=0.0 with --mo", "none of the four models: CE", "SLN-MO-LC"]),
         (["--lc_n_epoch=5"], ["without --mo, --lc_n_epoch=5", "none of the four models"]),
         (["--mo", "--lc_n_epoch=300"], ["--lc_n_epoch=300 of 300", "none of the four models"]),
         (["--mo", "--lc_n_epoch=0"], ["--lc_n_epoch=0", "none of the four models"]),

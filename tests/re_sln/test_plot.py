@@ -167,7 +167,7 @@ def test_probabilities_are_those_of_the_tested_model(run, weights, runs, assets,
     assert noisy.tolist() == np.histogram(largest[true != given], EDGES)[0].tolist() and noisy.sum() > 30
     model = "sln-mo" if run == "exp_ema" else "ce"
     assert path == assets / run / f"digits-{model}-sym-custom-0.4-prediction-probabilities-test-transform.png"
-    assert Image.open(path).size == (960, 600) and ("SLN+MO" in title) == (run == "exp_ema")
+    assert Image.open(path).size == (960, 600) and ("SLN-MO" in title) == (run == "exp_ema")
 
 
 def test_dissection_is_against_given_and_true_labels(runs, assets, drawn):

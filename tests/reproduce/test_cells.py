@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from common.errors import UsageError
+from common.result_table import ResultTable
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
 from reproduce.tables import paper_tables
-from reproduce.tables.comparison import Standing, standings
 
 TABLES = load_tables()
 ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]
@@ -171,18 +171,18 @@ def test_clothing1m_as_the_authors_train_it() -> None:
     assert cell("sln-clothing1m-ce-clothing1m").steps == 10 * (14 * 18976 // 32)
 
 
-def without_runs(form: Callable[[Table, list[Standing]], str], table: Table) -> str:
-    return form(table, standings(table.cells, []))
+def without_runs(table: Table) -> ResultTable:
+    return paper_tables.filled(table, [])
 
 
 def test_what_is_not_at_hand_and_what_is_quoted_is_said() -> None:
-    known = without_runs(paper_tables.markdown, TABLES["ieg-cifar10"])
+    known = without_runs(TABLES["ieg-cifar10"]).markdown()
     assert "| GCE                       | paper 93.5" in known and "Without a value of ours: GCE, " in known
     assert "not at hand" not in known
     assert re.search(r"\| RoG +\| paper 94.2 +\| paper 87.4 +\| paper 81.8 +\| - +\|", known)
-    assert ",GCE,0.2,,0,,,,89.9,0.2,paper,,,\n" in without_runs(paper_tables.csv, TABLES["ieg-cifar10"])
-    assert "published -: published value not at hand." in without_runs(paper_tables.markdown, TABLES["fsr-asymmetric"])
-    assert "not at hand" not in without_runs(paper_tables.markdown, load_tables(DEMO)["demo"])
+    assert ",GCE,0.2,,0,,,,89.9,0.2,paper,,,\n" in without_runs(TABLES["ieg-cifar10"]).csv()
+    assert "published -: published value not at hand." in without_runs(TABLES["fsr-asymmetric"]).markdown()
+    assert "not at hand" not in without_runs(load_tables(DEMO)["demo"]).markdown()
 
 
 def test_ids_are_unique_and_safe() -> None:

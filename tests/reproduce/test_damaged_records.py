@@ -204,7 +204,7 @@ def test_a_byte_order_mark_is_no_damage(record: Path, name: str, read: Callable[
     assert read(record) == whole
 
 
-LINE = "table,row,column,n,values,runs\n"
+LINE = "cell,row,column,n,values,records\n"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ LINE = "table,row,column,n,values,runs\n"
 def test_imported_numbers_that_are_damaged(tmp_path: Path, text: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "imported" / "re_sln"
     folder.mkdir(parents=True)
-    for stem, _ in RE_SLN.values():
+    for stem in RE_SLN.values():
         (folder / f"{stem}.csv").write_bytes(text)
     (folder / "logs.txt").write_text("/published\n")
     assert main(["tables", "--table", "sln-cifar10-imported", "--runs_dir", str(tmp_path)]) == 2

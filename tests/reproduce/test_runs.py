@@ -86,7 +86,7 @@ def test_what_is_not_the_cells_run_never_counts(
     assert run.state == FOREIGN
     assert why in run.why
     table = load_tables(tmp_path / "cells.yaml")["small"]
-    assert "n = 1" not in paper_tables.markdown(table, standings(table.cells, runs_of(table.cells, None, tmp_path)))
+    assert "n = 1" not in paper_tables.filled(table, runs_of(table.cells, None, tmp_path)).markdown()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_paper_table_byte_for_byte(cell: Cell, tmp_path: Path) -> None:
     for seed in (0, 1):
         edit(do(cell, seed, tmp_path), metrics={"accuracy": 0.935 + seed / 100})
     runs = runs_of(table.cells, None, tmp_path)
-    assert paper_tables.markdown(table, standings(table.cells, runs)) == (
+    assert paper_tables.filled(table, runs).markdown() == (
         "### A small table\n\n"
         "| noise ratio           | 0                     | 0.8                                                "
         "                                      |\n"
@@ -130,14 +130,14 @@ def test_a_paper_table_byte_for_byte(cell: Cell, tmp_path: Path) -> None:
         "Gap: ours minus published, in points, and in published standard deviations; in ours where none was published"
         " or it is 0.\n"
     )
-    found = standings(table.cells, runs)
-    lines = paper_tables.csv(table, found).splitlines()
+    filled = paper_tables.filled(table, runs)
+    lines = filled.csv().splitlines()
     assert lines[1] == "small-a-0,IEG wrn28-10 10/class,0,accuracy,0,,,,96.8,,paper,,,"
     assert lines[2].startswith("small-a-0.8,IEG wrn28-10 10/class,0.8,accuracy,2,94.0,0.7071")
     assert ",93.7,0.5,paper,0.29" in lines[2]
-    assert "\\shortstack[l]{94.0 $\\pm$ 0.7 (n = 2: 93.5, 94.5) \\\\ paper" in paper_tables.latex(table, found)
-    first = paper_tables.write(table, runs, tmp_path / "a")
-    assert paper_tables.write(table, runs, tmp_path / "b") == first
+    assert "\\shortstack[l]{94.0 $\\pm$ 0.7 (n = 2: 93.5, 94.5) \\\\ paper" in filled.latex()
+    first = filled.write(tmp_path / "a")
+    assert filled.write(tmp_path / "b") == first
     for suffix in ("md", "csv", "tex", "png"):
         assert (tmp_path / "a" / f"small.{suffix}").read_bytes() == (tmp_path / "b" / f"small.{suffix}").read_bytes()
 
@@ -153,7 +153,7 @@ def test_a_table_is_written_from_one_look_at_its_runs(
         return standings(cells, runs)
 
     monkeypatch.setattr(paper_tables, "standings", counted)
-    paper_tables.write(table, runs_of(table.cells, None, tmp_path), tmp_path / "out")
+    paper_tables.filled(table, runs_of(table.cells, None, tmp_path)).write(tmp_path / "out")
     assert looks == [6]
 
 

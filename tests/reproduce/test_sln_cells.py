@@ -12,13 +12,13 @@ import yaml
 
 from common.errors import UsageError
 from common.record_files import read_result
+from common.result_table import GAP
 from reproduce import plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main
 from reproduce.engines.local import exact_commands
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
 from reproduce.tables import paper_tables
-from reproduce.tables.comparison import GAP, standings
 from tests.reproduce import fake_program
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.many_runs import write_runs
@@ -195,7 +195,7 @@ def test_a_cell_is_the_mean_over_samples_and_a_shared_run_counts_for_both(table:
     runs = runs_of(table.cells, (0,), tmp_path)
     assert [run.state for run in runs] == [DONE] * 3
     assert len(distinct(runs)) == 2
-    assert paper_tables.markdown(table, standings(table.cells, runs)).splitlines()[4:] == [
+    assert paper_tables.filled(table, runs).markdown().splitlines()[4:] == [
         "| IEG wrn28-10 10/class | 75.37 ± 0.07 (n = 2: 75.44, 75.31)<br>cited 96.80"
         "<br>gap to cited -21.43 points, -329.6 std | 75.44 (n = 1)<br>published - |",
         "",
@@ -205,7 +205,7 @@ def test_a_cell_is_the_mean_over_samples_and_a_shared_run_counts_for_both(table:
         "published -: published value not at hand.",
         GAP,
     ]
-    header, line, _ = paper_tables.csv(table, standings(table.cells, runs)).splitlines()
+    header, line, _ = paper_tables.filled(table, runs).csv().splitlines()
     assert ",n,mean,population_std,values," in header
     assert line.split(",")[:5] == ["small-a-0", "IEG wrn28-10 10/class", "0", "accuracy", "2"]
     assert second.run_name("one") == first.run_name("one")

@@ -24,7 +24,6 @@ from reproduce.demo_cells import prepare
 from reproduce.engines.local import exact_commands
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, distinct, progress, runs_of, state_of
 from reproduce.tables import paper_tables
-from reproduce.tables.comparison import standings
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.fake_program import accuracy
 
@@ -106,7 +105,7 @@ def test_a_chain_is_run_and_its_last_stage_counts(table: Table, tmp_path: Path) 
     assert progress(first) == 6
     path = first.record_folder / "result.json"
     path.write_text(json.dumps({**read_result(path.parent), "metrics": {"accuracy": 0.25, "other": 0.75}}))
-    text = paper_tables.markdown(table, standings(table.cells, runs_of(table.cells, (0,), tmp_path / "runs")))
+    text = paper_tables.filled(table, runs_of(table.cells, (0,), tmp_path / "runs")).markdown()
     assert "| A           | 25.0 (n = 1)<br>published - | 75.0 (n = 1)<br>published - |" in text
     log = (first.folder / "log.txt").read_text().splitlines()
     assert [line.partition("checkpoint_path=")[2].split("/")[-1].split()[0] for line in log] == [

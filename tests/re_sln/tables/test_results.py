@@ -42,6 +42,13 @@ def section(text: str, title: str) -> list[str]:
     return lines(found)
 
 
+def cells_of(text: str, title: str) -> dict[tuple[str, str], str]:
+    """The cells of one table by row and column."""
+    grid = [[cell.strip() for cell in line.strip("| ").split("|")] for line in section(text, title) if line[:1] == "|"]
+    header, _, *rows = grid
+    return {(row[0], column): cell for row in rows for column, cell in zip(header[1:], row[1:], strict=True)}
+
+
 def test_our_folders_at_any_depth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = tmp_path / "runs"
     our_run(runs / "exp_2026-01-01_10-00-00-000001", 0.8064)
@@ -51,15 +58,17 @@ def test_our_folders_at_any_depth(tmp_path: Path, capsys: pytest.CaptureFixture[
     our_run(runs / "exp_lc", 0.8745, mo=True, lc_n_epoch=250)
     assert results(tmp_path) == 0
     printed, told = capsys.readouterr()
-    table = section(printed, "CIFAR-10 with 40 % label noise")
-    assert "| | these runs | 80.38 ± 0.26 (n = 2) | not run | not run | not run |" in table
-    assert "| | these runs | 87.45 (n = 1) | not run | not run | not run |" in table
-    ablation = section(printed, "SLN against σ")
-    assert (
-        ablation[ablation.index("| 0.6 | published re-run | 75.10 ± 0.15 |") + 1] == "| | these runs | 75.00 (n = 1) |"
+    table = cells_of(printed, "CIFAR-10 with 40 % label noise")
+    ours = "80.38 ± 0.26 (n = 2: 80.64, 80.12)<br>"
+    assert table["SLN", "sym"].startswith(
+        f"{ours}cited 80.00 ± 0.61<br>rerun 80.38 ± 0.26<br>gap to cited +0.38 points"
     )
-    assert "| | these runs | 56.05 (n = 1) |" in ablation
-    assert "| | these runs | 80.38 ± 0.26 (n = 2) |" in ablation
+    assert table["SLN-MO-LC", "sym"].startswith("87.45 (n = 1)<br>cited 87.00 ± 0.27<br>")
+    assert [table["SLN", noise].split("<br>")[0] for noise in ("asym", "dependent", "openset")] == ["not run"] * 3
+    ablation = cells_of(printed, "SLN against σ")
+    assert ablation["SLN", "0.6"] == "75.00 (n = 1)<br>rerun 75.10 ± 0.15<br>gap to rerun -0.10 points, -0.7 std"
+    assert ablation["SLN", "0"].startswith("56.05 (n = 1)<br>")
+    assert ablation["SLN", "1.0"].startswith(ours)
     assert "Not " not in printed.replace("Not a", "")
     assert "5 runs, 0 searches" in told
     assert (tmp_path / "out" / "curves-cifar10-loss.png").exists()
@@ -89,26 +98,24 @@ def test_what_was_not_published_has_a_table_and_a_name_of_its_own(
     for value in range(92, 100):
         assert printed.count(f"{value}.00 (n = 1)") == 1
     for table in published_tables(read_logs(runs, None)):
-        assert not table.values, table.title
-    assert "| SLN | these runs | 99.00 (n = 1) |" in section(
-        printed, "Not the published data: cifar10-jpeg; settings as published"
-    )
-    assert "| SLN | these runs | 98.00 (n = 1) |" in section(
+        assert not any(result.values for result in table.results), table.title
+    assert "| SLN | 99.00 (n = 1) |" in section(printed, "Not the published data: cifar10-jpeg; settings as published")
+    assert "| SLN | 98.00 (n = 1) |" in section(
         printed, "Not a published setting: cifar10; n_epochs = 2, limit_train_examples = 2560"
     )
-    assert "| SLN | these runs | 96.00 (n = 1) |" in section(printed, "Not the published data: unverified-0123abcd")
-    assert "| SLN | these runs | 94.00 (n = 1) |" in section(printed, "Not a published setting: cifar10; amp = bf16")
+    assert "| SLN | 96.00 (n = 1) |" in section(printed, "Not the published data: unverified-0123abcd")
+    assert "| SLN | 94.00 (n = 1) |" in section(printed, "Not a published setting: cifar10; amp = bf16")
     others = section(printed, "Not a published setting: cifar10; other models or noise")
-    assert others[2] == "| model | | asym | sym | sym (custom_rng = independent) |"
-    assert "| SLN | these runs | not run | not run | 97.00 (n = 1) |" in others
-    assert "| SLN (σ = 0.7) | these runs | 95.00 (n = 1) | not run | not run |" in others
-    assert "| SLN-MO-LC (LC from 200) | these runs | not run | 93.00 (n = 1) | not run |" in others
-    assert "| SLN-MO-LC (EMA 0.99, LC from 48) | these runs | 92.00 (n = 1) |" in section(
+    assert others[2] == "| noise | asym | sym | sym (custom_rng = independent) |"
+    assert "| SLN | not run | not run | 97.00 (n = 1) |" in others
+    assert "| SLN (σ = 0.7) | 95.00 (n = 1) | not run | not run |" in others
+    assert "| SLN-MO-LC (LC from 200) | not run | 93.00 (n = 1) | not run |" in others
+    assert "| SLN-MO-LC (EMA 0.99, LC from 48) | 92.00 (n = 1) |" in section(
         printed, "Not the published data: digits; n_epochs = 60, lr = 0.03, network = wrn-10-2, image_size = 8"
     )
     names = {path.name for path in (tmp_path / "out").iterdir()}
     stem = "other-cifar10-n_epochs-2-limit_train_examples-2560"
-    assert {f"{stem}.md", f"{stem}.csv", f"{stem}.png", f"curves-{stem}-accuracy.png"} <= names
+    assert {f"{stem}.md", f"{stem}.csv", f"{stem}.png", f"{stem}.tex", f"curves-{stem}-accuracy.png"} <= names
     assert "other-cifar10-jpeg.md" in names
     assert "curves-cifar10-accuracy.png" not in names
 
@@ -123,12 +130,13 @@ def test_our_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert results(tmp_path) == 0
     printed = capsys.readouterr().out
     assert printed.count("98.00") == 1
-    table = section(printed, "Search for σ on CIFAR-10")
-    assert "| | these runs | 34.00 (n = 1) | not run | 50.00 (n = 1) | 40.00 (n = 1) |" in table
-    assert "Best σ of these searches: sym 0.5 (the tables use 1.0 all the same)." in table
+    table = cells_of(printed, "Search for σ on CIFAR-10")
+    shown = [table["sym", sigma].split("<br>")[0] for sigma in ("0.1", "0.2", "0.5", "1.0")]
+    assert shown == ["34.00 (n = 1)", "not run", "50.00 (n = 1)", "40.00 (n = 1)"]
+    assert "Best σ of these searches: sym 0.5 (the tables use 1.0 all the same)." in printed
     assert printed.count("99.00") == 1
     other = section(printed, "Not a published setting: cifar10; val_transform = test; search for σ")
-    assert "| sym | these runs | 99.00 (n = 1) |" in other
+    assert "| sym | 99.00 (n = 1) |" in other
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -174,8 +182,9 @@ def test_published_logs_with_spaces_and_colons(tmp_path: Path, capsys: pytest.Ca
     assert results(tmp_path) == 0
     printed, told = capsys.readouterr()
     assert "left out" not in told
-    assert "| | these runs | 80.38 ± 0.26 (n = 2) | not run | not run | not run |" in lines(printed)
-    assert "| | these runs | 34.24 (n = 1) | not run | not run | 48.12 (n = 1) |" in lines(printed)
+    assert cells_of(printed, "CIFAR-10 with")["SLN", "sym"].startswith("80.38 ± 0.26 (n = 2: 80.64, 80.12)<br>")
+    search = cells_of(printed, "Search for σ")
+    assert search["sym", "0.1"].startswith("34.24 (n = 1)<br>") and search["sym", "1.0"].startswith("48.12 (n = 1)<br>")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -232,7 +241,7 @@ def test_a_map_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     own = tmp_path / "map.yaml"
     own.write_text("my search: {dataset_name: cifar10, noise_mode: asym, p: 0.4, custom_noise: true, n_epochs: 300}\n")
     assert results(tmp_path, "--hp-map", str(own)) == 0
-    assert "| | these runs | 72.34 (n = 1) | not run | not run | not run |" in lines(capsys.readouterr().out)
+    assert cells_of(capsys.readouterr().out, "Search for σ")["asym", "0.1"].startswith("72.34 (n = 1)<br>")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +311,9 @@ def test_clothing1m_has_settings_of_its_own(tmp_path: Path) -> None:
     published, other = other_tables(read_logs(tmp_path, None))
     assert published.title == "Clothing1M: settings as published; the published values are not at hand"
     assert published.rows == ("SLN-MO-LC", "SLN-MO-LC (LC from 3)")
-    assert published.taken == "test accuracy at the epoch that is best on the clean validation images"
+    assert (
+        "; accuracy at the epoch that is best on the clean validation images, never the best on test" in published.note
+    )
     assert other.title == "Clothing1M: n_epochs = 5"
 
 
@@ -321,5 +332,5 @@ def test_accuracies_are_rounded_as_tensorboard_rounds_them(tmp_path: Path) -> No
     our_run(runs / "a", 0.7544, **asym)
     our_run(runs / "b", 0.7531, **{**asym, **CUSTOM})
     table = published_tables(read_logs(runs, None))[0]
-    assert "75.37 ± 0.07 (n = 2)" in table.markdown()
+    assert "75.37 ± 0.07 (n = 2: 75.44, 75.31)" in table.markdown()
     assert other_tables(read_logs(runs, None)) == []

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.cells import Cell, Reference, load_tables
+from common.latex import escaped, latex_table
+from common.published import SOURCES, Reference, references
+from common.result_table import NOT_RUN
+from reproduce.cells import Cell, load_tables
 from reproduce.runs import DONE, MISSING, Run
 from reproduce.tables.comparison import (
     ALONE,
     FARTHER,
     NO_STD,
-    NOT_RUN,
-    SOURCES,
     VERDICTS,
     WITHIN_1,
     WITHIN_2,
@@ -21,7 +22,6 @@ from reproduce.tables.comparison import (
     standing,
     verdict,
 )
-from reproduce.tables.latex import escaped, latex_table
 
 PAPER, RERUN = Reference("paper", 93.7, 0.5), Reference("rerun", 80.0, None)
 
@@ -41,7 +41,10 @@ def standing_of(cell: Cell, *accuracies: float, references: tuple[Reference, ...
 
 
 def test_the_gap_is_told_against_the_papers_value_first(cell: Cell) -> None:
-    own = standing_of(cell, 0.935, 0.945, references=(RERUN, PAPER))
+    numbers = {"r": 80.0, "a": {"c": [93.7, 0.5]}}
+    known = references({"rerun": ["{row}"], "paper": ["a", "{column}"]}, numbers, row="r", column="c")
+    assert known == (PAPER, RERUN)
+    own = standing_of(cell, 0.935, 0.945, references=known)
     assert (own.mean, own.asked) == (pytest.approx(94.0), 3)
     assert [gap.reference.source for gap in own.gaps] == ["paper", "rerun"]
     first, second = own.gaps

@@ -17,7 +17,7 @@ from reproduce.tables.all_tables import filled_tables
 from reproduce.tables.imported import RE_SLN, agreement, imported_tables
 
 ARCHIVE = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data") / "re-sln-runs" / "runs.tar.xz"
-HEADER = "table,row,column,n,mean,population_std,values,runs,paper,paper_std,published_rerun,published_rerun_std\n"
+HEADER = "cell,row,column,metric,n,mean,population_std,values,published,published_std,source,gap,gap_in_std,records\n"
 
 
 @pytest.fixture
@@ -25,10 +25,11 @@ def runs_dir(tmp_path: Path) -> Path:
     """What the program of re_sln writes, of one cell."""
     folder = tmp_path / "imported" / "re_sln"
     folder.mkdir(parents=True)
-    for stem, _ in RE_SLN.values():
+    for stem in RE_SLN.values():
         (folder / f"{stem}.csv").write_text(HEADER)
-    line = "cifar10,CE,asym,2,75.37,0.07,75.44000148773193 75.30999779701233,exp_a; exp_b,72.72,1.35,75.37,0.07\n"
-    (folder / "cifar10.csv").write_text(HEADER + line)
+    line = "cifar10-CE-asym,CE,asym,accuracy,2,75.37,0.07,75.44000148773193 75.30999779701233,{},0,0,exp a; exp_b\n"
+    published = ("72.72,1.35,cited", "75.37,0.07,rerun")
+    (folder / "cifar10.csv").write_text(HEADER + "".join(map(line.format, published)))
     (folder / "logs.txt").write_text("/published/runs\n")
     return tmp_path
 
@@ -43,7 +44,7 @@ def test_imported_numbers_stand_in_tables_of_their_own(runs_dir: Path) -> None:
     assert [table.name for table, _ in shown][: len(load_tables())] == list(load_tables())
     ((table, runs),) = filled_tables(None, "sln-cifar10-imported", None, runs_dir)
     assert sum(run.state == "done" for run in runs) == 2
-    assert "published run, exp_a; its logs were read from /published/runs" in runs[1].why
+    assert "published run, exp a; its logs were read from /published/runs" in runs[1].why
     page = report_html([(table, runs)])
     assert "75.37 ± 0.07" in page
     assert "0 / 0" in page  # they are no cells of ours
