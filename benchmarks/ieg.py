@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, measures_bfloat16, out_file
+from common.children import tied
 from common.files import atomic_write
 from common.flags import Parser
 from common.machine import gpus
@@ -129,7 +130,7 @@ def measure(variants: list[tuple[str, str]], network: str, batch_size: int, step
     command = [sys.executable, "-m", "benchmarks.ieg", "--network_name", network, "--batch_size", str(batch_size)]
     workers = {
         (name, precision): subprocess.Popen(
-            [*command, "--worker", name, "--precision", precision],
+            tied([*command, "--worker", name, "--precision", precision]),
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for name, precision in variants

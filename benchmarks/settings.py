@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, out_file
+from common.children import tied
 from common.files import atomic_write
 from common.flags import Parser
 
@@ -92,7 +93,12 @@ def measure(case: str, settings: list[str], options: argparse.Namespace) -> dict
     common = {**os.environ, **(ONLY_AVX2 if options.only_avx2 else {}), "TF_CPP_MIN_LOG_LEVEL": "2"}
     workers = {
         name: subprocess.Popen(
-            command, cwd=ROOT, env=common | CASES[case][name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            tied(command),
+            cwd=ROOT,
+            env=common | CASES[case][name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for name in settings
     }

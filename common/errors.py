@@ -10,6 +10,7 @@ NAMED = 10
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 GONE = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EHOSTDOWN}
+RESUME = "the same command, with --run_dir or --resume naming its folder, resumes the run"
 
 
 class UserError(Exception):
@@ -36,6 +37,10 @@ class UnreadableImage(DataError):
 
 class WorkFailed(Exception):
     """The work was begun and could not be done; the message says what failed and how to continue. Exit code 1."""
+
+
+class ProcessLost(WorkFailed):
+    """A process that the work needs was killed: one that reads, or another of the group."""
 
 
 class NonFiniteLoss(WorkFailed):

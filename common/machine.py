@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
+import socket
 import subprocess
 from pathlib import Path
+
+from common.errors import UsageError
 
 # What TensorFlow, oneDNN and PyTorch choose their kernels by, in the kernel's words and in the order they came.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
@@ -75,3 +79,21 @@ def gpus() -> list[str]:
     if chosen is None:
         return found
     return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")] if found else []
+
+
+def check_port(port: str, setting: str, way_out: str = "give another port") -> None:
+    """Whether this process can be the first of several, which meet at a port of this machine. setting: that names it.
+
+    Where another run listens there, its processes and ours would take one another for their own. Raises: UsageError.
+    """
+    if not port.isdecimal() or not 0 < int(port) < 2**16:
+        return
+    with socket.socket() as probe:  # bound only: processes that try to connect already are still refused
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", int(port)))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                said = f"{setting}: port {port} of this machine is taken, perhaps by another run; {way_out}"
+                raise UsageError(said) from None
+            raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import gc
+import os
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ import torch
 import torch.distributed as dist
 
 from common.allocator import keep_freed_memory
-from common.errors import UserError
-from common.machine import cpu_name
+from common.children import end_with_parent
+from common.errors import RESUME, ProcessLost, UsageError, UserError
+from common.machine import check_port, cpu_name
+from common.readers import lost_reader
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def run_in(
     """What work(group) returns, among the other processes or alone.
 
     backend, url: how the processes talk and where they meet; patience: how long one waits for another, None: torch's.
+    Raises: ProcessLost where another of them is gone; UsageError where they cannot meet.
 
     Work is a function of its own, so that what it made is gone before the group is: the last one to let go of a gloo
     group must not hold Python's lock, which the group's thread may wait for. A network wrapped for several processes
@@ -96,14 +101,49 @@ def run_in(
         torch.cuda.set_device(group.device)
     else:
         keep_freed_memory()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent(os.getppid())  # torchrun, which would leave it behind if it was killed
     if group.world_size == 1:
-        return work(group)
-    dist.init_process_group(backend, init_method=url, world_size=group.world_size, rank=group.rank, timeout=patience)
+        return _told(work, group)
+    if url == "env://" and not group.rank and "TORCHELASTIC_RUN_ID" not in os.environ:
+        check_port(os.environ.get("MASTER_PORT", ""), f"MASTER_PORT={os.environ.get('MASTER_PORT')}")
     try:
-        return work(group)
+        dist.init_process_group(
+            backend, init_method=url, world_size=group.world_size, rank=group.rank, timeout=patience
+        )
+    except (dist.DistError, ValueError) as error:
+        raise UsageError(f"the {group.world_size} processes do not meet at {url}: {_sentence(error)}") from None
+    try:
+        return _told(work, group)
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # they hold what work had made
         raise
     finally:
         gc.collect()
         dist.destroy_process_group()
+
+
+def _told(work: Callable[[Group], int], group: Group) -> int:
+    """What work(group) returns. Raises: ProcessLost for torch's words over a process that is gone."""
+    try:
+        return work(group)
+    except RuntimeError as error:
+        lost = lost_reader(error) or _lost_process(error, group)
+        if lost is None:
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise lost from None
+
+
+def _lost_process(error: RuntimeError, group: Group) -> ProcessLost | None:
+    text = str(error)
+    of_group = isinstance(error, dist.DistError) or re.search(r"gloo/|[Cc]onnection (closed|reset)", text)
+    if group.world_size > 1 and of_group:
+        return ProcessLost(f"another of the {group.world_size} processes is gone ({_sentence(error)}); {RESUME}")
+    return None
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line of what torch says, without the place in its code."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[[^\]]*\] ", "", line).rstrip(".")[:200]

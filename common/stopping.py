@@ -23,8 +23,3 @@ def stop_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def leave_ctrl_c_to_parent(_worker: int) -> None:
-    """For worker processes: the terminal sends Ctrl-C to them too, and the training process decides when they end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
+from common.children import end_with_parent
 from common.errors import WorkFailed
 
 Task = TypeVar("Task")
@@ -55,15 +53,7 @@ def results(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, st
 
 
 def _become_worker() -> None:
-    """Leaves Ctrl-C and SIGTERM to the parent; ends with it, also after a kill -9, of which nobody tells a worker."""
+    """Leaves Ctrl-C and SIGTERM to the parent; ends with it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    with contextlib.suppress(Exception):
-        parent.join()
-    os._exit(1)
+    end_with_parent()

@@ -73,8 +73,9 @@ def is_finished(search: Search) -> bool:
 
 def try_missing(search: Search, command: list[str]) -> int:
     """Runs what is missing and writes the result. Returns the exit code."""
+    from common.ray_cluster import ray_started
     from re_sln.search.progress import Progress
-    from re_sln.search.ray_trials import ray_started, room_of_trial, run_trials, this_machine
+    from re_sln.search.ray_trials import machines_of, room_of_trial, run_trials, this_machine
 
     if not search.flags.address:
         room_of_trial(search.flags, len(search.trials), [this_machine()])
@@ -91,8 +92,8 @@ def try_missing(search: Search, command: list[str]) -> int:
             missing = [sigma for sigma in search.trials if search.result(sigma) is None]
             logging.info("%d trials, %d to do, in %s", len(search.trials), len(missing), search.folder)
             if missing:
-                with ray_started(search.flags.address, this_machine()) as machines:
-                    run_trials(search, missing, machines, command, stopped, progress.tell, complain)
+                with ray_started(search.flags.address, this_machine().gpus) as ray:
+                    run_trials(search, missing, machines_of(ray), command, stopped, progress.tell, complain)
         finally:
             record.interrupted()
     results = {sigma: result for sigma in search.trials if (result := search.result(sigma))}

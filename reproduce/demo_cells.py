@@ -9,9 +9,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from common.children import tied
 from common.errors import UsageError
 from reproduce.cells import DATA_DIR, ROOT, Table
-from reproduce.engines.local import started
+from reproduce.engines.commands import started
 
 STOPPED = 130
 
@@ -35,7 +36,7 @@ def make_data(table: Table, dry_run: bool = False) -> None:
     if dry_run:
         print(shlex.join(command))
         return
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
+    done = subprocess.run(tied(command), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
     if done.returncode == STOPPED:
         raise KeyboardInterrupt
     if done.returncode:

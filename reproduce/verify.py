@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.children import tied
 from common.config_text import config_hash, run_id
 from common.errors import RecordError
 from common.provenance import ask_git, is_repository
@@ -23,7 +24,7 @@ from common.record_files import CONFIG, METRICS, read_config, read_metrics, read
 from common.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
 from reproduce.cells.programs import known_programs, program_of
-from reproduce.engines.local import started
+from reproduce.engines.commands import started
 
 VERIFIED, CONSISTENT, MISMATCH = "verified", "record consistent (not re-scored)", "MISMATCH"
 TOLERANCE = 5e-4  # 5 of 10,000 test images: other hardware may decide them otherwise
@@ -116,7 +117,7 @@ def _score_again(
         places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
         words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
         done = subprocess.run(
-            started(words, program.environment),
+            tied(started(words, program.environment)),
             cwd=ROOT,
             env=shell,
             capture_output=True,

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import UsageError
+from common.machine import check_port
 from ieg.devices.all_gather import all_gather
 from ieg.settings.flags import Flags
 
@@ -68,11 +69,15 @@ def multi_worker(flags: Flags, gpus: list):
 
 
 def check_tf_config(text: str) -> None:
-    """Raises: UsageError where TF_CONFIG does not say which workers there are and which of them this is."""
+    """Raises: UsageError where TF_CONFIG does not say which workers there are and which of them this is.
+
+    Also where the port of this one is taken.
+    """
     try:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
         good = task["type"] == "worker" and 0 <= int(task["index"]) < len(workers) and len(config["cluster"]) == 1
+        own = workers[int(task["index"])] if good else ""
     except (ValueError, KeyError, TypeError):
         good = False
     if not good:
@@ -80,6 +85,7 @@ def check_tf_config(text: str) -> None:
             f"--distribution_strategy=multi_worker: TF_CONFIG is {text or 'not set'!r}; it must name the workers and "
             f"which of them this process is, such as {EXAMPLE}"
         )
+    check_port(str(own).rpartition(":")[2], f"TF_CONFIG's own worker {own}")
 
 
 def tpu(flags: Flags):

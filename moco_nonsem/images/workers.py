@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UsageError
 from common.process_group import Group
-from common.stopping import leave_ctrl_c_to_parent
+from common.readers import batches_of, become_reader, check_room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +36,25 @@ class Unreadable(NamedTuple):
 
 
 def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
-    """source[item] of each item of `plan`, in order, by worker processes. Raises: UsageError for `Unreadable`."""
-    batches: DataLoader = DataLoader(
+    """source[item] of each item of `plan`, (epoch, places in the tree), in order, by worker processes.
+
+    Raises: UsageError for `Unreadable`; ProcessLost; WorkFailed where shared memory has no room for the batches.
+    """
+    workers = min(reading.workers, len(plan))
+    if workers:
+        epoch, places = plan[0]
+        check_room(source[epoch, places[:1]], len(places), workers, reading.group.local_size, "-j 0")
+    loader: DataLoader = DataLoader(
         source,
         batch_size=None,
         sampler=plan,
-        num_workers=min(reading.workers, len(plan)),
+        num_workers=workers,
         pin_memory=reading.group.device.type == "cuda",
         collate_fn=_as_it_is,
-        worker_init_fn=leave_ctrl_c_to_parent,
+        worker_init_fn=become_reader,
         generator=torch.Generator(),  # else a number is drawn from the global one
     )
-    for batch in batches:
+    for batch in batches_of(loader):
         if isinstance(batch, Unreadable):
             raise UsageError(batch.why)
         yield batch

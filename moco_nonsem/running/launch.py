@@ -7,14 +7,19 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
-from common.errors import UsageError
+from common.children import end, end_with_parent
+from common.errors import RESUME, UsageError
+from common.machine import check_port
 from moco_nonsem.running.flags import DIST_URL, Distributed
+
+GRACE_SECONDS = 10.0  # for the other processes to notice, and then to end
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,13 @@ def _of_this_machine(flags: Distributed, gpus: int) -> list[Place]:
 
 
 def _meeting_place(flags: Distributed, machines: int) -> str:
-    """The URL that all processes know. Raises: UsageError where several machines were told of none."""
+    """The URL that all processes know. Raises: UsageError where several machines were told of none, or it is taken."""
     # DEVIATION: the authors' default is a multicast address, which torch no longer supports: it would try for hours;
     # here the default means a free port on this machine.
     if flags.dist_url != DIST_URL:
+        if flags.dist_url.startswith("tcp://") and flags.rank <= 0:
+            way_out = "give another one, or on one machine leave --dist-url out"
+            check_port(flags.dist_url.rpartition(":")[2], f"--dist-url={flags.dist_url}", way_out)
         return flags.dist_url
     if machines > 1:
         raise UsageError(
@@ -108,7 +116,8 @@ def _check_backend(flags: Distributed, place: Place) -> None:
 def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: list[Place], command: list[str]) -> int:
     """Runs work(flags, place, command) in a process for every place. Returns the first exit code that is not 0, else 0.
 
-    When one fails, the others are ended: they would wait for it for ever. Ctrl-C and SIGTERM reach them all.
+    When one fails, the others are ended: they would wait for it for ever. Ctrl-C and SIGTERM reach them all, and when
+    this process ends, they end. The first of them says why it failed; where it was killed, this process does.
     """
     context = multiprocessing.get_context("spawn")
     started = [context.Process(target=_work, args=(work, flags, place, command)) for place in found]
@@ -125,16 +134,17 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
             process.start()
         failed = 0
         while alive := [process.sentinel for process in started if process.is_alive()]:
-            multiprocessing.connection.wait(alive, timeout=60)
+            multiprocessing.connection.wait(alive)
             failed = failed or _first_failure(started)
             if failed not in (0, 130):
-                for process in started:
-                    process.join(timeout=5)
-                    process.terminate()
+                multiprocessing.connection.wait(alive, GRACE_SECONDS)
+                end(started, GRACE_SECONDS)
         failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if (started[0].exitcode or 0) < 0:
+        print(f"error: a process of the run was killed; {RESUME}", file=sys.stderr)
     return failed if failed >= 0 else 1
 
 
@@ -144,5 +154,6 @@ def _first_failure(started: list[SpawnProcess]) -> int:
 
 
 def _work(work: Callable[[Any, Place, list[str]], int], flags: Any, place: Place, command: list[str]) -> None:
+    end_with_parent()
     os.environ["RANK"] = str(place.rank)  # who prints
     raise SystemExit(work(flags, place, command))

@@ -14,7 +14,7 @@ from torchvision.transforms import functional
 
 from common.errors import UnreadableImage
 from common.image_files import open_rgb
-from common.stopping import leave_ctrl_c_to_parent
+from common.readers import batches_of, become_reader, check_room
 from re_sln.images.augmentation import Crops, offsets
 from re_sln.images.device_images import Look
 
@@ -56,16 +56,26 @@ class _Cut(Dataset):
 
 
 class LoaderImages:
-    """Images as an array, uint8 [N, H, W, 3], or as files, read by `workers` processes."""
+    """Images as an array, uint8 [N, H, W, 3], or as files, read by `workers` processes.
 
-    def __init__(self, images: np.ndarray | Sequence[Path], look: Look, device: torch.device, workers: int) -> None:
-        self.look, self.device, self.workers = look, device, workers
+    processes: that train on this machine and read as this one does.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray | Sequence[Path],
+        look: Look,
+        device: torch.device,
+        workers: int,
+        processes: int = 1,
+    ) -> None:
+        self.look, self.device, self.workers, self.processes = look, device, workers, processes
         self.cut, self.normalise = _Cut(images, look), look.normaliser(device)
 
     def batches(self, indices: Sequence[np.ndarray], crops: Crops | None) -> Iterator[Tensor]:
         """Float32 [B, 3, size, size] for each array of indices; without crops the middle of each image.
 
-        Raises: UnreadableImage naming a file that cannot be read.
+        Raises: UnreadableImage naming a file; ProcessLost; WorkFailed where shared memory has no room.
         """
         plan: list[list[Item]] = [
             [
@@ -74,15 +84,18 @@ class LoaderImages:
             ]
             for index in indices
         ]
+        if plan and plan[0]:
+            one = torch.empty(self.look.size, self.look.size, 3, dtype=torch.uint8)
+            check_room(one, max(map(len, plan)), self.workers, self.processes, "--workers=0")
         loader = DataLoader(
             self.cut,
             batch_sampler=plan,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=leave_ctrl_c_to_parent,
+            worker_init_fn=become_reader,
         )
         try:
-            for images in loader:
+            for images in batches_of(loader):
                 yield self.normalise(images.to(self.device, non_blocking=True))
         except UnreadableImage as error:
             # It comes from a worker, with that one's whole traceback as its message.

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import shutil
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
 from common.errors import UsageError
 from common.files import atomic_write
 from common.machine import cores
-from common.paths import repo_root
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 
 ERROR, STATE = "error.txt", "ray"
-# Ray keeps here what trials tell one another: next to nothing.
-STORE_BYTES = 100 * 2**20
-ATTEMPTS = 5  # Ray gives itself 30 seconds to start, which a busy machine may exceed
 SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_register_timeout_seconds": "600",
-    "RAY_worker_niceness": "0",  # trials yield to nothing that the command itself does not yield to
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trials have records of their own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would kill trials before they have saved
 }
@@ -72,47 +61,10 @@ def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room
     return room
 
 
-@contextlib.contextmanager
-def ray_started(address: str | None, machine: Room) -> Iterator[list[Room]]:
-    """Ray on this machine, or the cluster at `address`; gives the machines. Raises: UsageError without an answer."""
-    os.environ.update(SETTINGS)
-    import ray
-
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    with contextlib.ExitStack() as stack:
-        stack.callback(ray.shutdown)
-        if not address:
-            logs = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray_", ignore_cleanup_errors=True))
-            stack.callback(ray.shutdown)  # before its folder goes
-            settings |= {
-                "num_cpus": machine.cpus,
-                "num_gpus": machine.gpus,
-                "object_store_memory": STORE_BYTES,
-                "include_dashboard": False,
-                "_temp_dir": logs,
-            }
-        # Ray lets workers import from the current folder, where our modules' names would hide others'.
-        with contextlib.chdir(repo_root()):
-            _start(address, settings)
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield [Room(found.get("CPU", 0), found.get("GPU", 0)) for found in alive]
-
-
-def _start(address: str | None, settings: dict[str, Any]) -> None:
-    import ray
-
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            ray.init(address=address or "local", **settings)
-            return
-        except Exception as error:  # Ray has no class of its own for this
-            ray.shutdown()
-            reason = str(error).partition("\n")[0]
-            if address:
-                raise UsageError(f"--address={address}: {reason}") from error
-            if not left:
-                raise OSError(f"Ray does not start: {reason}") from error
-            logging.warning("Ray did not start, it gets another try: %s", reason)
+def machines_of(ray: Any) -> list[Room]:
+    """What each machine of the cluster has."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Room(found.get("CPU", 0), found.get("GPU", 0)) for found in alive]
 
 
 def run_trials(
@@ -129,6 +81,7 @@ def run_trials(
     stopped: true as soon as they are to stop; tell: is given σ, and step, epoch and accuracy_val, after every epoch;
     complain: is given a sentence on each trial that failed.
     """
+    os.environ.update(SETTINGS)
     from ray import tune
 
     room = room_of_trial(search.flags, len(search.trials), machines)

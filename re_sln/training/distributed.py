@@ -16,7 +16,8 @@ def in_group(device: str, work: Callable[[Group], int]) -> int:
     world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
     chosen = pick_device(device, local_rank)
     rank = int(os.environ["RANK"]) if world_size > 1 else 0
-    return run_in(Group(rank, world_size, chosen), work, "nccl" if chosen.type == "cuda" else "gloo")
+    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return run_in(Group(rank, world_size, chosen, local_size), work, "nccl" if chosen.type == "cuda" else "gloo")
 
 
 def pick_device(device: str, local_rank: int) -> torch.device:

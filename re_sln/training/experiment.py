@@ -199,7 +199,7 @@ def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Ima
         raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
     from re_sln.images.loader_images import LoaderImages  # it needs torchvision, whose import takes longer than torch's
 
-    return LoaderImages(pictures, look, group.device, flags.workers)
+    return LoaderImages(pictures, look, group.device, flags.workers, group.local_size)
 
 
 class Saver:

@@ -19,7 +19,8 @@ from reproduce.commands import options
 from reproduce.demo_cells import make_data, prepare
 from reproduce.demos import demo as demo_ieg
 from reproduce.demos import fsr, moco, sln
-from reproduce.engines.local import RETRIES, LocalEngine, printable
+from reproduce.engines.commands import printable
+from reproduce.engines.local import RETRIES, LocalEngine
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
 
 DEMOS = {

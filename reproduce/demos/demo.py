@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.children import tied
 from common.errors import UsageError
 from common.files import atomic_write
 from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
@@ -47,7 +48,7 @@ def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: UsageError."""
     started = {
         path: subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+            tied(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
         )
         for path, command in commands.items()
     }

@@ -8,7 +8,7 @@ from common.tables import format_mean, mean, sample_std
 from reproduce.cells import Cell, Table
 from reproduce.demos.demo import draw, row_of, write_table
 from reproduce.demos.pictures import method_dots
-from reproduce.engines.local import python_of
+from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, Run
 
 HEADER = ["quantity", "method", "mean ± std", "n", "each seed"]

@@ -8,7 +8,7 @@ from common.tables import mean
 from reproduce.cells import Table
 from reproduce.demos.demo import draw, row_of, write_table
 from reproduce.demos.pictures import learning_curves
-from reproduce.engines.local import python_of
+from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.machine import cores
+from common.ray_cluster import ray_started, sentence
 from reproduce.cells import ROOT
 from reproduce.engines.progress_line import ProgressLine, share_of
 from reproduce.engines.ray_worker import Outcome, pack, unpack, work
@@ -18,7 +17,6 @@ from reproduce.runs import Run
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0  # for programs to save their state
-CONNECT_SECONDS = 10.0
 
 
 class Board:
@@ -65,15 +63,16 @@ class RayEngine:
         """Do the runs; returns those that failed. KeyboardInterrupt lets every run save its state first."""
         if not runs:
             return []
-        ray = _ray()
-        _join(ray, self.address)
-        try:
+        if find_spec("ray") is None:
+            raise UsageError(
+                "--engine ray needs the environment of PyTorch, which has Ray: `make env-pytorch`, then"
+                " `.venv/pytorch/bin/python -m reproduce …`, or ENGINE=ray with make"
+            )
+        with ray_started(self.address) as ray:
             self._check_resources(runs, ray.cluster_resources())
             self._line, self._done = ProgressLine(runs), 0
             self._board = _board_here(ray)
             return self._run(ray, runs)
-        finally:
-            ray.shutdown()
 
     def _run(self, ray: Any, runs: list[Run]) -> list[Run]:
         waiting, tasks, failed, ended = list(runs), dict[Any, Run](), list[Run](), list[str]()
@@ -178,60 +177,9 @@ class _Messenger:
         return self._stopping
 
 
-def _join(ray: Any, address: str | None) -> None:
-    """Connect to the cluster, or start one on this machine; UsageError if there is none at this address."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    options = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}, "log_to_driver": False, "logging_level": "WARNING"}
-    if address is None:
-        # "local", for without an address Ray joins whatever cluster it finds.
-        ray.init(address="local", num_cpus=cores(), include_dashboard=False, **options)
-        return
-    way = "`ray start --head` starts one and prints its address; `auto` is the one that this machine belongs to"
-    if address != "auto":
-        _check_address(address, way)
-    try:
-        ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        cause = error.__cause__ or error
-        if "Auth" in f"{type(cause)} {cause}":
-            way = (
-                "the cluster asks for its token: `auto` on one of its nodes finds that by itself; elsewhere set"
-                " RAY_AUTH_MODE=token, with the token where Ray's documentation says"
-            )
-        raise UsageError(f"--address={address}: {_sentence(error)}; {way}") from error
-
-
-def _check_address(address: str, way: str) -> None:
-    """Whether anything answers there, for Ray itself tries for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"--address={address} is not HOST:PORT of a Ray cluster's head, nor `auto`; {way}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"--address={address}: no Ray cluster answers there ({error}); {way}") from error
-
-
 def _reason(ray: Any, error: Exception) -> str:
     """Why a task failed: what Ray says first, or what was raised in the task itself, without the way there."""
     cause = getattr(error, "cause", None)
     if isinstance(error, ray.exceptions.RayTaskError) and cause is not None:
-        return f"{type(cause).__name__}: {_sentence(cause)}"
-    return _sentence(error)
-
-
-def _sentence(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of a run is reported to anybody
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise UsageError(
-            "--engine ray needs the environment of PyTorch, which has Ray: `make env-pytorch`, then"
-            " `.venv/pytorch/bin/python -m reproduce …`, or ENGINE=ray with make"
-        ) from error
-    return ray
+        return f"{type(cause).__name__}: {sentence(cause)}"
+    return sentence(error)

@@ -18,7 +18,7 @@ from common.record_files import CONFIG, METRICS, parse_evaluation, read_result
 from common.tables import STATISTICS
 from reproduce.cells import ROOT, Table
 from reproduce.curves import PANELS
-from reproduce.engines.local import LOG
+from reproduce.engines.commands import LOG
 from reproduce.runs import DONE, Run, by_cell, distinct, records_of
 
 CURVE_NUMBERS = 500_000  # in the whole page

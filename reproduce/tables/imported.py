@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.children import tied
 from common.errors import UsageError
 from common.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
-from reproduce.engines.local import started
+from reproduce.engines.commands import started
 from reproduce.runs import DONE, MISSING, Run
 from reproduce.tables.comparison import standings
 
@@ -41,7 +42,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words, environment = PROGRAMS[sub_project]
     command = started([*words, f"--logdir={logs.resolve()}", f"--out={folder}"], environment)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
+    done = subprocess.run(tied(command), cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise UsageError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from common.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.engines.local import LocalEngine, environment_of
+from reproduce.engines.commands import environment_of
+from reproduce.engines.local import LocalEngine
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
 WriteCells = Callable[..., Path]
@@ -163,10 +163,11 @@ def test_children_get_their_share_of_the_machine() -> None:
 def test_a_run_gets_the_gpus_that_its_cell_needs_or_waits(
     write_cells: WriteCells, gpus: str, jobs: int, running: list[str], needed: int, expected: list[str] | None
 ) -> None:
-    engine = LocalEngine(jobs, list(gpus))
-    engine._running = [SimpleNamespace(gpus=[gpu]) for gpu in running]  # type: ignore[misc]
     cell = dataclasses.replace(load_tables(write_cells())["small"].cells[0], gpus=needed)
-    assert engine._gpus_for(Run(cell, 0, "", Path(), "missing")) == expected
+    run = Run(cell, 0, "", Path(), "missing")
+    engine = LocalEngine(jobs, list(gpus))
+    engine._running = {str(place): (run, [gpu]) for place, gpu in enumerate(running)}
+    assert engine._gpus_for(run) == expected
 
 
 def test_fewer_gpus_than_a_cell_needs_are_refused(

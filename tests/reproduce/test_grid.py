@@ -17,7 +17,7 @@ import pytest
 from common.record_files import read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
-from reproduce.engines.local import python_of
+from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, records_of, runs_of
 
 GRID = Path(__file__).with_name("grid.yaml")

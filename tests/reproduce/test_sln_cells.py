@@ -16,7 +16,7 @@ from common.result_table import GAP
 from reproduce import plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main
-from reproduce.engines.local import exact_commands
+from reproduce.engines.commands import exact_commands
 from reproduce.runs import DONE, FOREIGN, Run, distinct, runs_of, state_of
 from reproduce.tables import paper_tables
 from tests.reproduce import fake_program

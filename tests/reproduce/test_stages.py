@@ -21,7 +21,7 @@ from reproduce import plan
 from reproduce.cells import ROOT, Table, load_tables
 from reproduce.cli import main
 from reproduce.demo_cells import prepare
-from reproduce.engines.local import exact_commands
+from reproduce.engines.commands import exact_commands
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, MISSING, distinct, progress, runs_of, state_of
 from reproduce.tables import paper_tables
 from tests.reproduce.conftest import cells_content

@@ -18,7 +18,7 @@ from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cells.programs import Program, known_programs, program_of
 from reproduce.cli import main
-from reproduce.engines.local import python_of
+from reproduce.engines.commands import python_of
 from reproduce.verify import contradictions, verify
 
 HERE = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()

@@ -15,7 +15,7 @@ from common.record_files import read_result
 from common.result_schema import seal
 from reproduce.cells import ROOT
 from reproduce.cli import main
-from reproduce.engines.local import python_of
+from reproduce.engines.commands import python_of
 from reproduce.verify import verify
 
 PYTHON = python_of("pytorch")

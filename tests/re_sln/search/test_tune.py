@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from common import ray_cluster
 from common.errors import UsageError
 from common.record_files import read_config
 from data.digits import load_digits
@@ -134,7 +136,7 @@ def test_trials_share_the_machine_unless_told_otherwise():
     ],
 )
 def test_mistakes_are_told_before_ray_starts(arguments, sentence, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(ray_trials, "ray_started", None)
+    monkeypatch.setattr(ray_cluster, "ray_started", None)
     monkeypatch.setattr(ray_trials, "this_machine", lambda: Room(2, 0))
     assert tune.main([*DIGITS, "--n_epochs=2", *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -277,8 +279,8 @@ def without_ray(monkeypatch):
     begun = []
 
     @contextlib.contextmanager
-    def started(address, machine):
-        yield [machine]
+    def started(address, gpus):
+        yield SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
 
     def run_all(search, sigmas, machines, command, stopped, tell, complain):
         for sigma in sigmas:
@@ -288,7 +290,7 @@ def without_ray(monkeypatch):
             except ArithmeticError as error:
                 complain(f"σ = {sigma}: {error}")
 
-    monkeypatch.setattr(ray_trials, "ray_started", started)
+    monkeypatch.setattr(ray_cluster, "ray_started", started)
     monkeypatch.setattr(ray_trials, "run_trials", run_all)
     monkeypatch.setattr(ray_trials, "this_machine", lambda: Room(2, 0))
     return begun

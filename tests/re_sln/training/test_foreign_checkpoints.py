@@ -255,7 +255,7 @@ def test_a_trials_result_that_is_another_runs_is_refused(runs, tmp_path):
 
 
 def test_a_search_has_a_place_for_its_table(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr("re_sln.search.ray_trials.ray_started", lambda *_: pytest.fail("trials were started"))
+    monkeypatch.setattr("common.ray_cluster.ray_started", lambda *_: pytest.fail("trials were started"))
     (tmp_path / "search" / "sigma_search.csv").mkdir(parents=True)
     assert tune.main([*DIGITS, "--n_epochs=1", "--sigmas=0.5", f"--run_dir={tmp_path / 'search'}"]) == 2
     assert "sigma_search.csv is a folder where the run writes a file" in capfd.readouterr().err

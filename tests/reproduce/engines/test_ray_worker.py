@@ -14,6 +14,7 @@ import pytest
 
 from common.record_files import read_metrics
 from reproduce.cells import ROOT, load_tables
+from reproduce.engines import ray_worker
 from reproduce.engines.ray_worker import pack, unpack, work
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
 
@@ -103,10 +104,8 @@ def test_a_run_that_another_has_is_skipped(run_of: Callable[..., Run], tmp_path:
     command = [sys.executable, "-c", holder, str(run.folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"held\n"
-        from reproduce.engines import ray_worker as ray_work
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ray_work, "LOCK_SECONDS", 0.2)
+            patch.setattr(ray_worker, "LOCK_SECONDS", 0.2)
             outcome = work(run, tmp_path / "runs", None, 1, go_on)
         process.kill()
     assert outcome.code == 0 and "another process is writing this run" in outcome.log
