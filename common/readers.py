@@ -18,7 +18,15 @@ from common.errors import RESUME, ProcessLost, WorkFailed
 
 SHARED = "/dev/shm"  # where torch's workers leave their batches
 AHEAD = 2  # batches that a worker may have ready: torch's own default
-LOST = "a process that reads images was killed"
+LOST = f"a process that reads images was killed, perhaps for lack of memory; {RESUME}"
+
+
+def way_out(flag: str, size: str) -> str:
+    """How to have more shared memory, or to need none."""
+    return f"in a container, start it with --shm-size={size} (docker's default is 64m), or read without them: {flag}"
+
+
+FULL = f"{SHARED} is full; {way_out('-j 0 or --workers=0', '8g')}; {RESUME}"
 
 
 def become_reader(_worker: int) -> None:
@@ -47,8 +55,11 @@ def batches_of(loader: DataLoader) -> Iterator:
             return
         except (RuntimeError, OSError, EOFError) as error:
             # Where it was killed after it had sent a batch, it is the batch that cannot be fetched any more.
-            if lost_reader(error) or any(worker.exitcode for worker in workers):
-                raise lost_reader(error) or ProcessLost(f"{LOST}; {RESUME}") from None
+            codes = {worker.exitcode for worker in workers} - {None, 0}
+            if codes & {errno.ENOSPC, -signal.SIGBUS}:
+                raise WorkFailed(FULL) from None
+            if codes or lost_reader(error):
+                raise lost_reader(error) or ProcessLost(LOST) from None
             raise
         yield batch
 
@@ -58,9 +69,8 @@ def lost_reader(error: BaseException) -> WorkFailed | None:
     text = str(error)
     if not isinstance(error, RuntimeError) or not text.startswith("DataLoader worker (pid"):
         return None
-    if f"exit code {errno.ENOSPC}" in text or "Bus error" in text:
-        return WorkFailed(f"{SHARED} is full; {way_out('-j 0 or --workers=0')}, then {RESUME}")
-    return ProcessLost(f"{LOST}, perhaps for lack of memory; {RESUME}")
+    full = f"exit code {errno.ENOSPC}" in text or "Bus error" in text
+    return WorkFailed(FULL) if full else ProcessLost(LOST)
 
 
 def check_room(batch: Any, factor: float, workers: int, processes: int, flag: str) -> None:
@@ -80,14 +90,9 @@ def check_room(batch: Any, factor: float, workers: int, processes: int, flag: st
         raise WorkFailed(
             f"{SHARED} has {free / 2**20:.0f} MB free, and {workers} reading processes"
             f"{f' of each of {processes} processes' if processes > 1 else ''} need {own * processes / 2**20:.0f} MB "
-            f"there; {way_out(flag, own * processes)}, or take a smaller batch"
+            f"there; "
+            f"{way_out(flag, f'{-(-3 * own * processes // 2**31)}g')}, or take a smaller batch"
         )
-
-
-def way_out(flag: str, size: int = 0) -> str:
-    """How to have more shared memory, or to need none."""
-    room = f"{max(1, -(-3 * size // 2**31))}g" if size else "8g"
-    return f"in a container, start it with --shm-size={room} (docker's default is 64m), or read without them: {flag}"
 
 
 def size_of(content: Any) -> int:

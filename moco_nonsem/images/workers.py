@@ -52,6 +52,7 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         pin_memory=reading.group.device.type == "cuda",
         collate_fn=_as_it_is,
         worker_init_fn=become_reader,
+        multiprocessing_context="fork" if workers else None,  # a rank that was spawned would spawn: seconds an epoch
         generator=torch.Generator(),  # else a number is drawn from the global one
     )
     for batch in batches_of(loader):

@@ -119,6 +119,8 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
     When one fails, the others are ended: they would wait for it for ever. Ctrl-C and SIGTERM reach them all, and when
     this process ends, they end. The first of them says why it failed; where it was killed, this process does.
     """
+    # What processes that were killed leave to Python's tracker is no news to a user.
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     context = multiprocessing.get_context("spawn")
     started = [context.Process(target=_work, args=(work, flags, place, command)) for place in found]
 

@@ -93,6 +93,7 @@ class LoaderImages:
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=become_reader,
+            multiprocessing_context="fork" if self.workers else None,
         )
         try:
             for images in batches_of(loader):

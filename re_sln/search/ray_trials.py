@@ -9,9 +9,10 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import UsageError
+from common.errors import UsageError, WorkFailed
 from common.files import atomic_write
 from common.machine import cores
+from common.readers import lost_reader
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 
@@ -134,13 +135,14 @@ class _AllStopped(Exception):
 
 def _work(search: Search, sigma: str, command: list[str], room: Room, tell: Callable[[dict], None]) -> None:
     """One trial, in a process of Ray's; why it fails is left in its folder."""
-    error = search.trial_folder(sigma) / ERROR
-    error.unlink(missing_ok=True)
+    why = search.trial_folder(sigma) / ERROR
+    why.unlink(missing_ok=True)
     try:
         run_trial(search, sigma, command, room.gpus > 0, int(room.cpus), tell)
-    except Exception:
-        error.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(error, traceback.format_exc())
+    except Exception as error:
+        lost = error if isinstance(error, WorkFailed) else lost_reader(error)
+        why.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(why, str(lost) if lost else traceback.format_exc())
         raise
 
 
