@@ -81,7 +81,11 @@ def _external(tool: str, patches: np.ndarray, output: Path, seed: int) -> None:
         made = str(Path(folder) / "texture.png")
         command = [tool, "--out-size", str(SIZE), "--seed", str(seed), "--threads", "1", "--no-progress", "--out", made]
         run = subprocess.run(
-            tied([*command, "generate", *examples]), capture_output=True, encoding="utf-8", errors="replace", check=False
+            tied([*command, "generate", *examples]),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         if run.returncode:
             raise WorkFailed(f"{tool} ended with {run.returncode}: {run.stderr.strip()[-300:]}")

@@ -36,7 +36,9 @@ def make_data(table: Table, dry_run: bool = False) -> None:
     if dry_run:
         print(shlex.join(command))
         return
-    done = subprocess.run(tied(command), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
+    done = subprocess.run(
+        tied(command), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode == STOPPED:
         raise KeyboardInterrupt
     if done.returncode:

@@ -48,7 +48,12 @@ def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: UsageError."""
     started = {
         path: subprocess.Popen(
-            tied(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+            tied(command),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         )
         for path, command in commands.items()
     }
