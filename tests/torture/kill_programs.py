@@ -33,23 +33,16 @@ class Program:
 
 
 def ieg(folder: Path, method: str) -> list[str]:
-    """Thirty steps, two epochs, a checkpoint after each step."""
+    """Ninety steps, seven epochs, a checkpoint after each step."""
     from tests.ieg.small_runs import MORE, SMALL
 
-    return [
-        "-m",
-        "ieg.main",
-        *SMALL,
-        f"--method={method}",
-        *MORE.get(method, []),
-        "--save_minutes=0",
-        f"--run_dir={folder}",
-    ]
+    more = [f"--method={method}", *MORE.get(method, []), "--max_iteration=90", "--save_minutes=0"]
+    return ["-m", "ieg.main", *SMALL, *more, f"--run_dir={folder}"]
 
 
 def sln(folder: Path, *more: str) -> list[str]:
-    """Fifteen steps, five epochs; labels are corrected from the third on."""
-    given = ["--sigma=0.5", "--mo", "--lc_n_epoch=3", "--n_epochs=5", "--seed=5", "--save_minutes=0", "--device=cpu"]
+    """Ninety steps, thirty epochs; labels are corrected from the third on."""
+    given = ["--sigma=0.5", "--mo", "--lc_n_epoch=3", "--n_epochs=30", "--seed=5", "--save_minutes=0", "--device=cpu"]
     return ["-m", "re_sln.train_cifar", *SLN, *given, f"--run_dir={folder}", *more]
 
 
@@ -62,15 +55,24 @@ TWO = ["--multiprocessing-distributed", "--processes=2", "--dist-backend=gloo"]
 
 
 def moco(folder: Path, shared: Path, *more: str) -> list[str]:
-    """Nine steps, three epochs, with non-semantic negatives."""
-    words = ["-m", "moco_nonsem.moco-non-sem-neg", *MOCO, *QUEUE, "--epochs=3", *more, f"--run_dir={folder}"]
+    """Twenty-four steps, eight epochs, with non-semantic negatives."""
+    words = [
+        "-m",
+        "moco_nonsem.moco-non-sem-neg",
+        *MOCO,
+        *QUEUE,
+        "--epochs=8",
+        "--save-freq=4",
+        *more,
+        f"--run_dir={folder}",
+    ]
     return [*words, str(tree(shared))]
 
 
 def linear(folder: Path, shared: Path) -> list[str]:
     """The linear classifier on the reference run of moco."""
-    start = f"--pretrained={shared / 'moco readers' / 'checkpoint_0002.pth.tar'}"
-    words = ["-m", "moco_nonsem.main_lincls", *MOCO, start, "--epochs=3", "--save-minutes=0", "-j", "2"]
+    start = f"--pretrained={shared / 'moco readers' / 'checkpoint_0007.pth.tar'}"
+    words = ["-m", "moco_nonsem.main_lincls", *MOCO, start, "--epochs=12", "--save-minutes=0", "-j", "2"]
     return [*words, f"--run_dir={folder}", str(tree(shared))]
 
 
@@ -83,7 +85,7 @@ def robustness(folder: Path, shared: Path) -> list[str]:
 
 def tune(folder: Path) -> list[str]:
     """Two trials, each on half of the cores."""
-    words = ["--sigmas=0.1,1", "--n_epochs=4", "--device=cpu", "--save_minutes=0", "--cpus_per_trial=1"]
+    words = ["--sigmas=0.1,1", "--n_epochs=20", "--device=cpu", "--save_minutes=0", "--cpus_per_trial=1"]
     return ["-m", "re_sln.tune", *SLN, *words, f"--run_dir={folder}"]
 
 
@@ -109,25 +111,27 @@ def demo(folder: Path, shared: Path, *more: str) -> list[str]:
 
 def cells(environment: str) -> dict[str, Any]:
     """A cells file with two small cells: of ieg, or of re_sln."""
+    columns: dict[str, dict[str, Any]]
     if environment == TENSORFLOW:
-        program, metric, words = "ieg", "accuracy", ieg(Path(), "supervised")
+        program, name, words = "ieg", "demo", ieg(Path(), "supervised")
         columns = {"0.8": {"dataset": "digits_uniform_0.8"}, "0.4": {"dataset": "digits_uniform_0.4"}}
-        own = {"folder_flag": "run_dir"}
     else:
-        program, metric, words = "sln", "accuracy", sln(Path())
+        program, name, words = "sln", "demo-sln", sln(Path())
         columns = {"0.4": {"p": 0.4}, "0.2": {"p": 0.2}}
-        own = {"folder_flag": "run_dir"}
-    pairs = [word[2:].partition("=") for word in words[2:]]
-    flags: dict[str, Any] = {name: value if equals else True for name, equals, value in pairs}
-    flags = {name: value for name, value in flags.items() if name not in ("run_dir", "dataset", "seed")}
-    cost = {"gpu_hours": 0, "basis": "small", "cpu_step_seconds": 0.1, "cpu_basis": "estimated"}
+    flags: dict[str, Any] = {}
+    for flag, equals, value in (word[2:].partition("=") for word in words[2:]):
+        if flag not in ("run_dir", "dataset", "seed"):
+            flags[flag] = value if equals else True
+    entry = {
+        "command": ["python", *words[:2]], "environment": environment, "folder_flag": "run_dir", "seeds": [0],
+        "steps": 90,
+    }  # fmt: skip
     table = {
-        "title": "Small runs", "columns_are": "noise", "program": program, "metric": metric, "flags": flags,
+        "title": "Small runs", "columns_are": "noise", "program": program, "metric": "accuracy", "flags": flags,
         "needs": {"data": ["digits"], "gpus": 0}, "columns": columns,
         "rows": {"a": {"label": "small", "cost": "small", "flags": {}}},
     }  # fmt: skip
-    entry = {"command": ["python", *words[:2]], "environment": environment, "seeds": [0], "steps": 30, **own}
-    name = {TENSORFLOW: "demo", PYTORCH: "demo-sln"}[environment]
+    cost = {"gpu_hours": 0, "basis": "small", "cpu_step_seconds": 0.1, "cpu_basis": "estimated"}
     return {"programs": {program: entry}, "costs": {"small": cost}, "tables": {name: table, "small": table}}
 
 
@@ -149,7 +153,7 @@ PROGRAMS = {
 
 
 def environment(marker: str, shared: Path) -> dict[str, str]:
-    """Of a program that is to be found again, with all that it starts, by its marker; one thread: sums keep their order."""
+    """Of a program that is to be found again, with all that it starts, by its marker. One thread each."""
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS")
     places = {"DATA_DIR": str(shared / "data"), "RUNS_DIR": str(shared / "runs"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return os.environ | dict.fromkeys(names, "1") | places | {"KILLS_MARKER": marker}
@@ -171,14 +175,9 @@ def left_by(folder: Path) -> dict[str, Any]:
 
 def checkpoints(run: Path) -> list[Path]:
     """The last state, and whatever an epoch leaves."""
-    numbered = [
-        sorted(run.glob(name))[-1:] for name in ("checkpoint_*.npz", "checkpoint_????????.pt", "state_*.pth.tar")
-    ]
-    return (
-        [path for paths in numbered for path in paths]
-        + sorted(run.glob("checkpoint_*.pth.tar"))
-        + sorted(run.glob("model*.pt*"))
-    )
+    states = ("checkpoint_*.npz", "checkpoint_????????.pt", "state_*.pth.tar")
+    last = [path for name in states for path in sorted(run.glob(name))[-1:]]
+    return [*last, *sorted(run.glob("checkpoint_*.pth.tar")), *sorted(run.glob("model*.pt*"))]
 
 
 def digest(path: Path) -> str:

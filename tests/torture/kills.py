@@ -73,7 +73,7 @@ class Victim:
     def __init__(self, name: str, folder: Path, shared: Path, tally: Tally) -> None:
         self.name, self.folder, self.tally = name, folder, tally
         self.marker = f"{os.getpid()}-{time.monotonic_ns()}"
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 open as long as the program
         self.started = time.time()
         self.process = subprocess.Popen(
             [sys.executable, *PROGRAMS[name].words(folder, shared)],
@@ -200,7 +200,7 @@ def torment(
                 limit = time.monotonic() + 3 * start + 60
                 while not victim.begun() and not victim.wait(0.02) and time.monotonic() < limit:
                     pass
-                moment = chance.random() * work
+                moment = chance.random() * work / 3
             else:
                 moment = chance.random() * (start + work)
             if not victim.wait(moment):
