@@ -18,6 +18,9 @@ BUILT := $(patsubst .venv/%/lock.sha256,%,$(firstword $(wildcard .venv/tensorflo
 ANY := $(or $(BUILT),tensorflow)
 ANY_PYTHON := .venv/$(ANY)/bin/python
 
+# Of another Python: it would end every one of ours before its first line.
+unexport PYTHONHOME
+
 # Programs read these from their environment.
 ifdef DATA_DIR
 export DATA_DIR

@@ -8,6 +8,7 @@ import os
 import platform
 import socket
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 from common.errors import UsageError
@@ -16,7 +17,10 @@ from common.errors import UsageError
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 NO_BFLOAT16 = "this processor has no instructions for bfloat16"
-SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
+SETTINGS = (
+    *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "OPENBLAS_CORETYPE"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"),
+)
 
 
 def cores() -> int:
@@ -78,7 +82,9 @@ def gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return found
-    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")] if found else []
+    named = [name.strip() for name in chosen.split(",")]
+    # As CUDA reads it: up to the first name that is none.
+    return [*takewhile(lambda name: name in found or name.startswith(("GPU-", "MIG-")), named)] if found else []
 
 
 def check_port(port: str, setting: str, way_out: str = "give another port") -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
 from collections.abc import Callable
 
+from common.environment import leads, settle
 from common.errors import Interrupted, UserError, WorkFailed, explained
 from common.foreign_text import shortened, visible
 
@@ -29,8 +29,7 @@ def guarded(
     places: the flags that say where files are written.
     Returns: 0 done, 1 the work failed, 2 a mistake of the user, 130 stopped by the user.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names and texts may hold what this terminal's encoding has not
-        sys.stdout.reconfigure(errors="backslashreplace")
+    settle()
     try:
         return work() or 0
     except failures as error:
@@ -50,9 +49,9 @@ def guarded(
 
 def guarded_training(work: Callable[[], int], if_stopped: str, places: str = "") -> int:
     """As `guarded`, with a log on stderr, for one of the processes that torchrun started: the first one prints."""
-    leads = os.environ.get("RANK", "0") == "0"
-    start_log(logging.INFO if leads else logging.ERROR)
-    return guarded(work, if_stopped, leads=leads, places=places)
+    first = leads()
+    start_log(logging.INFO if first else logging.ERROR)
+    return guarded(work, if_stopped, leads=first, places=places)
 
 
 def start_log(level: int = logging.INFO) -> None:

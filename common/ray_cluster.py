@@ -6,16 +6,15 @@ import contextlib
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from common.environment import folder_for_ray
 from common.errors import UsageError
 from common.machine import cores
 from common.paths import repo_root
 
 CONNECT_SECONDS = 10.0
-SHORT = 28
 ATTEMPTS = 5  # Ray gives itself 30 seconds to start, which a busy machine may exceed
 STORE_BYTES = 100 * 2**20  # what tasks tell one another is next to nothing
 WAY = "`ray start --head` starts one and prints its address; `auto` is the one that this machine belongs to"
@@ -38,24 +37,21 @@ def ray_started(address: str | None, gpus: float | None = None) -> Iterator[Any]
     gpus: of this machine; None: those that Ray finds. Raises: UsageError where no cluster answers, OSError where none
     starts.
     """
-    os.environ.update(SETTINGS)
-    import ray
-
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     with contextlib.ExitStack() as stack:
         if address and address != "auto":
             _check_address(address)
         if not address:
-            logs = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="ray_", dir=_short_folder(), ignore_cleanup_errors=True)
-            )
             settings |= {
                 "num_cpus": cores(),
                 "num_gpus": gpus,
                 "object_store_memory": STORE_BYTES,
                 "include_dashboard": False,
-                "_temp_dir": logs,
+                "_temp_dir": stack.enter_context(folder_for_ray()),
             }
+        os.environ.update(SETTINGS)
+        import ray
+
         stack.callback(ray.shutdown)  # before its folder goes
         # Ray lets workers import from the current folder, where our modules' names would hide others'.
         with contextlib.chdir(repo_root()):
@@ -78,11 +74,6 @@ def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             if not left:
                 raise OSError(f"Ray does not start: {sentence(error)}") from error
             logging.warning("Ray did not start, it gets another try: %s", sentence(error))
-
-
-def _short_folder() -> str | None:
-    """Where Ray's sockets lie: the name of one may have 107 characters, 65 of which Ray gives it."""
-    return None if len(tempfile.gettempdir()) <= SHORT else "/tmp"
 
 
 def _check_address(address: str) -> None:

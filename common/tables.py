@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import os
 import struct
@@ -17,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from common.environment import picture_settings
 from common.files import atomic_path, atomic_write
 from common.foreign_text import csv_field, visible
 
@@ -116,7 +118,17 @@ def write_table(folder: Path, stem: str, markdown: str, csv: str, title: str, he
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / f"{stem}.md", markdown)
     atomic_write(folder / f"{stem}.csv", csv)
-    draw_table(folder / f"{stem}.png", title, header, rows)
+    picture(folder / f"{stem}.png", lambda path: draw_table(path, title, header, rows))
+
+
+def picture(path: Path, draw: Callable[[Path], object]) -> list[Path]:
+    """The picture that `draw` makes beside a result that is written; where that fails, none, and a warning."""
+    try:
+        draw(path)
+    except Exception as error:  # whatever the libraries of pictures make of a machine, no result may depend on it
+        logging.warning("%s was not drawn: %s", path, " ".join(str(error).split())[:300] or type(error).__name__)
+        return []
+    return [path]
 
 
 def draw_table(path: str | os.PathLike[str], title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -163,6 +175,7 @@ def _font(name: str, size: int) -> Any:
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of that many inches, drawn without a screen and without matplotlib's global state."""
+    picture_settings()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

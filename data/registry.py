@@ -192,8 +192,11 @@ def _load(folder: Path) -> dict[str, Entry]:
             wrong = explained(error) if isinstance(error, OSError) else str(error)
             raise UsageError(f"{path} is not a registry file ({wrong}): see data/README.md, Add an entry.") from error
         for entry in parsed:
-            if entry.name in entries:
-                raise UsageError(f"{path}: the name {entry.name!r} is taken, names are unique: choose another.")
+            if entry.name.casefold() in map(str.casefold, entries):  # some file systems do not tell case apart
+                raise UsageError(
+                    f"{path}: the name {entry.name!r} is taken, names are unique without regard to case: choose "
+                    "another."
+                )
             entries[entry.name] = entry
     if not entries:
         raise UsageError(f"{folder} holds no registry (*.toml): leave --registry away to use the project's own.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from common.environment import torchrun
 from common.program import guarded_training
 from re_sln.settings.flags import PLACES, PROGRAMS, Flags, Program, parse_flags
 
@@ -19,7 +19,7 @@ def main(name: str, argv: list[str] | None) -> int:
         from re_sln.settings.config import resolve
 
         # Refuses what it can before torch is loaded.
-        config = resolve(program, flags, int(os.environ.get("WORLD_SIZE", 1)))
+        config = resolve(program, flags, (torchrun() or {"WORLD_SIZE": 1})["WORLD_SIZE"])
         if flags.evaluate and not flags.check:
             from re_sln import rescoring
 

@@ -17,6 +17,7 @@ from common.errors import UsageError
 from common.flags import Parser, underscored
 from common.paths import repo_root, user_path
 from common.program import guarded_training
+from common.tables import picture
 from re_sln.tables.result_curves import draw_curves
 from re_sln.tables.result_tables import other_tables, published_tables
 from re_sln.tables.run_logs import Logs, read_logs
@@ -49,7 +50,7 @@ def _results(arguments: argparse.Namespace) -> int:
     folder = arguments.out or repo_root() / "re_sln" / "results"
     for table in [*published_tables(logs), *other_tables(logs)]:
         print(table.write(folder))
-    draw_curves(logs.runs, folder)
+    picture(folder, lambda path: draw_curves(logs.runs, path))
     print(f"written to {folder}: {len(logs.runs)} runs, {len(logs.searches)} searches", file=sys.stderr)
     return 0
 

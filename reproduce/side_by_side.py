@@ -17,7 +17,7 @@ from common.files import atomic_write
 from common.flags import Parser
 from common.program import guarded
 from common.record_files import read_metrics
-from common.tables import csv_text, mean, new_figure, sample_std, save_figure
+from common.tables import csv_text, mean, new_figure, picture, sample_std, save_figure
 
 Series = Mapping[int, float]  # step to value
 # Title, and what the authors and we call it; their loss/net is the sum of all terms, ours is the first of them.
@@ -152,8 +152,8 @@ def run(argv: list[str] | None) -> None:
         raise UsageError(f"--bins={arguments.bins}: a bin has a spread from 2 steps on")
     rows = compare(read_authors(arguments.log), read_run(arguments.run), arguments.bins)
     atomic_write(arguments.out.with_suffix(".csv"), csv_text(HEADER, rows))
-    draw(rows, arguments.out.with_suffix(".png"))
-    print(f"wrote {arguments.out.with_suffix('.csv')} and {arguments.out.with_suffix('.png')}")
+    drawn = picture(arguments.out.with_suffix(".png"), lambda path: draw(rows, path))
+    print("wrote " + " and ".join(map(str, [arguments.out.with_suffix(".csv"), *drawn])))
 
 
 def main(argv: list[str] | None = None) -> int:

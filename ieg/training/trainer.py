@@ -241,7 +241,6 @@ class Trainer:
         with atomic_path(self.folder / "example_weights.npz") as path, open(path, "wb") as file:
             clean = self.source.split.train_labels == self.source.split.true_labels
             np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
-        draw_pictures(self.folder, self.config.dataset, float(np.mean(clean)))
         end, last, best = self.scores["end"], self.scores["last"], self.scores["best"]
         metrics = {name: value for name, value in end.items() if name != "step"}
         metrics["accuracy_last_step"] = last["accuracy"]
@@ -254,6 +253,7 @@ class Trainer:
             metrics, int(end["step"]), {"accuracy": {"value": best["accuracy"], "step": best["step"]}}, notes
         )
         logging.info("accuracy %.4f at step %d, the last cycle end", end["accuracy"], end["step"])
+        draw_pictures(self.folder, self.config.dataset, float(np.mean(clean)))
 
 
 def gather(strategy, value, joined: bool) -> np.ndarray:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from common.children import end, end_with_parent
+from common.environment import torchrun
 from common.errors import RESUME, UsageError
 from common.machine import check_port
 from moco_nonsem.running.flags import DIST_URL, Distributed
@@ -39,13 +40,12 @@ def places(flags: Distributed, gpus: int) -> list[Place]:
 
     gpus: how many torch finds here. Raises: UsageError.
     """
-    from_torchrun = "WORLD_SIZE" in os.environ and "RANK" in os.environ
-    if flags.multiprocessing_distributed and not from_torchrun:
+    started = torchrun()
+    if flags.multiprocessing_distributed and not started:
         return _of_this_machine(flags, gpus)
-    if from_torchrun:
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        local, size = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
-        place = Place(rank, world_size, _gpu(flags, local, gpus), size, flags.dist_backend)
+    if started:
+        gpu, size = _gpu(flags, started["LOCAL_RANK"], gpus), started["LOCAL_WORLD_SIZE"]
+        place = Place(started["RANK"], started["WORLD_SIZE"], gpu, size, flags.dist_backend)
     elif flags.world_size > 1:
         if not 0 <= flags.rank < flags.world_size:
             raise UsageError(
@@ -157,5 +157,7 @@ def _first_failure(started: list[SpawnProcess]) -> int:
 
 def _work(work: Callable[[Any, Place, list[str]], int], flags: Any, place: Place, command: list[str]) -> None:
     end_with_parent()
-    os.environ["RANK"] = str(place.rank)  # who prints
+    # As torchrun would say it: who prints.
+    os.environ |= {"RANK": str(place.rank), "WORLD_SIZE": str(place.world_size)}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     raise SystemExit(work(flags, place, command))

@@ -48,9 +48,9 @@ def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -
 
 def draw_map(path: Path, title: str, places: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
     """places: float [n, 2]; labels: int64 [n], into names."""
+    figure, axes = _figure(title)
     import matplotlib
 
-    figure, axes = _figure(title)
     few = len(names) <= LARGEST_LEGEND
     colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20" if few else "hsv"]
     for label, name in enumerate(names):

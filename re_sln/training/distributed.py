@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import torch
 
+from common.environment import torchrun
 from common.errors import UsageError
 from common.process_group import Group, run_in
 
 
 def in_group(device: str, work: Callable[[Group], int]) -> int:
     """What work(group) returns, among the other processes or alone; see `run_in`. Raises: as `pick_device`."""
-    world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
-    chosen = pick_device(device, local_rank)
-    rank = int(os.environ["RANK"]) if world_size > 1 else 0
-    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return run_in(Group(rank, world_size, chosen, local_size), work, "nccl" if chosen.type == "cuda" else "gloo")
+    place = torchrun() or {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    chosen = pick_device(device, place["LOCAL_RANK"])
+    group = Group(place["RANK"], place["WORLD_SIZE"], chosen, place["LOCAL_WORLD_SIZE"])
+    return run_in(group, work, "nccl" if chosen.type == "cuda" else "gloo")
 
 
 def pick_device(device: str, local_rank: int) -> torch.device:

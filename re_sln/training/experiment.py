@@ -139,7 +139,7 @@ def last_logged(trainer: Trainer) -> int:
 def settle(flags: Flags) -> None:
     """Settings of torch that are global."""
     if flags.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # other values are nonsense or not deterministic
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = not flags.deterministic
 

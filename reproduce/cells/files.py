@@ -22,5 +22,9 @@ def read_yaml(path: Path) -> Any:
     """The content of a file. Raises: UsageError."""
     try:
         return yaml.load(read_text(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(f"{path}{place}: {error.problem or error.context}; this is no YAML") from error
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.files import LONGEST_NAME
 from common.published import PUBLISHED, Reference, references
 from common.tables import STATISTICS
 from reproduce.cells.files import PAPERS, read_yaml
@@ -32,7 +33,25 @@ def load_tables(path: Path | None = None, published: Path = PUBLISHED) -> dict[s
             tables |= {name: _table(name, entry, content, numbers) for name, entry in content["tables"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"{file.name}: {type(error).__name__}: {error}") from error
+    _check_folders([cell for table in tables.values() for cell in table.cells])
     return tables
+
+
+def _check_folders(cells: Sequence[Cell]) -> None:
+    """Whether each run has a folder of its own on every file system. Raises: UsageError."""
+    folders: dict[str, str] = {}
+    for cell in cells:
+        for name in map(cell.run_name, cell.samples):
+            if len(name.encode()) > LONGEST_NAME:
+                raise UsageError(
+                    f"the run {name[:40]}… has a name of {len(name.encode())} bytes, {LONGEST_NAME} are most"
+                )
+            other = folders.setdefault(f"{cell.sub_project}/{name}".casefold(), name)
+            if other != name:
+                raise UsageError(
+                    f"the runs {other} and {name} would share a folder where upper and lower case are one: rename a "
+                    "table, row or column"
+                )
 
 
 def select(tables: Mapping[str, Table], name: str | None) -> list[Table]:

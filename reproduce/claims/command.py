@@ -6,8 +6,10 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 from common.files import atomic_write
+from common.tables import picture
 from reproduce.claims import records
 from reproduce.claims.definitions import Claim
 from reproduce.claims.page import kept_findings, page, table
@@ -30,7 +32,7 @@ def write_claims(arguments: argparse.Namespace, claims: Mapping[str, Claim], own
     found = findings(claims, records.numbers(there))
     for name, finding in found.items():
         if finding.effects and name in own:
-            draw(finding, there, folder / f"{name}.png")
+            picture(folder / f"{name}.png", partial(draw, finding, there))
     atomic_write(folder / "README.md", page(found, folder))
     print(table({name: found[name] for name in own}))
     print(f"written to {folder}", file=sys.stderr)

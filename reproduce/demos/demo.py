@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from common.children import tied
-from common.errors import UsageError
 from common.files import atomic_write
-from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, sample_std
+from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, picture, sample_std
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.demos.pictures import example_weights, learning_curves
 from reproduce.runs import DONE, Run
@@ -29,10 +29,12 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     )
     text = write_table(folder, table.title, HEADER, rows, note)
     label = "test accuracy (%), averaged weights"
-    learning_curves(done, table.title, folder / "learning_curves.png", "acc/ema_eval", "step", label)
-    example_weights(done, folder / "example_weights.png")
-    pictures = ", ".join(str(folder / name) for name in ("learning_curves.png", "example_weights.png"))
-    return f"{text}\nPictures: {pictures}"
+    drawn = picture(
+        folder / "learning_curves.png",
+        lambda path: learning_curves(done, table.title, path, "acc/ema_eval", "step", label),
+    )
+    drawn += picture(folder / "example_weights.png", lambda path: example_weights(done, path))
+    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
 
 
 def write_table(folder: Path, title: str, header: list[str], rows: list[list[str]], note: str) -> str:
@@ -40,12 +42,12 @@ def write_table(folder: Path, title: str, header: list[str], rows: list[list[str
     text = f"### {title}\n\n{markdown_table(header, rows)}\n{note}\n"
     atomic_write(folder / "table.md", text)
     atomic_write(folder / "table.csv", csv_text(header, rows))
-    draw_table(folder / "table.png", title, header, rows)
+    picture(folder / "table.png", lambda path: draw_table(path, title, header, rows))
     return text
 
 
 def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
-    """Run the commands that draw these pictures, at the same time; returns the pictures. Raises: UsageError."""
+    """Run the commands that draw these pictures, at the same time; returns those that were drawn, warns of others."""
     started = {
         path: subprocess.Popen(
             tied(command),
@@ -60,8 +62,8 @@ def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     for path, process in started.items():
         output, _ = process.communicate()
         if process.returncode:
-            raise UsageError(f"{path.name} was not drawn: {output.strip()}")
-    return list(started)
+            logging.warning("%s was not drawn: %s", path, output.strip())
+    return [path for path, process in started.items() if not process.returncode]
 
 
 def row_of(cell: Cell, values: list[float]) -> list[str]:

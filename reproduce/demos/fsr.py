@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.tables import format_mean, mean, new_figure, sample_std, save_figure
+from common.tables import format_mean, mean, new_figure, picture, sample_std, save_figure
 from reproduce.cells import Table
 from reproduce.demos.demo import row_of, write_table
 from reproduce.demos.pictures import CLEAN, COLOURS, example_weights, learning_curves, metric_series
@@ -13,6 +14,7 @@ from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
 DATA = {"noise": "60 % uniform noise", "tail": "long tail, 0.02"}
+LABEL = "test accuracy (%), averaged weights"
 HEADER = ["data", "method", "mean ± std", "n", "each seed", "last step", "probe images"]
 NOTE = (
     "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). Probe images: "
@@ -34,15 +36,15 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     text = write_table(folder, table.title, HEADER, rows, NOTE.format(settings=settings(table)))
     drawn = []
     for column in table.columns:
-        own, path = [run for run in done if run.cell.column == column], folder / f"learning_curves_{column}.png"
-        label = "test accuracy (%), averaged weights"
-        learning_curves(own, DATA[column], path, "acc/ema_eval", "step", label)
-        drawn.append(path)
+        own = partial(learning_curves, [run for run in done if run.cell.column == column], DATA[column])
+        path = folder / f"learning_curves_{column}.png"
+        drawn += picture(path, partial(own, metric="acc/ema_eval", against="step", label=LABEL))
     noisy = [run for run in done if run.cell.column == "noise"]
-    example_weights(noisy, folder / "example_weights.png")
-    queue_purity([run for run in noisy if run.cell.row == "FSR"], folder / "queue_purity.png")
-    class_weights([run for run in done if run.cell.column == "tail"], folder / "class_weights.png")
-    drawn += [folder / name for name in ("example_weights.png", "queue_purity.png", "class_weights.png")]
+    drawn += picture(folder / "example_weights.png", partial(example_weights, noisy))
+    drawn += picture(
+        folder / "queue_purity.png", partial(queue_purity, [run for run in noisy if run.cell.row == "FSR"])
+    )
+    drawn += picture(folder / "class_weights.png", partial(class_weights, [r for r in done if r.cell.column == "tail"]))
     return f"{text}\nPictures: {', '.join(map(str, drawn))}"
 
 

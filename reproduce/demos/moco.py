@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.tables import format_mean, mean, sample_std
+from common.tables import format_mean, mean, picture, sample_std
 from reproduce.cells import Cell, Table
 from reproduce.demos.demo import draw, row_of, write_table
 from reproduce.demos.pictures import method_dots
@@ -34,8 +34,8 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
         panels[name] = {cell.row: list(values.values()) for cell, values in zip(cells, found, strict=True)}
     text = write_table(folder, table.title, HEADER, rows, note(table))
     marks = {name: EVEN if column == "shape_bias" else CHANCE for column, name in QUANTITIES.items()}
-    method_dots(panels, marks, folder / "shape_and_texture.png")
-    drawn = [folder / "shape_and_texture.png", *pictures(table, done, folder)]
+    drawn = picture(folder / "shape_and_texture.png", lambda path: method_dots(panels, marks, path))
+    drawn += pictures(table, done, folder)
     return f"{text}\nPictures: {', '.join(map(str, drawn))}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.tables import mean
+from common.tables import mean, picture
 from reproduce.cells import Table
 from reproduce.demos.demo import draw, row_of, write_table
 from reproduce.demos.pictures import learning_curves
@@ -36,8 +36,9 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     )
     text = write_table(folder, table.title, HEADER, rows, note)
     label = "test accuracy (%) of the tested model"
-    learning_curves(done, table.title, folder / "learning_curves.png", "accuracy/test", "epoch", label)
-    drawn = [folder / "learning_curves.png", *pictures(done, folder)]
+    curves = folder / "learning_curves.png"
+    drawn = picture(curves, lambda path: learning_curves(done, table.title, path, "accuracy/test", "epoch", label))
+    drawn += pictures(done, folder)
     return f"{text}\nPictures: {', '.join(map(str, drawn))}"
 
 

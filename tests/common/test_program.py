@@ -78,7 +78,8 @@ def test_a_program_may_count_an_error_among_the_failures(capsys):
 def test_the_first_process_speaks_for_all(monkeypatch, capsys, rank, said, level):
     levels = []
     monkeypatch.setattr(logging, "basicConfig", lambda **settings: levels.append(settings["level"]))
-    monkeypatch.setenv("RANK", rank)
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "RANK": rank}.items():
+        monkeypatch.setenv(name, value)
     assert guarded_training(raising(UsageError("no")), "stopped") == 2
     assert capsys.readouterr().err == said
     assert levels == [level]

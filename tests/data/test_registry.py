@@ -88,6 +88,9 @@ def test_empty_and_double(tmp_path):
     write_registry(tmp_path / "double", {"name": "a"}, {"name": "a"})
     with pytest.raises(UsageError, match="the name 'a' is taken"):
         load_registry(tmp_path / "double")
+    write_registry(tmp_path / "case", {"name": "toy"}, {"name": "Toy"})
+    with pytest.raises(UsageError, match="the name 'Toy' is taken, names are unique without regard to case"):
+        load_registry(tmp_path / "case")
 
 
 def test_files_as_other_programs_leave_them(tmp_path):

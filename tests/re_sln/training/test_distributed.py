@@ -5,12 +5,21 @@ import torch.distributed as dist
 
 from re_sln.training.distributed import in_group
 
+MEETING = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
 
 @pytest.mark.parametrize(
-    ("environment", "expected"), [({"WORLD_SIZE": "3", "RANK": "2"}, (2, 3)), ({"RANK": "0"}, (0, 1)), ({}, (0, 1))]
+    ("environment", "expected"),
+    [
+        ({"WORLD_SIZE": "3", "RANK": "2", **MEETING}, (2, 3)),
+        ({"WORLD_SIZE": "3", "RANK": "2"}, (0, 1)),  # left over: nobody is told where to meet
+        ({"WORLD_SIZE": "4"}, (0, 1)),
+        ({"RANK": "1"}, (0, 1)),
+        ({}, (0, 1)),
+    ],
 )
 def test_who_this_process_is(monkeypatch, environment, expected):
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", *MEETING):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -25,5 +34,5 @@ def test_who_this_process_is(monkeypatch, environment, expected):
 
     assert in_group("cpu", work) == 7
     assert found == [expected]
-    several = [("gloo", 2, 3)] if "WORLD_SIZE" in environment else []
+    several = [("gloo", 2, 3)] if "MASTER_ADDR" in environment else []
     assert [(one["by"], one["rank"], one["world_size"]) for one in joined] == several
