@@ -7,7 +7,6 @@ import struct
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from common.errors import UnreadableImage
@@ -174,15 +173,9 @@ def test_kinds_of_files_that_the_loader_reads(tmp_path, workers):
         list(images.batches([np.array([2])], None))
 
 
-def test_yaml_is_what_check_prints(folder, capfd):
-    write_clothing1m(folder)
-    assert train_clothing1m.main([*CLOTHING, "--check"]) == 0
-    assert len(yaml.safe_load(capfd.readouterr().out)["data_fingerprint"]) == 64
-
-
 def test_names_that_are_no_utf8(folder):
     write_animal10n(folder)
     before = describe_animal10n()
     image = folder / "animal-10n" / "training" / "0_00000.jpg"
-    image.rename(image.with_name(os.fsdecode("0_猫.jpg".encode("gbk"))))
+    image.rename(image.with_name(os.fsdecode("0_衣服.jpg".encode("gbk"))))
     assert describe_animal10n() != before
