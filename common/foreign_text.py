@@ -6,12 +6,19 @@ import re
 import unicodedata
 
 LONGEST = 2000  # characters of a message, or of one line of a page
+LONGEST_REASON = 200
 NUMBERS = re.compile(r"-|[+-]?\d[\d.]*(e[+-]?\d+)?( [+-]?\d[\d.]*(e[+-]?\d+)?)*")
 
 
 def shortened(text: str) -> str:
     """Of a text with more than LONGEST characters, which holds a long value, the beginning and the end."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 + 3 :]}"
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says of an error, on one line of bounded length."""
+    said = visible(" ".join(str(error).split())) or type(error).__name__
+    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]} …"
 
 
 def visible(text: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import UnreadableImage
+from common.foreign_text import one_line
 
 # Not all that Pillow opens: to read EPS it starts another program, and formats without a signature fit any damage.
 # A camera's MPO is one of JPEG.
@@ -75,11 +76,10 @@ def _opened(file: ImageFile) -> Image.Image:
 
 
 def _unreadable(file: ImageFile, name: str, error: Exception) -> UnreadableImage:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    why = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
     if isinstance(error, Image.UnidentifiedImageError):
         why = f"it is none of {', '.join(FORMATS)}"
     shown = name or ("an image" if isinstance(file, bytes) else os.fspath(file))
-    why = " ".join(why.split()) or type(error).__name__
     found = UnreadableImage(f"{shown} cannot be read as an image ({why}): get it again, or move it away")
     found.why = why
     return found

@@ -9,6 +9,7 @@ from typing import IO, Protocol
 
 from common.data_folders import is_foreign
 from common.errors import UsageError
+from common.foreign_text import one_line
 from common.text_files import lines_of, text_of
 from preprocess.imagenet100 import class_folders, images_of
 
@@ -154,4 +155,4 @@ def validation_classes(devkit: Path) -> list[str]:
             lines = lines_of(text_of(numbers.read(), GROUND_TRUTH))
         return [wnids[int(line)] for line in lines if line.strip()]
     except Exception as error:  # whatever tarfile, zlib and scipy meet in a damaged file
-        raise UsageError(f"{devkit} is damaged ({type(error).__name__}: {error}); get it again") from error
+        raise UsageError(f"{devkit} is damaged ({type(error).__name__}: {one_line(error)}); get it again") from error

@@ -70,8 +70,13 @@ def read_list(root: Path, name: str) -> tuple[list[str], np.ndarray]:
         pairs = list(_labelled(path))
     else:
         keys = list(_keys(path))
-        labels = _labels(folder / f"{name.partition('_')[0]}_label_kv.txt", {key for _, key in keys})
-        refuse([key for _, key in keys if key not in labels], f"file(s) of {path} have no label", "get the lists again")
+        kv = folder / f"{name.partition('_')[0]}_label_kv.txt"
+        labels = _labels(kv, {key for _, key in keys})
+        refuse(
+            [key for _, key in keys if key not in labels],
+            f"file(s) of {path} have no label in {kv.name}",
+            "get the lists again",
+        )
         pairs = [(key, labels[key]) for _, key in keys]
     if not pairs:
         raise UsageError(f"{path} is empty; get the annotations again")
@@ -91,7 +96,7 @@ def _labelled(path: Path) -> Iterator[tuple[str, int]]:
         label = whole_number(field)
         if not file or label is None or label >= len(CLASS_NAMES):
             raise UsageError(
-                f"{path}, line {number}: {line!r} is not an image's path and a label 0…{len(CLASS_NAMES) - 1}; correct "
+                f"{path}, line {number}: {line[:200]!r} is not an image's path and a label 0…{len(CLASS_NAMES) - 1}; correct "
                 "it, or get the annotations again"
             )
         yield file, label

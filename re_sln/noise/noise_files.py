@@ -18,6 +18,7 @@ import numpy as np
 
 from common.errors import UsageError
 from common.files import atomic_path, atomic_write
+from common.foreign_text import one_line
 from common.text_files import lines_of, read_text, table_rows, text_of, whole_number
 
 HEADER = ["label", "label_noisy"]
@@ -150,7 +151,7 @@ def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndar
         if not isinstance(images, np.ndarray):
             raise ValueError("it is a zip, not an array")
     except Exception as error:  # whatever numpy meets in a damaged header
-        raise UsageError(f"{place} cannot be read ({error}): it belongs to {path.name}; {again}") from error
+        raise UsageError(f"{place} cannot be read ({one_line(error)}): it belongs to {path.name}; {again}") from error
     if images.shape != like.shape or images.dtype != like.dtype:
         raise UsageError(
             f"{place} holds {images.dtype} {images.shape}, the data set {like.dtype} {like.shape}: {again}"

@@ -13,6 +13,7 @@ import yaml
 
 from common.data_folders import entries
 from common.errors import UsageError
+from common.foreign_text import one_line
 from common.text_files import read_text
 from re_sln.tables.cell_of_run import search_place
 from re_sln.tables.run_logs import LoggedSearch, Logs
@@ -35,7 +36,7 @@ def _settings(hp_map: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
         content = yaml.safe_load(read_text(hp_map))
     except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"--hp_map={hp_map}: {error}") from error
+        raise UsageError(f"--hp_map={hp_map}: {one_line(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise UsageError(f"--hp_map={hp_map}: it has one line a search, as in {PUBLISHED_SEARCHES}")
     return content

@@ -104,7 +104,10 @@ def test_key_lists_are_joined_with_their_labels(folder, capfd, in_root):
     whole = path.read_text()
     path.write_text(whole.replace("images/clean_val_3.jpg", "images/clean_val_x.jpg"))
     said = error_of(train_clothing1m, [*CLOTHING, "--check"], capfd)
-    assert "1 file(s)" in said and "clean_val_key_list.txt have no label: images/clean_val_3.jpg" in said
+    assert (
+        "1 file(s)" in said
+        and "clean_val_key_list.txt have no label in clean_label_kv.txt: images/clean_val_3.jpg" in said
+    )
     path.write_text(whole + "images/clean_val_3.jpg 9\n")
     assert "clean_val_3.jpg has label 9, and 3 before" in error_of(train_clothing1m, [*CLOTHING, "--check"], capfd)
     path.unlink()
