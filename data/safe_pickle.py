@@ -49,7 +49,7 @@ class _Dtype:
             raise pickle.UnpicklingError(f"an array of {self.code}, only {', '.join(_WHOLE_NUMBERS)} are allowed")
         if not isinstance(content, bytes | bytearray):
             raise pickle.UnpicklingError(f"an array's content is a {type(content).__name__}")
-        return np.frombuffer(bytes(content), np.dtype(self.code).newbyteorder(self.order))
+        return np.frombuffer(bytes(content), np.dtype(self.code if self.order in "|=" else self.order + self.code))
 
 
 def _shaped(dtype: object, content: object, shape: tuple[int, ...], order: str) -> np.ndarray:

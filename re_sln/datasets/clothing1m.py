@@ -96,8 +96,8 @@ def _labelled(path: Path) -> Iterator[tuple[str, int]]:
         label = whole_number(field)
         if not file or label is None or label >= len(CLASS_NAMES):
             raise UsageError(
-                f"{path}, line {number}: {line[:200]!r} is not an image's path and a label 0…{len(CLASS_NAMES) - 1}; correct "
-                "it, or get the annotations again"
+                f"{path}, line {number}: {line[:200]!r} is not an image's path and a label 0…{len(CLASS_NAMES) - 1}; "
+                "correct it, or get the annotations again"
             )
         yield file, label
 

@@ -135,7 +135,10 @@ def read_rules(path: Path) -> tuple[dict[str, str], ...]:
         return ()
     except OSError as error:
         raise UsageError(f"{rules_path(path)} cannot be read ({error.strerror}): check its rights") from error
-    return tuple(csv.DictReader(lines_of(content)))
+    try:
+        return tuple(csv.DictReader(lines_of(content)))
+    except csv.Error as error:
+        raise UsageError(f"{rules_path(path)} is no table ({error}): bring back a copy, or delete it") from error
 
 
 def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndarray:

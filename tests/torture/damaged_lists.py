@@ -119,7 +119,7 @@ def campaign(seed: int, count: int, seconds: float) -> dict:
         targets = write_originals(Path(folder))
         originals = {kind: path.read_bytes() for kind, (path, _) in targets.items()}
         kinds = list(targets)
-        for kind, (_, read) in targets.items():
+        for _, read in targets.values():
             read()
         for case in range(count):
             if time.monotonic() > end:
