@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from common.saved_state import Owner
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.pretrained import load as load_weights
 from ieg.datasets.batches import BatchSource
-from ieg.datasets.inputs import Inputs, make_inputs
+from ieg.datasets.inputs import make_inputs
 from ieg.devices.distribution import agree, this_worker
 from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
@@ -30,17 +29,7 @@ from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from ieg.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """The parts of a run that training and evaluation share."""
-
-    inputs: Inputs
-    evaluators: dict[str, Evaluator]
-    state: TrainState
-    step: TrainStep
+from ieg.training.trainer import Experiment, Trainer
 
 
 def build(config: Config, strategy) -> Experiment:
@@ -63,7 +52,7 @@ def build(config: Config, strategy) -> Experiment:
         name: Evaluator(strategy, network, test_set, flags.val_batch_size)
         for name, test_set in inputs.test_sets.items()
     }
-    return Experiment(inputs, evaluators, state, step)
+    return Experiment(inputs, evaluators, step)
 
 
 def make_memory(config: Config, source: BatchSource) -> Memory:
@@ -126,8 +115,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
         logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
     run = build(config, strategy)
-    source, found_data = run.inputs.source, run.inputs.dataset
-    dataset = {"name": found_data.name, "version": found_data.version, "fingerprint": found_data.fingerprint}
+    source, dataset = run.inputs.source, run.inputs.described()
     if found:
         check_same_data(folder, dataset)
     record: AnyRecord = NullRecord()
@@ -143,9 +131,9 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
             world_size=config.replicas,
             libraries=libraries(),
         )
-    trainer = Trainer(config, strategy, run.state, run.step, source, run.evaluators, record, folder, worker, owner)
+    trainer = Trainer(config, run, record, folder, owner)
     if config.pretrained and not found:
-        start_from_pretrained(run.state, run.step.network, config)
+        start_from_pretrained(trainer.state, run.step.network, config)
     if found:
         trainer.restore(found)
         logging.info("resuming after step %d of %d in %s", found.step, config.last_step, folder)
@@ -207,18 +195,16 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
         )
     run = build(config, strategy)
     with checkpoint.fitting(checkpoint.FILES.path(folder, found.step)):
-        run.state.restore(found.arrays)
+        run.step.state.restore(found.arrays)
         kept = found.meta["scores"]
-    values = accuracies(run.evaluators, run.state, config.flags.use_ema)
+    values = accuracies(run.evaluators, run.step.state, config.flags.use_ema)
     for name, evaluator in run.evaluators.items():
         images = f"{len(evaluator.test_set.labels)} test images of {name or run.inputs.dataset.name}"
         suffix = f"_{name}" if name else ""
         print(f"step {found.step}: accuracy {values[f'acc/eval{suffix}']:.4f} on {images}")
         if config.flags.use_ema:
             print(f"step {found.step}: EMA accuracy {values[f'acc/ema_eval{suffix}']:.4f} on {images}")
-    data = run.inputs.dataset
-    dataset = {"name": data.name, "version": data.version, "fingerprint": data.fingerprint}
-    scores = {"step": found.step, "metrics": scores_of(values, run.evaluators), "dataset": dataset}
+    scores = {"step": found.step, "metrics": scores_of(values, run.evaluators), "dataset": run.inputs.described()}
     print(json.dumps(scores | {"kept": kept}), flush=True)
     return 0
 

@@ -53,13 +53,18 @@ def run(flags: Flags, command: list[str]) -> int:
     prepare_tensorflow()
     from ieg.datasets import load as datasets
     from ieg.devices.distribution import make_strategy, on_cpu
-    from ieg.settings.config import resolve, without_effect
+    from ieg.settings.config import EPOCH, resolve, without_effect
 
     strategy = make_strategy(flags)
     described = datasets.describe(flags)
     config = resolve(flags, strategy.num_replicas_in_sync, described.num_images)
     for name in without_effect(flags):
         logging.warning("--%s has no effect on --method=%s", name, flags.method)
+    if flags.eval_freq == EPOCH:
+        logging.warning(
+            "--eval_freq=%d means once an epoch, as in the authors' program: every %d steps; leave it out, or give %d",
+            *(EPOCH, config.eval_every, EPOCH + 1),
+        )
     if flags.precision == "bfloat16" and on_cpu(flags):
         warn_of_slow_bfloat16("--precision=bfloat16")
     if flags.check:

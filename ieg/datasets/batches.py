@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Generator
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,22 +17,19 @@ from ieg.augmentation.weak import WeakDraws, draw_weak, weak_augment
 from ieg.datasets.split import Split
 
 
-@dataclass(frozen=True)
-class BatchSource:
-    """Training batches from images in memory.
+@dataclass(frozen=True, kw_only=True)
+class BatchSource(ABC):
+    """Training batches; where the images come from is the subclass's.
 
     Args:
-        images: uint8 [N,H,W,3], the whole training set in the official order.
-        split: which of them train, with which labels, and which are probes.
+        split: which images train, with which labels, and which are probes.
         batch_size: per replica; replicas: how many replicas share a step.
         aug_type: of the strong copy; None makes none (supervised, L2R).
         probes: whether the method looks at probe images.
         mixup_blocks: K of the MixUp draws; 0 draws none.
-        transform: of the images, training and probe alike.
         rows: which of a batch's images are made here; those of other machines' replicas stay 0.
     """
 
-    images: np.ndarray
     split: Split
     batch_size: int
     seed: int
@@ -39,8 +37,24 @@ class BatchSource:
     aug_type: str | None = None
     probes: bool = False
     mixup_blocks: int = 0
-    transform: Transform = CIFAR
     rows: slice = field(default_factory=lambda: slice(None))
+
+    @abstractmethod
+    def training_images(self, step: int, index: np.ndarray) -> dict[str, np.ndarray]:
+        """Images and, with `aug_type`, strong_images of the training set's images `index` [G]: float32 [G,H,W,3]."""
+
+    @abstractmethod
+    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
+        """The probe images at `places` [G] of the split's probe_index, weakly augmented: float32 [G,H,W,3]."""
+
+    @abstractmethod
+    def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
+        """The training set's images `index` [n] after crop and flip, part by part: float32 [≤n,H,W,3]."""
+
+    @property
+    @abstractmethod
+    def byte_values(self) -> np.ndarray:
+        """float32 [256]: the value in a batch's images that a byte becomes."""
 
     @property
     def global_batch(self) -> int:
@@ -66,31 +80,13 @@ class BatchSource:
         uniform float32 [K·G], the indices counted within the replica.
         """
         positions = self.positions(step)
-        raw = self.images[self.split.train_index[positions]]  # uint8 [G,H,W,3]
-        own = self.rows
-        images = self.weak(raw[own], self.weak_draws("weak", step, len(raw)).rows(own))
-        batch = {
-            "positions": positions,
-            "images": self.placed(images, len(raw)),
-            "labels": self.split.train_labels[positions].astype(np.int32),
-        }
-        if self.aug_type:
-            draws = draw_strong(generator(self.seed, "strong", step), len(raw), self.aug_type).rows(own)
-            strong = make_strong_copy(raw[own], images, draws, self.transform.normalize, self.transform.to_bytes)
-            batch["strong_images"] = self.placed(strong, len(raw))
-        if self.probes:
-            batch |= self.probe_batch(step)
-        if self.mixup_blocks:
-            batch |= self.mixup_draws(step)
-        return batch
-
-    def weak_draws(self, purpose: str, key: int, count: int) -> WeakDraws:
-        """Draws of crop and flip for `count` images."""
-        return draw_weak(generator(self.seed, purpose, key), count, self.transform.pad, self.transform.flips)
-
-    def weak(self, raw: np.ndarray, draws: WeakDraws) -> np.ndarray:
-        """Weakly augmented float32 [n,H,W,3] of uint8 [n,H,W,3]."""
-        return weak_augment(raw, draws, self.transform.normalize)
+        batch = {"positions": positions, "labels": self.split.train_labels[positions].astype(np.int32)}
+        batch |= self.training_images(step, self.split.train_index[positions])
+        if self.probes:  # the next G of the endlessly repeated, class-interleaved probe set
+            places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
+            batch["probe_images"] = self.probe_images(step, places)
+            batch["probe_labels"] = self.split.probe_labels[places].astype(np.int32)
+        return batch | self.mixup_draws(step) if self.mixup_blocks else batch
 
     def placed(self, images: np.ndarray, count: int) -> np.ndarray:
         """The images of `rows` in their places among `count`, 0 elsewhere."""
@@ -99,16 +95,6 @@ class BatchSource:
         batch = np.zeros((count, *images.shape[1:]), images.dtype)
         batch[self.rows] = images
         return batch
-
-    def probe_batch(self, step: int) -> dict[str, np.ndarray]:
-        """The next G of the endlessly repeated, class-interleaved probe set, weakly augmented."""
-        places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
-        draws = self.weak_draws("probe", step, len(places)).rows(self.rows)
-        images = self.weak(self.images[self.split.probe_index[places[self.rows]]], draws)
-        return {
-            "probe_images": self.placed(images, len(places)),
-            "probe_labels": self.split.probe_labels[places].astype(np.int32),
-        }
 
     def mixup_draws(self, step: int) -> dict[str, np.ndarray]:
         """MixUp happens within a replica, so every replica draws for itself."""
@@ -121,17 +107,58 @@ class BatchSource:
             drawn["uniform"].append(random.random(stack, dtype=np.float32))
         return {name: np.concatenate(values) for name, values in drawn.items() if values}
 
-    @property
-    def byte_values(self) -> np.ndarray:
-        """float32 [256]: the value in a batch's images that a byte becomes."""
-        return self.transform.normalize(np.arange(256, dtype=np.uint8))
-
     def queue_images(self, positions: np.ndarray, refill: int) -> np.ndarray:
         """Images for the queue of fsr, after crop and flip, drawn anew for every refill: uint8 [n,H,W,3]."""
-        raw = self.images[self.split.train_index[positions]]
-        images = self.weak(raw, self.weak_draws("queue", refill, len(raw)))
         lowest, highest = self.byte_values[[0, -1]]
-        return np.rint((images - lowest) * (255 / (highest - lowest))).astype(np.uint8)
+        parts = self.weak_images("queue", refill, self.split.train_index[positions])
+        return np.concatenate([np.rint((x - lowest) * (255 / (highest - lowest))).astype(np.uint8) for x in parts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayBatchSource(BatchSource):
+    """From images in memory.
+
+    Args:
+        images: uint8 [N,H,W,3], the whole training set in the official order.
+        transform: of the images, training and probe alike.
+    """
+
+    images: np.ndarray
+    transform: Transform = CIFAR
+
+    def training_images(self, step: int, index: np.ndarray) -> dict[str, np.ndarray]:
+        """As `BatchSource` says."""
+        raw, count = self.images[index[self.rows]], len(index)  # uint8 [own,H,W,3]
+        images = self.weak(raw, self.weak_draws("weak", step, count).rows(self.rows))
+        batch = {"images": self.placed(images, count)}
+        if self.aug_type:
+            draws = draw_strong(generator(self.seed, "strong", step), count, self.aug_type).rows(self.rows)
+            strong = make_strong_copy(raw, images, draws, self.transform.normalize, self.transform.to_bytes)
+            batch["strong_images"] = self.placed(strong, count)
+        return batch
+
+    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
+        """As `BatchSource` says."""
+        draws = self.weak_draws("probe", step, len(places)).rows(self.rows)
+        images = self.weak(self.images[self.split.probe_index[places[self.rows]]], draws)
+        return self.placed(images, len(places))
+
+    def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
+        """As `BatchSource` says."""
+        yield self.weak(self.images[index], self.weak_draws(purpose, key, len(index)))
+
+    @property
+    def byte_values(self) -> np.ndarray:
+        """As `BatchSource` says."""
+        return self.transform.normalize(np.arange(256, dtype=np.uint8))
+
+    def weak_draws(self, purpose: str, key: int, count: int) -> WeakDraws:
+        """Draws of crop and flip for `count` images."""
+        return draw_weak(generator(self.seed, purpose, key), count, self.transform.pad, self.transform.flips)
+
+    def weak(self, raw: np.ndarray, draws: WeakDraws) -> np.ndarray:
+        """Weakly augmented float32 [n,H,W,3] of uint8 [n,H,W,3]."""
+        return weak_augment(raw, draws, self.transform.normalize)
 
 
 def prefetch(

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from common.random_streams import generator
+from ieg.augmentation.weak import normalize
 from ieg.datasets.batches import BatchSource
 from ieg.datasets.image_files import Decoder, draw_strong, draw_weak, strong_image, weak_image
 
 CHUNK = 256  # images decoded at once for the queue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileBatchSource(BatchSource):
-    """`images` are paths, str [N]; an image's place among them is its id.
+    """From image files.
 
     Args:
+        files: str [N]; an image's place among them is its id.
         size: side of the images in pixels.
-        probe_images: encoded probe images, in the order of the split's probe_index.
+        encoded_probes: probe images, in the order of the split's probe_index.
     """
 
+    files: np.ndarray
     size: int = 224
-    probe_images: tuple[bytes, ...] = field(default=(), repr=False)
+    encoded_probes: tuple[bytes, ...] = field(default=(), repr=False)
 
     @cached_property
     def weak_decoder(self) -> Decoder:
@@ -37,49 +40,34 @@ class FileBatchSource(BatchSource):
         """The strong copy: its crop and flip are not those of the image it is a copy of."""
         return Decoder(strong_image, self.size)
 
-    def batch(self, step: int) -> dict[str, np.ndarray]:
-        """As `BatchSource.batch`; the files are read and decoded here."""
-        positions = self.positions(step)
-        files, count = {"file": self.images[self.split.train_index[positions]]}, len(positions)
+    def training_images(self, step: int, index: np.ndarray) -> dict[str, np.ndarray]:
+        """As `BatchSource` says."""
+        files, count, random = {"file": self.files[index]}, len(index), generator(self.seed, "strong", step)
         draws = draw_weak(generator(self.seed, "weak", step), count)
-        batch = {
-            "positions": positions,
-            "images": self.decoded(self.weak_decoder, files | draws),
-            "labels": self.split.train_labels[positions].astype(np.int32),
-        }
-        random = generator(self.seed, "strong", step)
+        batch = {"images": self.decoded(self.weak_decoder, files | draws)}
         if self.aug_type == "default":
             batch["strong_images"] = self.decoded(self.weak_decoder, files | draw_weak(random, count))
         elif self.aug_type:
             batch["strong_images"] = self.decoded(self.strong_decoder, files | draw_strong(random, count))
-        if self.probes:
-            batch |= self.probe_batch(step)
-        if self.mixup_blocks:
-            batch |= self.mixup_draws(step)
         return batch
+
+    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
+        """As `BatchSource` says."""
+        encoded = {"encoded": np.array([self.encoded_probes[place] for place in places], object)}
+        return self.decoded(self.weak_decoder, encoded | draw_weak(generator(self.seed, "probe", step), len(places)))
+
+    def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
+        """As `BatchSource` says."""
+        elements = {"file": self.files[index], **draw_weak(generator(self.seed, purpose, key), len(index))}
+        for start in range(0, len(index), CHUNK):
+            yield self.weak_decoder({name: values[start : start + CHUNK] for name, values in elements.items()})
+
+    @property
+    def byte_values(self) -> np.ndarray:
+        """As `BatchSource` says."""
+        return normalize(np.arange(256, dtype=np.uint8))
 
     def decoded(self, decoder: Decoder, elements: Mapping[str, np.ndarray]) -> np.ndarray:
         """The images of `rows`, in their places."""
         own = {name: values[self.rows] for name, values in elements.items()}
         return self.placed(decoder(own), len(next(iter(elements.values()))))
-
-    def probe_batch(self, step: int) -> dict[str, np.ndarray]:
-        """The next G of the endlessly repeated, class-interleaved probe set, weakly augmented."""
-        places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
-        encoded = {"encoded": np.array([self.probe_images[place] for place in places], object)}
-        draws = draw_weak(generator(self.seed, "probe", step), len(places))
-        return {
-            "probe_images": self.decoded(self.weak_decoder, encoded | draws),
-            "probe_labels": self.split.probe_labels[places].astype(np.int32),
-        }
-
-    def queue_images(self, positions: np.ndarray, refill: int) -> np.ndarray:
-        """Images for the queue of fsr, after crop and flip, drawn anew for every refill: uint8 [n,H,W,3]."""
-        files = self.images[self.split.train_index[positions]]
-        draws = draw_weak(generator(self.seed, "queue", refill), len(files))
-        images = np.empty((len(files), self.size, self.size, 3), np.uint8)
-        for start in range(0, len(files), CHUNK):
-            part = slice(start, start + CHUNK)
-            values = self.weak_decoder({"file": files[part]} | {name: draw[part] for name, draw in draws.items()})
-            images[part] = np.rint((values + 1) * 127.5).astype(np.uint8)
-        return images

@@ -13,7 +13,7 @@ from data.dataset import ImageDataset
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.datasets import load as datasets
 from ieg.datasets import webvision
-from ieg.datasets.batches import BatchSource
+from ieg.datasets.batches import ArrayBatchSource, BatchSource
 from ieg.datasets.file_batches import FileBatchSource
 from ieg.datasets.split import make_split
 from ieg.datasets.test_set import ImageArray, TestSet
@@ -27,6 +27,10 @@ class Inputs:
     dataset: ImageDataset | webvision.WebVision
     source: BatchSource
     test_sets: Mapping[str, TestSet]
+
+    def described(self) -> dict[str, str]:
+        """What a record says of the data set."""
+        return {name: getattr(self.dataset, name) for name in ("name", "version", "fingerprint")}
 
 
 def make_inputs(config: Config, rows: slice) -> Inputs:
@@ -49,7 +53,9 @@ def array_inputs(config: Config, rows: slice) -> Inputs:
     transform = CIFAR if config.dataset.imbalance is None else LONG_TAIL
     if flags.weak_aug == "none":
         transform = dataclasses.replace(transform, pad=0, flips=False)
-    source = BatchSource(dataset.train_images, split, **common(config), transform=transform, rows=rows)
+    source = ArrayBatchSource(
+        images=dataset.train_images, split=split, **common(config), transform=transform, rows=rows
+    )
     images, labels = dataset.test_images[split.test_index], dataset.test_labels[split.test_index]
     return Inputs(dataset, source, {"": ImageArray(images, labels, transform.normalize)})
 
@@ -62,12 +68,12 @@ def webvision_inputs(config: Config, rows: slice) -> Inputs:
         webvision.probes(data_dir(flags.dataset_dir), config.dataset) if uses_probes else ((), np.zeros(0, np.int64))
     )
     source = FileBatchSource(
-        np.array(data.train.files()),
-        webvision.make_split(data, labels),
+        files=np.array(data.train.files()),
+        split=webvision.make_split(data, labels),
         **common(config),
         rows=rows,
         size=config.image_size,
-        probe_images=encoded,
+        encoded_probes=encoded,
     )
     return Inputs(data, source, webvision.test_sets(flags, data, config.image_size))
 

@@ -16,6 +16,7 @@ from ieg.settings.flags import Flags
 from ieg.settings.fsr_config import check_fsr, check_partial_level
 
 USES_PROBES = ("l2r", "ieg")
+EPOCH = 500  # the --eval_freq that means an epoch in the authors' last release
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Config:
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
-        # A run that goes back to an earlier step of its own is still the same run.
-        flags = dataclasses.replace(self.flags, restore_step=0)
+        # A run that starts from an earlier step of its own is still the same run. Once an epoch was recorded as 500.
+        flags = dataclasses.replace(self.flags, restore_step=0, eval_freq=self.flags.eval_freq or EPOCH)
         derived = {
             "replicas": self.replicas,
             "probe_size": self.probe_size,
@@ -116,7 +117,7 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
         last_step=flags.max_iteration if flags.max_epoch is None else flags.max_epoch * steps,
         decay_steps=tuple(decay),
         first_cycle=float(steps) if from_epoch else decay[0],
-        eval_every=steps if flags.eval_freq == 500 else flags.eval_freq,
+        eval_every=steps if flags.eval_freq in (None, EPOCH) else flags.eval_freq,
         image_size=resolve_image_size(flags),
         pretrained=content_hash(user_path(flags.pretrained_ckpt)) if flags.pretrained_ckpt else "",
     )
@@ -202,7 +203,9 @@ def check_values(flags: Flags) -> None:
             f"--use_imagenet_as_eval goes with webvisionmini, whose classes are ImageNet's, not with {flags.dataset}"
         )
     check_partial_level(flags)
-    at_least(flags, 1, "batch_size", "val_batch_size", "eval_freq", "max_iteration", "log_freq")
+    at_least(flags, 1, "batch_size", "val_batch_size", "max_iteration", "log_freq")
+    if flags.eval_freq is not None:
+        at_least(flags, 1, "eval_freq")
     at_least(
         flags,
         0,

@@ -77,7 +77,9 @@ class Flags:
         None, "images of all replicas together, instead of --batch_size", identity=False
     )
     val_batch_size: int = flag(100, "images per replica in evaluation", identity=False)
-    eval_freq: int = flag(500, "steps between evaluations; exactly 500 means once an epoch (the authors' quirk)")
+    eval_freq: int | None = flag(
+        None, "steps between evaluations; 500 means an epoch, as in the authors' program [an epoch]"
+    )
     restore_step: int = flag(0, "start from the checkpoint of this step instead of the newest one (0)")
     use_ema: bool = flag(True, "keep an exponential moving average of the weights and report its accuracy")
     label_smoothing: float = flag(

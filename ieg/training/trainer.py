@@ -6,55 +6,53 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from common.errors import Interrupted, NonFiniteLoss
 from common.files import atomic_path
+from common.progress import Progress, tqdm
 from common.record import AnyRecord
 from common.saved_state import MARK, Owner
 from common.stopping import stop_signals
 from ieg.checkpoints.checkpoint import FILES, Checkpoint, fitting, save
-from ieg.datasets.batches import BatchSource, prefetch
-from ieg.devices.distribution import Worker, distribute
+from ieg.datasets.batches import prefetch
+from ieg.datasets.inputs import Inputs
+from ieg.devices.distribution import distribute, this_worker
 from ieg.methods.fsr_memory import Memory
 from ieg.settings.config import Config
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.pictures import draw_pictures
-from ieg.training.state import TrainState
 from ieg.training.tally import Tally, tally_classes, tally_step
 from ieg.training.train_step import TrainStep
 from ieg.training.updates import ema_decay
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What training and evaluation share: data, test sets by name, and the step with the network and its state."""
+
+    inputs: Inputs
+    evaluators: Mapping[str, Evaluator]
+    step: TrainStep
+
+
 class Trainer:
     """One run, from its newest checkpoint to its last step."""
 
-    def __init__(
-        self,
-        config: Config,
-        strategy,
-        state: TrainState,
-        step: TrainStep,
-        source: BatchSource,
-        evaluators: Mapping[str, Evaluator],
-        record: AnyRecord,
-        folder: Path,
-        worker: Worker,
-        owner: Owner,
-    ):
-        self.config, self.strategy, self.state, self.step = config, strategy, state, step
-        self.source, self.evaluators, self.record, self.folder = source, evaluators, record, folder
-        self.worker, self.owner = worker, owner
+    def __init__(self, config: Config, parts: Experiment, record: AnyRecord, folder: Path, owner: Owner):
+        self.config, self.record, self.folder, self.owner = config, record, folder, owner
+        self.step, self.state, self.strategy = parts.step, parts.step.state, parts.step.strategy
+        self.source, self.evaluators, self.worker = parts.inputs.source, parts.evaluators, this_worker(self.strategy)
         self.moments: list[float] = []  # when each step of this process was under way, in seconds
         self.stops_after: int | None = None  # the step in which some worker of several was asked to stop
         self.tally = Tally()
         self.scores: dict[str, dict[str, float]] = {}  # 'best', 'end' (last cycle end) and 'last' evaluation
         self.pending: tuple | None = None  # the last step's number, positions and outputs, not yet tallied
-        self.example_weights = np.full(len(source.split.train_index), np.nan, np.float32)
+        self.example_weights = np.full(len(self.source.split.train_index), np.nan, np.float32)
 
     # ------------------------------------------------------------------ state to and from a checkpoint
 
@@ -110,33 +108,22 @@ class Trainer:
             stop_signals() as stopped,
             writer.as_default(),
             contextlib.closing(batches),
-            tqdm(
-                total=config.last_step,
-                initial=start,
-                unit="step",
-                desc=f"{flags.method} {flags.dataset}",
-                mininterval=1,
-                disable=None if self.worker.chief else True,
-                dynamic_ncols=True,
-            ) as bar,
+            contextlib.closing(
+                Progress(f"{flags.method} {flags.dataset}", config.last_step, start, self.worker.chief)
+            ) as progress,
         ):
             for step, batch in enumerate(batches, start=start + 1):
                 self.update(step, batch, bool(stopped))
                 self.moments.append(time.perf_counter())
-                bar.update()
+                progress.step()
                 stops = self.stops(step, bool(stopped))
                 saves = config.evaluates(step) or stops or time.monotonic() - saved > 60 * flags.save_minutes
                 if saves or step % flags.log_freq == 0:
                     self.account()
                 if step % flags.log_freq == 0:
-                    self.summarize(step, self.tally.means())
-                    bar.set_postfix(
-                        {
-                            name: f"{value:.3g}"
-                            for name, value in self.tally.means().items()
-                            if name in ("loss/net", "acc/train")
-                        }
-                    )
+                    means = self.tally.means()
+                    self.summarize(step, means)
+                    progress.look({name: means[name] for name in ("loss/net", "acc/train") if name in means})
                 if config.evaluates(step):
                     self.evaluate(step)
                 if saves:
@@ -144,7 +131,7 @@ class Trainer:
                     saved = time.monotonic()
                 if stops and step < config.last_step:
                     raise Interrupted(
-                        f"stopped after step {step} of {config.last_step}; the same command goes on from there"
+                        f"stopped after step {step} of {config.last_step}; the same command resumes from there"
                     )
 
     def stops(self, step: int, asked: bool) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak
-from ieg.datasets.batches import BatchSource
+from ieg.datasets.batches import ArrayBatchSource
 from ieg.datasets.split import make_split
 
 
@@ -27,7 +27,7 @@ def by_hand(image, offset, flip, pad, value):
 def test_batches_follow_the_transform_of_their_set(transform, pad, value):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     split = make_split(np.arange(40) % 4, 4, 4, 8, "none", 0.0, 0)
-    source = BatchSource(images, split, 30, seed=5, probes=True, transform=transform)
+    source = ArrayBatchSource(images=images, split=split, batch_size=30, seed=5, probes=True, transform=transform)
     batch = source.batch(0)
     for purpose, inputs, index in [
         ("weak", batch["images"], split.train_index[batch["positions"]]),
@@ -50,7 +50,9 @@ def test_values_of_the_long_tail_and_back():
 def test_the_strong_copy_of_the_long_tail_has_its_values():
     images = np.full((200, 32, 32, 3), 200, np.uint8)
     split = make_split(np.arange(200) % 4, 4, 4, 0, "none", 0.0, 0)
-    batch = BatchSource(images, split, 200, 0, aug_type="autoaug", transform=LONG_TAIL).batch(0)
+    batch = ArrayBatchSource(
+        images=images, split=split, batch_size=200, seed=0, aug_type="autoaug", transform=LONG_TAIL
+    ).batch(0)
     strong = batch["strong_images"]
     assert set(np.unique(strong)) <= {0.0, *(np.arange(256) / 128 - 1)}
     assert np.mean(strong == 200 / 128 - 1) > 0.2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ieg.augmentation.transforms import CIFAR
-from ieg.datasets.batches import BatchSource, prefetch
+from ieg.datasets.batches import ArrayBatchSource, prefetch
 from ieg.datasets.split import make_split
 
 
@@ -13,7 +13,7 @@ def source(**changes):
     images = random.integers(0, 256, (230, 32, 32, 3), np.uint8)
     split = make_split(np.arange(230) % 5, 10, 5, 20, "uniform", 0.5, 3)
     fields = {"batch_size": 8, "seed": 1, "aug_type": "autoaug", "probes": True, "mixup_blocks": 3} | changes
-    return BatchSource(images, split, **fields)
+    return ArrayBatchSource(images=images, split=split, **fields)
 
 
 def assert_equal(one, two, names=None):
@@ -74,7 +74,7 @@ def test_labels_belong_to_their_images():
 
 def test_probe_batches_repeat_in_order():
     own = source()
-    labels = np.concatenate([own.probe_batch(step)["probe_labels"] for step in range(5)])
+    labels = np.concatenate([own.batch(step)["probe_labels"] for step in range(5)])
     assert labels.tolist() == (list(range(5)) * 4) * 2
     assert not np.array_equal(own.probe_batch(0)["probe_images"], own.probe_batch(5)["probe_images"])  # cropped anew
 
@@ -91,6 +91,5 @@ def test_without_weak_augmentation_images_are_the_data_sets_own():
 
 
 def test_a_failing_batch_is_reported():
-    broken = source()
     with pytest.raises(ValueError, match="aug_type"):
-        list(prefetch(BatchSource(broken.images, broken.split, 8, 1, aug_type="wrong"), 0, 2, 1, 2))
+        list(prefetch(source(aug_type="wrong"), 0, 2, 1, 2))

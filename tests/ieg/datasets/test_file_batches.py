@@ -22,7 +22,7 @@ def source(**changes):
     split = Split(every[::-1].copy(), labels, labels, np.arange(6), labels[:6], np.arange(0))
     probes = tuple(path.read_bytes() for path in photographs()[100:106])
     fields = {"batch_size": 5, "seed": 1, "aug_type": "autoaug", "probes": True, "mixup_blocks": 3}
-    return FileBatchSource(files, split, **fields | changes, size=SIZE, probe_images=probes)
+    return FileBatchSource(files=files, split=split, **fields | changes, size=SIZE, encoded_probes=probes)
 
 
 def assert_equal(one, two):

@@ -10,7 +10,7 @@ from common.errors import UsageError
 from common.random_streams import generator
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.augmentation.weak import draw_weak, weak_augment
-from ieg.datasets.batches import BatchSource
+from ieg.datasets.batches import ArrayBatchSource
 from ieg.datasets.split import make_split
 from ieg.experiment import make_memory
 from ieg.losses.margin import score_update
@@ -236,7 +236,7 @@ def test_the_queue_holds_images_after_crop_and_flip_exactly(transform):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (60, 8, 8, 3), np.uint8)
     split = make_split(np.arange(60) % 3, 5, 3, 0, "none", 0.0, 1)
-    source = BatchSource(images, split, 10, 1, transform=transform)
+    source = ArrayBatchSource(images=images, split=split, batch_size=10, seed=1, transform=transform)
     chosen = np.array([4, 40, 7])
     stored = source.queue_images(chosen, 2)
     assert stored.dtype == np.uint8

@@ -12,7 +12,7 @@ from ieg.settings.fsr_config import partial_level
 AUTHORS = {  # names and defaults of the authors' program
     "max_iteration": 200000, "max_epoch": None, "learning_rate": 0.1, "batch_size": 100, "val_batch_size": 100,
     "restore_step": 0, "network_name": "wrn28-10", "dataset": "cifar100_uniform_0.8", "seed": 12345, "method": "ieg",
-    "momentum": 0.9, "decay_steps": "500", "decay_epochs": "1", "decay_rate": 0.1, "eval_freq": 500, "warmup_epochs": 0,
+    "momentum": 0.9, "decay_steps": "500", "decay_epochs": "1", "decay_rate": 0.1, "warmup_epochs": 0,
     "lr_schedule": "cosine", "cos_t_mul": 1.5, "cos_m_mul": 0.9, "use_ema": True, "meta_momentum": 0.9,
     "meta_stepsize": 0.1, "ce_factor": 5, "consistency_factor": 20, "probe_dataset_hold_ratio": 0.02,
     "grad_eps_init": 0.9, "aug_type": "autoaug", "mode": "train", "use_imagenet_as_eval": False,
@@ -185,6 +185,16 @@ def test_schedules_by_flags():
     assert (warm.rate(0), warm.rate(245)) == (0, 0.05)
     assert config("--max_iteration=100").cycle_ends == [100]
     assert [s for s in range(1, 40) if config("--eval_freq=10", "--max_iteration=25").evaluates(s)] == [10, 20, 25, 30]
+
+
+def test_evaluations_are_an_epoch_apart_unless_asked_otherwise():
+    """The authors' 500 means an epoch; every other number means itself. All that mean an epoch are one run."""
+    default, authors, other = config(), config("--eval_freq=500"), config("--eval_freq=501")
+    assert (default.eval_every, authors.eval_every, other.eval_every) == (490, 490, 501)
+    assert default.record() == authors.record() and default.record()["eval_freq"] == 500
+    assert other.record()["eval_freq"] == 501
+    with pytest.raises(UsageError, match="--eval_freq=0 is not at least 1"):
+        config("--eval_freq=0")
 
 
 def test_run_folders_differ_by_what_decides_the_numbers():
