@@ -30,6 +30,7 @@ QUANTITIES = {
     "accuracy on given labels": ("acc/train", ("acc/train",)),
     "zero weights": ("weights/zeroratio", ("weights/zeroratio",)),
 }
+FARTHEST = 1e15
 RUNNING = {"acc/meta", "acc/train"}  # the authors' log has means since the last evaluation
 HEADER = ["quantity", "first step", "last step", "authors", "authors' spread", "ours", "our spread"]
 
@@ -76,9 +77,10 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
         names = [name for name, _ in QUANTITIES.values()]
-        if not lines:
-            raise ValueError("it holds no step")
         log = {name: {int(line["step"]): float(line[name]) for line in lines} for name in names}
+        values = [value for column in log.values() for value in (*column, *column.values())]
+        if not values or not all(abs(value) < FARTHEST for value in values):
+            raise ValueError("it holds no step, or a number that is none")
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is no log of the authors' ieg ({error!r}): its columns are step, loss/net, …"

@@ -35,7 +35,7 @@ def read_searches(logs: Logs, hp: Path, hp_map: Path) -> None:
 def _settings(hp_map: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
         content = yaml.safe_load(read_text(hp_map))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"--hp_map={hp_map}: {one_line(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise UsageError(f"--hp_map={hp_map}: it has one line a search, as in {PUBLISHED_SEARCHES}")
@@ -59,7 +59,7 @@ def _trial(folder: Path, n_epochs: int) -> tuple[float, float]:
         sigma = float(json.loads((folder / "params.json").read_text(encoding="utf-8"))["sigma"])
         with open(folder / "progress.csv", encoding="utf-8", newline="") as file:
             rows = [(int(row["training_iteration"]), float(row["accuracy_val"])) for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"trial {folder.name} is damaged ({error})") from error
     reached, accuracy = rows[-1] if rows else (0, 0.0)
     if reached != n_epochs:

@@ -26,5 +26,5 @@ def read_yaml(path: Path) -> Any:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UsageError(f"{path}{place}: {error.problem or error.context}; this is no YAML") from error
-    except (OSError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # a date of the 99th month, [[[[…
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from error

@@ -260,3 +260,12 @@ def test_yaml_that_is_damaged_is_one_sentence(tmp_path: Path, text: str, said: s
     with pytest.raises(UsageError, match=said) as raised:
         load_tables(tmp_path / "cells.yaml")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 5000, "tables: 2024-99-99\n", "{[a]: b}", "a: &a [*a]\ntables: !!python/x y"]
+)
+def test_a_file_that_yaml_chokes_on_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "cells.yaml").write_text(content)
+    with pytest.raises(UsageError, match=r"cells\.yaml"):
+        load_tables(tmp_path / "cells.yaml")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import UsageError
 from reproduce.side_by_side import HEADER, QUANTITIES, binned, main, own_values, read_authors
 
 COLUMNS = ["step", *(name for name, _ in QUANTITIES.values()), "acc/eval_on_train"]
@@ -94,3 +95,11 @@ def test_a_log_or_a_run_without_steps_is_refused(steps: int, said: str, tmp_path
     authors_log(tmp_path / "log.csv", steps)
     assert main([str(tmp_path), str(tmp_path / "log.csv"), "--out", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1e999", "nan", "-inf"])
+def test_a_number_that_is_none_is_refused(number: str, tmp_path: Path) -> None:
+    authors_log(tmp_path / "log.csv", 4)
+    (tmp_path / "log.csv").write_text((tmp_path / "log.csv").read_text().replace("\n2,", f"\n{number},"))
+    with pytest.raises(UsageError, match="is no log of the authors' ieg"):
+        read_authors(tmp_path / "log.csv")

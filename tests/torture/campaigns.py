@@ -30,5 +30,6 @@ class Campaign:
 CAMPAIGNS: dict[str, Campaign] = {
     "damaged-images": Campaign("damaged_images:campaign", 10_000, (TENSORFLOW, PYTORCH)),
     "damaged-lists": Campaign("damaged_lists:campaign", 30_000, (PYTORCH,)),
-    "command-lines": Campaign("command_lines:campaign", 50000, (TENSORFLOW, PYTORCH)),
+    "damaged-files": Campaign("damaged_files:campaign", 20_000, (TENSORFLOW, PYTORCH)),
+    "command-lines": Campaign("command_lines:campaign", 40_000, (TENSORFLOW, PYTORCH)),
 }
