@@ -189,11 +189,12 @@ def write_tree(flags: Flags) -> None:
     _refuse(flags)
     program.refuse_absent(path=flags.path)
     folder = Path(flags.path)
-    folder.mkdir(parents=True, exist_ok=True)
-    _same_settings(folder, flags)
     sets = [("train", flags.agreement, folder), ("val", 1.0, folder), ("conflict", 0.0, folder)]
     if flags.textures:
         sets.append(("train", flags.agreement, folder.with_name(f"{folder.name}-texture")))
+    for place in dict.fromkeys(place for _, _, place in sets):
+        place.mkdir(parents=True, exist_ok=True)
+        _same_settings(place, flags)
     total = sum(getattr(flags, purpose) for purpose, _, _ in sets)
     with stop_signals() as stopped, progress_bar(total, "shapes-textures") as bar:
         for purpose, rate, place in sets:

@@ -49,7 +49,7 @@ def table(found: Mapping[str, Finding]) -> str:
 
 
 def summary(found: Mapping[str, Finding]) -> str:
-    """For the README: a line a paper, and one for all."""
+    """For the README: a sentence for all, then a line a paper."""
     papers = dict.fromkeys(finding.claim.paper for finding in found.values())
     lines = [
         f"- {paper}: {_by_verdict((name, own) for name, own in found.items() if own.claim.paper == paper)}"
@@ -57,7 +57,8 @@ def summary(found: Mapping[str, Finding]) -> str:
     ]
     counts = Counter(finding.verdict for finding in found.values())
     total = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
-    return "\n".join([*lines, f"- All {len(found)}: {total}. [Table, curves, rule](docs/claims/README.md)"])
+    every = f"Of {len(found)} claims of the papers, at the size of a laptop (`make claims`): {total}"
+    return "\n".join([f"{every}. [Table, curves and the rule](docs/claims/README.md).", "", *lines])
 
 
 def report_section(found: Mapping[str, Finding]) -> str:

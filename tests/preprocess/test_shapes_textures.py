@@ -130,6 +130,7 @@ def test_textures_alone_pair_with_their_images(tmp_path, capsys):
     assert main([*words, "--textures"]) == 0
     assert content(tmp_path / "tree") == before
     tree = training_tree(tmp_path / "tree-texture", "texture")
+    assert (tmp_path / "tree-texture" / "NAME").read_text() == "shapes-textures\n"
     assert tree.textures is not None and len(tree.textures) == 16
     shapes, textures = labels(16, 1.0)
     alone = draw(shapes, textures, 32, 0, "train", alone=True)

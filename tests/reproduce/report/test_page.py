@@ -15,6 +15,7 @@ import pytest
 
 from common.record_files import CONFIG, METRICS, RESULT
 from reproduce.cells import EVIDENCE, load_tables
+from reproduce.claims.page import kept_findings
 from reproduce.cli import main
 from reproduce.report.packed import tail, thinned_lines
 from reproduce.report.page import report_html
@@ -285,3 +286,12 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page) -> None:
 def test_nothing_went_wrong_and_nothing_was_asked_for(page: Page, place: Path) -> None:
     assert page.errors == []
     assert set(page.requests) == {(place / "report.html").as_uri()}
+
+
+def test_every_claim_has_its_line(text: str) -> None:
+    section = text.partition('<section id="claims">')[2].partition("</section>")[0]
+    found = kept_findings()
+    rows = re.findall(r"<tr><td>(.*?)</td>(.*?)</tr>", section)
+    assert [row.partition(":")[0] for row, _ in rows] == list(found)
+    assert all(f"<td>{finding.verdict}</td>" in rest for (_, rest), finding in zip(rows, found.values(), strict=True))
+    assert "&lt;br&gt;" not in section
