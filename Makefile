@@ -30,7 +30,7 @@ export RUNS_DIR
 endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
-ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/benchmarks/test_moco.py \
+ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/gpu/pytorch_gpu tests/benchmarks/test_moco.py \
                 $(addprefix tests/reproduce/,test_grid.py test_moco_cells.py engines/test_ray_cluster.py)
 # Tests of TensorFlow's arithmetic, which is another with oneDNN than without: they run with both.
 ARITHMETIC := $(addprefix tests/ieg/,test_replicas.py methods test_kill_and_resume.py networks)

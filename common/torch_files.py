@@ -54,6 +54,9 @@ def load_optimiser(optimiser: torch.optim.SGD, state: Any, moved: Iterable[nn.Pa
             buffer = optimiser.state[parameter]["momentum_buffer"]
             if buffer.shape != parameter.shape:
                 raise ValueError(f"a momentum is {tuple(buffer.shape)} instead of {tuple(parameter.shape)}")
+            # In the parameter's own memory layout, which the saving run may have had another of: fused SGD goes through
+            # the memory of both side by side, and would add each momentum to another weight.
+            optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer).detach_()
 
 
 def copy_into(target: torch.Tensor, value: torch.Tensor, name: str) -> None:

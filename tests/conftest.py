@@ -27,7 +27,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Begin with another file each time, so that with --minutes every test has its turn."""
+    """Begin with another file each time, so that with --minutes every test has its turn.
+
+    Tests on a GPU run where they are asked for, with -m gpu.
+    """
+    if "gpu" not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU: make check-gpu"))
     first = config.option.begin % max(len(items), 1)
     while first and items[first].path == items[first - 1].path:
         first -= 1
