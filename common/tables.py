@@ -113,11 +113,13 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def write_table(folder: Path, stem: str, markdown: str, csv: str, title: str, header: Sequence[str], rows: Any) -> None:
+def write_table(
+    folder: Path, stem: str, markdown: str, comma_separated: str, title: str, header: Sequence[str], rows: Any
+) -> None:
     """`stem`.md and .csv with these texts, and .png with the table drawn."""
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / f"{stem}.md", markdown)
-    atomic_write(folder / f"{stem}.csv", csv)
+    atomic_write(folder / f"{stem}.csv", comma_separated)
     picture(folder / f"{stem}.png", lambda path: draw_table(path, title, header, rows))
 
 

@@ -48,9 +48,11 @@ def draw_curves(folders: list[Path], path: Path) -> None:
     for number, (title, names) in enumerate(shown.items(), start=1):
         axes = figure.add_subplot((len(shown) + 1) // 2, 2, number)
         for colour, (label, lines) in enumerate(runs):
-            own = [(name, style) for name, style in zip(names, STYLES, strict=False) if any(name in x for x in lines)]
-            for name, style in own:
-                _draw(axes, lines, name, f"C{colour}", style, label if name == own[0][0] else None)
+            logged = [
+                (name, style) for name, style in zip(names, STYLES, strict=False) if any(name in x for x in lines)
+            ]
+            for name, style in logged:
+                _draw(axes, lines, name, f"C{colour}", style, label if name == logged[0][0] else None)
             if names == ("queue/purity",) and shares[colour] is not None:
                 axes.axhline(shares[colour], color=f"C{colour}", linestyle=":")
         axes.set_title(title, fontsize=10)
@@ -85,16 +87,16 @@ def labels(folders: Sequence[Path]) -> list[str]:
     """
     configs, results = [read_config(folder) for folder in folders], [read_result(folder) for folder in folders]
     names = list(map(_name, configs, results))
-    found = []
+    labels = []
     for name, config, result in zip(names, configs, results, strict=True):
         alike = [other for other_name, other in zip(names, configs, strict=True) if other_name == name]
         keys = [key for key in config if _shown(key) and any(config[key] != other.get(key) for other in alike)]
         words = [name, *(f"{key} {config[key]}" for key in keys)]
         unfinished = "" if result["finished"] else ", unfinished"
-        found.append(f"{' '.join(words)}, seed {result['seed']}{unfinished}")
+        labels.append(f"{' '.join(words)}, seed {result['seed']}{unfinished}")
     return [
-        label if found.count(label) == 1 else f"{label} ({folder})"
-        for label, folder in zip(found, folders, strict=True)
+        label if labels.count(label) == 1 else f"{label} ({folder})"
+        for label, folder in zip(labels, folders, strict=True)
     ]
 
 

@@ -26,10 +26,10 @@ def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
     for run in runs:
         if run.state != DONE:
             continue
-        place = run.folder.relative_to(run.folder.parents[2])
+        below = run.folder.relative_to(run.folder.parents[2])
         names = [stage.name for stage in run.cell.stages]
         for stage, record in records_of(run):
-            kept[target / place / stage] = _texts(run, names.index(stage), record)
+            kept[target / below / stage] = _texts(run, names.index(stage), record)
     for folder, texts in kept.items():
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -48,9 +48,9 @@ def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
     texts = {name: (record / name).read_text("utf-8") for name in (CONFIG, METRICS) if (record / name).exists()}
     texts[RESULT] = json.dumps(result, indent=2) + "\n"
     for name, text in texts.items():
-        if found := MACHINES.search(text):
+        if match := MACHINES.search(text):
             raise UsageError(
-                f"{record / name} names {found[1]!r}, a place on this machine, which a kept record must not; run "
+                f"{record / name} names {match[1]!r}, a place on this machine, which a kept record must not; run "
                 f"{run.name} again with paths below $DATA_DIR and $RUNS_DIR, or relative to the repository"
             )
     return texts
@@ -58,8 +58,8 @@ def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
 
 def _without_places(command: list[str], run: Run, stage: int) -> list[str]:
     """The command with $DATA_DIR and $RUNS_DIR in every path: as in its cell, else the folder that its flag is in."""
-    place = run.folder.relative_to(run.folder.parents[2])
-    asked = run.cell.commands(run.seed, Path("$RUNS_DIR") / place, run.sample, Path("$DATA_DIR"))[stage]
+    below = run.folder.relative_to(run.folder.parents[2])
+    asked = run.cell.commands(run.seed, Path("$RUNS_DIR") / below, run.sample, Path("$DATA_DIR"))[stage]
     flags = {run.cell.folder_flag: "RUNS_DIR", **run.cell.stages[stage].path_flags}
     paths = {flag: f"${folder}" for flag, folder in flags.items()}
     for word in asked:

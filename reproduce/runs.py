@@ -54,25 +54,25 @@ def runs_of(cells: tuple[Cell, ...], seeds: tuple[int, ...] | None, runs_dir: Pa
 
 def distinct(runs: list[Run]) -> list[Run]:
     """The runs without those that another cell before has too."""
-    found: dict[Path, Run] = {}
+    by_folder: dict[Path, Run] = {}
     for run in runs:
-        found.setdefault(run.folder, run)
-    return list(found.values())
+        by_folder.setdefault(run.folder, run)
+    return list(by_folder.values())
 
 
 def by_cell(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """The runs of each cell, by its id."""
-    found: dict[str, list[Run]] = {}
+    by_id: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(run.cell.id, []).append(run)
-    return found
+        by_id.setdefault(run.cell.id, []).append(run)
+    return by_id
 
 
 def state_of(cell: Cell, seed: int, runs_dir: Path, sample: str = "") -> Run:
     """Look at the disk. A record counts only if it was made by this cell's command, on this cell's data."""
     folder = cell.folder(seed, runs_dir, sample)
-    stages = [_state_of_stage(cell, place, seed, folder, sample) for place in range(len(cell.stages))]
-    done = next((place for place, run in enumerate(stages) if run.state != DONE), len(stages))
+    stages = [_state_of_stage(cell, index, seed, folder, sample) for index in range(len(cell.stages))]
+    done = next((index for index, run in enumerate(stages) if run.state != DONE), len(stages))
     if is_running(folder) or any(run.state == RUNNING for run in stages):
         return Run(cell, seed, sample, folder, RUNNING, record_folder=stages[0].record_folder)
     for run in stages:
@@ -94,9 +94,9 @@ def state_again(run: Run) -> Run:
     return state_of(run.cell, run.seed, runs_dir, run.sample)
 
 
-def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str) -> Run:
+def _state_of_stage(cell: Cell, index: int, seed: int, folder: Path, sample: str) -> Run:
     """Where one stage stands, as if it were the whole run."""
-    records = sorted(record_folders(folder / cell.stages[place].name))
+    records = sorted(record_folders(folder / cell.stages[index].name))
     if any(is_running(record) for record in records):
         return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0])
     unfinished = None
@@ -107,7 +107,7 @@ def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str
         except RecordError as error:
             foreign = str(error)
             continue
-        why = difference(cell, seed, result, sample, place)
+        why = difference(cell, seed, result, sample, index)
         if why:
             foreign = f"{record}: {why}"
         elif result["finished"]:
@@ -121,29 +121,29 @@ def _state_of_stage(cell: Cell, place: int, seed: int, folder: Path, sample: str
     return Run(cell, seed, sample, folder, MISSING)
 
 
-def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", place: int = -1) -> str:
-    """Why this result is not that of the cell's stage number `place`, in words; empty if it is."""
+def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", index: int = -1) -> str:
+    """Why this result is not that of the cell's stage number `index`, in words; empty if it is."""
     if result["seed"] != seed:
         return f"its seed is {result['seed']}, not {seed}"
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
-    asked, ran = _asked(cell, sample, place), _flags(result["command"], _elsewhere(cell, place))
+    asked, ran = _asked(cell, sample, index), _flags(result["command"], _elsewhere(cell, index))
     for name in sorted(set(asked) | set(ran)) if asked != ran else ():
         if not _same(asked.get(name), ran.get(name)):
             return f"it ran with --{name} {ran.get(name, 'left out')}, the cell asks for {asked.get(name, 'none')}"
-    if result["finished"] and cell.stages[place] is cell.stages[-1] and cell.metric not in result["metrics"]:
+    if result["finished"] and cell.stages[index] is cell.stages[-1] and cell.metric not in result["metrics"]:
         return f"it has no metric {cell.metric}"
     return ""
 
 
 def records_of(run: Run) -> list[tuple[str, Path]]:
     """Folders of the records of a run, each with its stage's name; of a done last stage, the one that counts."""
-    found = []
+    folders = []
     for stage in run.cell.stages:
         counts = run.state == DONE and stage is run.cell.stages[-1] and run.record_folder
         records = [run.record_folder] if counts else sorted(record_folders(run.folder / stage.name))
-        found += [(stage.name, record) for record in records if record]
-    return found
+        folders += [(stage.name, record) for record in records if record]
+    return folders
 
 
 def progress(run: Run) -> int:
@@ -172,14 +172,14 @@ def record_folders(folder: Path) -> Iterator[Path]:
 
 
 @cache
-def _asked(cell: Cell, sample: str, place: int) -> dict[str, str]:
-    """The flags that the cell asks of stage number `place`, which are the same for all seeds."""
-    return _flags(cell.commands(0, Path(), sample)[place], _elsewhere(cell, place))
+def _asked(cell: Cell, sample: str, index: int) -> dict[str, str]:
+    """The flags that the cell asks of stage number `index`, which are the same for all seeds."""
+    return _flags(cell.commands(0, Path(), sample)[index], _elsewhere(cell, index))
 
 
-def _elsewhere(cell: Cell, place: int) -> set[str]:
+def _elsewhere(cell: Cell, index: int) -> set[str]:
     """Flags on which no number depends: they say where files lie; and the seed, which a result has by itself."""
-    return {*cell.stages[place].path_flags, cell.folder_flag, "seed"}
+    return {*cell.stages[index].path_flags, cell.folder_flag, "seed"}
 
 
 def _flags(command: list[str], left_out: Collection[str]) -> dict[str, str]:

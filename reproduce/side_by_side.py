@@ -126,11 +126,11 @@ def draw(rows: list[list[Any]], path: Path) -> None:
     figure = new_figure(11, 2.6 * ((len(titles) + 1) // 2))
     for number, title in enumerate(titles, start=1):
         axes = figure.add_subplot((len(titles) + 1) // 2, 2, number)
-        own = [row for row in rows if row[0] == title]
-        middles = [(row[1] + row[2]) / 2 for row in own]
+        bins = [row for row in rows if row[0] == title]
+        middles = [(row[1] + row[2]) / 2 for row in bins]
         for label, column, colour in (("authors' program", 3, "C1"), ("ours", 5, "C0")):
-            centre = [row[column] for row in own]
-            spread = [row[column + 1] or 0 for row in own]
+            centre = [row[column] for row in bins]
+            spread = [row[column + 1] or 0 for row in bins]
             axes.plot(middles, centre, colour, label=label)
             low, high = ([c + sign * s for c, s in zip(centre, spread, strict=True)] for sign in (-1, 1))
             axes.fill_between(middles, low, high, color=colour, alpha=0.2, linewidth=0)

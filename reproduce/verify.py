@@ -47,49 +47,51 @@ class Finding:
 
 def verify(folder: Path, data_dir: Path | None, tolerance: float = TOLERANCE, records_only: bool = False) -> Finding:
     """Look at one record, and unless told otherwise score the run again."""
-    found = Finding(folder)
+    finding = Finding(folder)
     try:
         result = read_result(folder)
         if not result["finished"]:
-            found.remarks.append("unfinished: there is no result yet")
-            return found
-        _check_record(folder, result, found)
+            finding.remarks.append("unfinished: there is no result yet")
+            return finding
+        _check_record(folder, result, finding)
         if not records_only:
-            _score_again(folder, result, data_dir, tolerance, found)
+            _score_again(folder, result, data_dir, tolerance, finding)
     except RecordError as error:
-        found.problems.append(str(error))
-    return found
+        finding.problems.append(str(error))
+    return finding
 
 
-def _check_record(folder: Path, result: Mapping[str, Any], found: Finding) -> None:
+def _check_record(folder: Path, result: Mapping[str, Any], finding: Finding) -> None:
     if "seal" not in result:
-        found.remarks.append("the record has no seal: it was written by an earlier version")
+        finding.remarks.append("the record has no seal: it was written by an earlier version")
     elif result["seal"] != seal(result):
-        found.problems.append("result.json was changed after it was written: its seal does not fit")
+        finding.problems.append("result.json was changed after it was written: its seal does not fit")
     if not (folder / CONFIG).exists():
         raise RecordError(f"{folder / CONFIG} is missing")
     if config_hash(read_config(folder)) != result["config_hash"]:
-        found.problems.append(f"{CONFIG} is not the configuration of this result: its hash is another")
+        finding.problems.append(f"{CONFIG} is not the configuration of this result: its hash is another")
     if result["run_id"] != run_id(result["sub_project"], result["config_hash"], result["seed"]):
-        found.problems.append(f"run_id {result['run_id']} does not go with its configuration and seed {result['seed']}")
-    _check_commit(result["git"], found)
+        finding.problems.append(
+            f"run_id {result['run_id']} does not go with its configuration and seed {result['seed']}"
+        )
+    _check_commit(result["git"], finding)
     if (folder / METRICS).exists():
-        _check_metrics(result, read_metrics(folder), found)
+        _check_metrics(result, read_metrics(folder), finding)
 
 
-def _check_commit(git: Mapping[str, Any], found: Finding) -> None:
+def _check_commit(git: Mapping[str, Any], finding: Finding) -> None:
     if git["commit"] is None:
-        found.remarks.append("the commit of its code is not known")
+        finding.remarks.append("the commit of its code is not known")
         return
     if not is_repository():
-        found.remarks.append("the commit of its code cannot be looked up: git knows no repository here")
+        finding.remarks.append("the commit of its code cannot be looked up: git knows no repository here")
     elif ask_git("cat-file", "-e", f"{git['commit']}^{{commit}}").returncode:
-        found.problems.append(f"commit {git['commit']} is not in this repository: the code that made it is not here")
+        finding.problems.append(f"commit {git['commit']} is not in this repository: the code that made it is not here")
     if git["dirty"]:
-        found.remarks.append("its code had changes that were not committed")
+        finding.remarks.append("its code had changes that were not committed")
 
 
-def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], found: Finding) -> None:
+def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], finding: Finding) -> None:
     """Every metric of a result was logged: at its step, or at the last one."""
     at_step = [line for line in lines if line["step"] == result["metrics_step"]]
     if not at_step:
@@ -97,20 +99,20 @@ def _check_metrics(result: Mapping[str, Any], lines: list[dict[str, float]], fou
     logged = set(at_step[-1].values()) | set(lines[-1].values())
     for name, value in result["metrics"].items():
         if value not in logged:
-            found.problems.append(f"{name} = {value} is not in {METRICS} at step {result['metrics_step']}")
+            finding.problems.append(f"{name} = {value} is not in {METRICS} at step {result['metrics_step']}")
 
 
 def _score_again(
-    folder: Path, result: Mapping[str, Any], data_dir: Path | None, tolerance: float, found: Finding
+    folder: Path, result: Mapping[str, Any], data_dir: Path | None, tolerance: float, finding: Finding
 ) -> None:
     name = program_of(result["command"])
     shell = dict(os.environ) | ({"DATA_DIR": str(data_dir)} if data_dir else {})
-    _check_chain(folder, result, shell, found)
+    _check_chain(folder, result, shell, finding)
     if name not in known_programs():
         raise RecordError(f"{folder}: no way is known to score a run of {name} again")
     program = known_programs()[name]
     if program.never:
-        found.remarks.append(f"not scored again: {program.never}")
+        finding.remarks.append(f"not scored again: {program.never}")
         return
     with tempfile.TemporaryDirectory() as scratch:
         more = program.prints or program.repeats
@@ -128,8 +130,8 @@ def _score_again(
             said = (done.stderr or done.stdout).strip().splitlines()
             raise RecordError(f"it cannot be scored again: {said[-1] if said else f'exit code {done.returncode}'}")
         scored = _printed(done.stdout) if program.prints else _result_in(places["scratch"])
-    found.scored = True
-    found.problems += contradictions(result, scored, tolerance)
+    finding.scored = True
+    finding.problems += contradictions(result, scored, tolerance)
 
 
 def contradictions(result: Mapping[str, Any], scored: Mapping[str, Any], tolerance: float) -> list[str]:
@@ -156,7 +158,7 @@ def contradictions(result: Mapping[str, Any], scored: Mapping[str, Any], toleran
     return problems
 
 
-def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, str], found: Finding) -> None:
+def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, str], finding: Finding) -> None:
     """A classifier says which encoder it was trained on, and scores say which classifier's they are."""
     config, scored = read_config(folder), result["notes"].get("checkpoint")
     words = [_with_folders(word, shell) for word in result["command"]]
@@ -169,11 +171,11 @@ def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, st
             continue
         path, what = ROOT / given[0], "trained on" if name.startswith("pretrained") else "scored with"
         if not path.is_file():
-            found.remarks.append(f"{path}, which it was {what}, is not here")
+            finding.remarks.append(f"{path}, which it was {what}, is not here")
             continue
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != config[name]:
-                found.problems.append(f"{path} is not the checkpoint that it was {what}")
+                finding.problems.append(f"{path} is not the checkpoint that it was {what}")
 
 
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:

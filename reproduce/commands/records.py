@@ -48,7 +48,7 @@ def add_commands(commands: Any) -> None:
 def verify(arguments: argparse.Namespace) -> int:
     """Print a finding on each record; 1 if one does not match."""
     if arguments.folders:
-        folders = sorted({found for folder in arguments.folders for found in record_folders(folder.resolve())})
+        folders = sorted({record for folder in arguments.folders for record in record_folders(folder.resolve())})
     else:
         filled = filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir)
         done = [run for run in distinct([run for _, runs in filled for run in runs]) if run.state in (DONE, FOREIGN)]

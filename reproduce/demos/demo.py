@@ -46,9 +46,17 @@ def write_table(folder: Path, title: str, header: list[str], rows: list[list[str
     return text
 
 
+def settings(table: Table) -> str:
+    """The flags that all cells share, as one reads them."""
+    shared = dict(table.cells[0].flags)
+    for cell in table.cells:
+        shared = {name: value for name, value in shared.items() if cell.flags.get(name) == value}
+    return ", ".join(f"{name} {value}" for name, value in shared.items())
+
+
 def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
     """Run the commands that draw these pictures, at the same time; returns those that were drawn, warns of others."""
-    started = {
+    processes = {
         path: subprocess.Popen(
             tied(command),
             cwd=ROOT,
@@ -59,11 +67,11 @@ def draw(commands: Mapping[Path, list[str]]) -> list[Path]:
         )
         for path, command in commands.items()
     }
-    for path, process in started.items():
+    for path, process in processes.items():
         output, _ = process.communicate()
         if process.returncode:
             logging.warning("%s was not drawn: %s", path, output.strip())
-    return [path for path, process in started.items() if not process.returncode]
+    return [path for path, process in processes.items() if not process.returncode]
 
 
 def row_of(cell: Cell, values: list[float]) -> list[str]:

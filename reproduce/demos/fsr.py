@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from common.tables import format_mean, mean, new_figure, picture, sample_std, save_figure
+from common.tables import format_mean, mean, picture, sample_std
+from common.weight_pictures import draw_class_weights, draw_queue_purity
 from reproduce.cells import Table
-from reproduce.demos.demo import row_of, write_table
-from reproduce.demos.pictures import CLEAN, COLOURS, example_weights, learning_curves, metric_series
+from reproduce.demos.demo import row_of, settings, write_table
+from reproduce.demos.pictures import COLOURS, by_method, example_weights, learning_curves, metric_series, weights_file
 from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
@@ -36,9 +36,9 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     text = write_table(folder, table.title, HEADER, rows, NOTE.format(settings=settings(table)))
     drawn = []
     for column in table.columns:
-        own = partial(learning_curves, [run for run in done if run.cell.column == column], DATA[column])
+        curves = partial(learning_curves, [run for run in done if run.cell.column == column], DATA[column])
         path = folder / f"learning_curves_{column}.png"
-        drawn += picture(path, partial(own, metric="acc/ema_eval", against="step", label=LABEL))
+        drawn += picture(path, partial(curves, metric="acc/ema_eval", against="step", label=LABEL))
     noisy = [run for run in done if run.cell.column == "noise"]
     drawn += picture(folder / "example_weights.png", partial(example_weights, noisy))
     drawn += picture(
@@ -57,66 +57,17 @@ def others(runs: list[Run]) -> list[str]:
     return [format_mean(mean(last), sample_std(last)), str(results[0]["notes"]["probe_images"])]
 
 
-def settings(table: Table) -> str:
-    """What all runs share."""
-    shared = dict(table.cells[0].flags)
-    for cell in table.cells:
-        shared = {name: value for name, value in shared.items() if cell.flags.get(name) == value}
-    return ", ".join(f"{name} {value}" for name, value in shared.items())
-
-
 def queue_purity(runs: list[Run], path: Path) -> None:
-    """Share of true labels in the queue over the epochs, a line a seed, beside that of all training labels."""
-    figure = new_figure(7, 4.2)
-    axes = figure.add_subplot()
+    """Share of true labels in the queue over the epochs, a line a seed."""
+    curves = {}
     for run in runs:
         epochs, values = metric_series([run], "queue/purity", "epoch")
-        axes.step(epochs, [100 * value for (value,) in values], where="post", color=CLEAN, label=f"seed {run.seed}")
-    true = mean([100 * (1 - run.result["notes"]["noise_rate"]) for run in runs if run.result])
-    axes.axhline(true, color="0.4", linestyle=":", label="whole training set, mean of the seeds")
-    axes.set(xlabel="epoch", ylabel="true labels in the queue (%)", ylim=(0, 102))
-    axes.set_title("FSR: how clean the queue is", fontsize=10)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.tight_layout()
-    save_figure(figure, path)
+        curves[f"seed {run.seed}"] = (epochs, [value for (value,) in values])
+    true_share = mean([1 - run.result["notes"]["noise_rate"] for run in runs if run.result])
+    draw_queue_purity(curves, true_share, "FSR: how clean the queue is", path)
 
 
 def class_weights(runs: list[Run], path: Path) -> None:
-    """Mean of each example's last weight, by class from the largest to the smallest; mean and spread over seeds."""
-    figure = new_figure(7, 4.2)
-    axes = figure.add_subplot()
-    methods = list(dict.fromkeys(run.cell.row for run in runs))
-    names: list[str] = []
-    for place, method in enumerate(methods):
-        found = [by_class(run) for run in runs if run.cell.row == method]
-        names = [f"{c}\n{count}" for c, (count, _) in enumerate(found[0])]
-        values = [[weights[c][1] for weights in found] for c in range(len(names))]
-        across = [c + 0.8 * ((place + 0.5) / len(methods) - 0.5) for c in range(len(names))]
-        spread = [sample_std(own) or 0.0 for own in values]
-        axes.bar(
-            across, [mean(own) for own in values], 0.8 / len(methods), yerr=spread, label=method,
-            color=COLOURS.get(method, "black"), error_kw={"linewidth": 0.8},
-        )  # fmt: skip
-    axes.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
-    axes.set_xticks(range(len(names)), names, fontsize=8)
-    axes.set(xlabel="class, and its training examples for the first method", ylabel="mean last weight × batch size")
-    axes.set_title("What an example of each class weighs, 1 = uniform", fontsize=10)
-    axes.legend()
-    figure.tight_layout()
-    save_figure(figure, path)
-
-
-def by_class(run: Run) -> list[tuple[int, float]]:
-    """Examples and their mean last weight, by class; examples that were never drawn count only among the former."""
-    import numpy as np
-
-    assert run.record_folder is not None
-    with np.load(run.record_folder / "example_weights.npz", allow_pickle=False) as file:
-        weights: Any = file["weight"]
-        labels: Any = file["label"]
-    seen = ~np.isnan(weights)
-    return [
-        (int(np.sum(labels == c)), float(weights[seen & (labels == c)].mean()) if (seen & (labels == c)).any() else 0.0)
-        for c in range(int(labels.max()) + 1)
-    ]
+    """Mean of each example's last weight, by class."""
+    files = {method: [weights_file(run) for run in of_method] for method, of_method in by_method(runs).items()}
+    draw_class_weights(files, "What an example of each class weighs, 1 = uniform", path, COLOURS)

@@ -28,10 +28,10 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     rows, panels = [], {}
     for column, name in QUANTITIES.items():
         cells = [cell for cell in table.cells if cell.column == column]
-        found = [by_seed(cell, done) for cell in cells]
-        rows += [[name, *row_of(cell, list(values.values()))] for cell, values in zip(cells, found, strict=True)]
-        rows.append([name, *difference_row(found)])
-        panels[name] = {cell.row: list(values.values()) for cell, values in zip(cells, found, strict=True)}
+        values = [by_seed(cell, done) for cell in cells]
+        rows += [[name, *row_of(cell, list(seeds.values()))] for cell, seeds in zip(cells, values, strict=True)]
+        rows.append([name, *difference_row(values)])
+        panels[name] = {cell.row: list(seeds.values()) for cell, seeds in zip(cells, values, strict=True)}
     text = write_table(folder, table.title, HEADER, rows, note(table))
     marks = {name: EVEN if column == "shape_bias" else CHANCE for column, name in QUANTITIES.items()}
     drawn = picture(folder / "shape_and_texture.png", lambda path: method_dots(panels, marks, path))
@@ -44,9 +44,9 @@ def by_seed(cell: Cell, done: list[Run]) -> dict[int, float]:
     return {run.seed: 100 * run.result["metrics"][cell.metric] for run in done if run.cell is cell and run.result}
 
 
-def difference_row(found: list[dict[int, float]]) -> list[str]:
+def difference_row(methods: list[dict[int, float]]) -> list[str]:
     """The last method minus the first, seed by seed: both begin with the same weights and see the same batches."""
-    first, last = found[0], found[-1]
+    first, last = methods[0], methods[-1]
     values = [last[seed] - first[seed] for seed in first if seed in last]
     centre = format_mean(mean(values), sample_std(values)) if values else "-"
     return ["difference", centre, str(len(values)), ", ".join(f"{value:+.1f}" for value in values)]
@@ -82,4 +82,4 @@ def pictures(table: Table, done: list[Run], folder: Path) -> list[Path]:
         "views.png": ["moco_nonsem.view_sheet", images, "--image-size", size, "--patch-ratio", *patches, "--out"],
         "similarity.png": ["moco_nonsem.similarity_curves", *first, "--out"],
     }
-    return draw({folder / name: [*python, *own, str(folder / name)] for name, own in words.items()})
+    return draw({folder / name: [*python, *command, str(folder / name)] for name, command in words.items()})

@@ -24,12 +24,12 @@ def learning_curves(runs: list[Run], title: str, path: Path, metric: str, agains
     """A metric `against` step or epoch: mean over seeds, band of one sample deviation. label: of the vertical axis."""
     figure = new_figure(7, 4.2)
     axes = figure.add_subplot()
-    for method, own in _by_method(runs).items():
-        steps, series = metric_series(own, metric, against)
+    for method, of_method in by_method(runs).items():
+        steps, series = metric_series(of_method, metric, against)
         centre = [100 * mean(values) for values in series]
         spread = [100 * (sample_std(values) or 0.0) for values in series]
         colour = COLOURS.get(method, "black")
-        axes.plot(steps, centre, color=colour, label=f"{method} (n = {len(own)})")
+        axes.plot(steps, centre, color=colour, label=f"{method} (n = {len(of_method)})")
         low, high = ([c + sign * s for c, s in zip(centre, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set(xlabel=against, ylabel=label, title=title)
@@ -48,10 +48,10 @@ def method_dots(panels: Mapping[str, Mapping[str, list[float]]], marks: Mapping[
     figure = new_figure(2.4 * len(panels) + 0.4, 3.6)
     for number, (title, methods) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), number)
-        for place, (method, values) in enumerate(methods.items()):
+        for index, (method, values) in enumerate(methods.items()):
             colour, spread = COLOURS.get(method, "black"), sample_std(values) or 0.0
-            axes.bar(place, mean(values), 0.6, color=colour, alpha=0.35, yerr=spread, capsize=5, ecolor=colour)
-            across = [place + 0.12 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
+            axes.bar(index, mean(values), 0.6, color=colour, alpha=0.35, yerr=spread, capsize=5, ecolor=colour)
+            across = [index + 0.12 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
             axes.plot(across, values, "o", color=colour, markersize=4)
         axes.axhline(marks[title], color="0.4", linewidth=0.8, linestyle=":")
         axes.set(title=title.replace(", ", ",\n"), ylim=(0, 100), xlim=(-0.6, len(methods) - 0.4))
@@ -67,24 +67,20 @@ def example_weights(runs: list[Run], path: Path) -> None:
     """Left: mean weight of clean and of noisy examples as training goes on. Right: each example's last weight."""
     import numpy as np
 
-    methods = {
-        method: own for method, own in _by_method(runs).items() if all(_weights_file(run).exists() for run in own)
-    }
-    methods = {method: own for method, own in methods.items() if _has(own, "weights/noisy")}
-    methods = {method: own for method, own in methods.items() if not _all_uniform(own)}
+    methods = {method: of_method for method, of_method in by_method(runs).items() if _has_weights(of_method)}
     if not methods:
         raise RecordError(f"none of the runs has {WEIGHTS} and weights/clean, weights/noisy in metrics.jsonl")
     figure = new_figure(10, 3.3 * len(methods))
-    for number, (method, own) in enumerate(methods.items()):
+    for number, (method, of_method) in enumerate(methods.items()):
         left = figure.add_subplot(len(methods), 2, 2 * number + 1)
         for name, colour in (("clean", CLEAN), ("noisy", NOISY)):
-            steps, series = metric_series(own, f"weights/{name}")
+            steps, series = metric_series(of_method, f"weights/{name}")
             left.plot(steps, [mean(values) for values in series], color=colour, label=f"{name} examples")
         left.axhline(1, color="0.6", linewidth=0.8, linestyle=":")
         left.set(xlabel="step", ylabel="mean weight × batch size", title=f"{method}: mean weight, 1 = uniform")
         left.legend()
         right = figure.add_subplot(len(methods), 2, 2 * number + 2)
-        weights, clean = _last_weights(own)
+        weights, clean = _last_weights(of_method)
         edges = np.linspace(0, max(1.0, float(np.quantile(weights, 0.99))), 31)
         for name, colour, chosen in (("clean", CLEAN, clean), ("noisy", NOISY, ~clean)):
             shown = np.clip(weights[chosen], None, edges[-1])
@@ -101,7 +97,8 @@ def example_weights(runs: list[Run], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _by_method(runs: list[Run]) -> dict[str, list[Run]]:
+def by_method(runs: list[Run]) -> dict[str, list[Run]]:
+    """The runs of each method."""
     methods: dict[str, list[Run]] = {}
     for run in runs:
         methods.setdefault(run.cell.row, []).append(run)
@@ -113,13 +110,14 @@ def _metrics(run: Run) -> list[dict[str, float]]:
     return read_metrics(run.record_folder)
 
 
-def _has(runs: list[Run], name: str) -> bool:
-    return all(any(name in line for line in _metrics(run)) for run in runs)
-
-
-def _all_uniform(runs: list[Run]) -> bool:
-    """Whether the method gives every example the same weight, so that there is nothing to look at."""
-    return all(line["weights/clean"] == line["weights/noisy"] == 1 for run in runs for line in _metrics(run))
+def _has_weights(runs: list[Run]) -> bool:
+    """Whether all runs have weights, and not the same for every example: then there is nothing to see."""
+    logs = [_metrics(run) for run in runs]
+    logged = all(any("weights/noisy" in line for line in log) for log in logs)
+    kept = all(weights_file(run).exists() for run in runs)
+    return (
+        kept and logged and any(not line["weights/clean"] == line["weights/noisy"] == 1 for log in logs for line in log)
+    )
 
 
 def metric_series(runs: list[Run], name: str, against: str = "step") -> tuple[list[float], list[list[float]]]:
@@ -129,7 +127,8 @@ def metric_series(runs: list[Run], name: str, against: str = "step") -> tuple[li
     return steps, [[curve[step] for curve in curves] for step in steps]
 
 
-def _weights_file(run: Run) -> Path:
+def weights_file(run: Run) -> Path:
+    """The last weight of each example."""
     assert run.record_folder is not None
     return run.record_folder / WEIGHTS
 
@@ -140,7 +139,7 @@ def _last_weights(runs: list[Run]) -> tuple[Any, Any]:
 
     weights, clean = [], []
     for run in runs:
-        with np.load(_weights_file(run), allow_pickle=False) as file:
+        with np.load(weights_file(run), allow_pickle=False) as file:
             seen = ~np.isnan(file["weight"])
             weights.append(file["weight"][seen])
             clean.append(file["is_clean"][seen])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.tables import mean, picture
 from reproduce.cells import Table
-from reproduce.demos.demo import draw, row_of, write_table
+from reproduce.demos.demo import draw, row_of, settings, write_table
 from reproduce.demos.pictures import learning_curves
 from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, Run
@@ -30,8 +30,8 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
         gap = [f"{mean(best):.1f}", f"{mean(best) - mean(last):.1f}"] if last else ["-", "-"]
         rows.append([*row_of(cell, last), *gap])
     note = (
-        f"{settings(table)}. Accuracy of the last epoch; std: sample standard deviation (n - 1). The best epoch is "
-        "chosen on the test images and is no result: best − last shows how much a model lost by memorising. "
+        f"Settings: {settings(table)}. Accuracy of the last epoch; std: sample standard deviation (n - 1). The best "
+        "epoch is chosen on the test images and is no result: best − last shows how much a model lost by memorising. "
         "The data are small digits, so no published number stands beside these."
     )
     text = write_table(folder, table.title, HEADER, rows, note)
@@ -42,14 +42,6 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     return f"{text}\nPictures: {', '.join(map(str, drawn))}"
 
 
-def settings(table: Table) -> str:
-    """The settings that all cells share, as one reads them."""
-    shared = dict(table.cells[0].flags)
-    for cell in table.cells:
-        shared = {name: value for name, value in shared.items() if cell.flags.get(name) == value}
-    return "Settings: " + ", ".join(f"{name} {value}" for name, value in shared.items())
-
-
 def pictures(done: list[Run], folder: Path) -> list[Path]:
     """How sure the first and the last model are, and of what, drawn by re_sln from their first seed's weights."""
     commands = {}
@@ -58,7 +50,7 @@ def pictures(done: list[Run], folder: Path) -> list[Path]:
         if run is None or run.record_folder is None:
             continue
         for kind, name in PICTURES.items():
-            path = folder / f"{row.lower().replace('+', '-')}_{name}.png"
+            path = folder / f"{row.lower()}_{name}.png"
             command = [python_of("pytorch"), "-m", "re_sln.plot", f"--exp_id={run.record_folder}"]
             commands[path] = [*command, f"--plot_type={kind}", f"--out={path}"]
     return draw(commands)

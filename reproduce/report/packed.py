@@ -80,17 +80,17 @@ class Pages:
         evaluations = thinned_lines(folder / METRICS, max(FEWEST_POINTS, min(MOST_POINTS, self.curve_numbers // 8)))
         names = sorted({name for line in evaluations for name in line} - {"step", "epoch"}, key=_place)
         kept = max(1, self.curve_numbers // max(1, len(evaluations)))
-        found = {}
+        curves = {}
         for name in names[:kept]:
             points = [(line["step"], line[name]) for line in evaluations if name in line]
             steps = self.steps.number(tuple(step for step, _ in points))
-            found[name] = [steps, [float(f"{value:.4g}") for _, value in points]]
-        return found
+            curves[name] = [steps, [float(f"{value:.4g}") for _, value in points]]
+        return curves
 
 
 def packed(filled: Sequence[tuple[Table, Sequence[Run]]]) -> str:
     """Everything, as JSON, compressed, in letters that an HTML page can hold."""
-    runs = distinct([run for _, own in filled for run in own])
+    runs = distinct([run for _, of_table in filled for run in of_table])
     records = {run.folder: records_of(run) for run in runs}
     pages = Pages(sum(map(len, records.values())))
     numbers = {run.folder: number for number, run in enumerate(runs)}
@@ -99,8 +99,8 @@ def packed(filled: Sequence[tuple[Table, Sequence[Run]]]) -> str:
         "record_fields": RECORD,
         "runs": [_run(run, records[run.folder], pages) for run in runs],
         "cells": {
-            cell: [numbers[run.folder] for run in own]
-            for cell, own in by_cell(run for _, own in filled for run in own).items()
+            cell: [numbers[run.folder] for run in of_cell]
+            for cell, of_cell in by_cell(run for _, of_table in filled for run in of_table).items()
         },
         "tables": [[table.name, table.title] for table, _ in filled],
         "texts": pages.texts.items,
@@ -153,13 +153,13 @@ def thinned_lines(path: Path, points: int) -> list[dict[str, float]]:
     lines = complete.splitlines()
     last = len(lines) - 1
     chosen = range(len(lines)) if last < points else sorted({round(k * last / (points - 1)) for k in range(points)})
-    found = []
-    for place in chosen:
+    evaluations = []
+    for index in chosen:
         try:
-            found.append(parse_evaluation(lines[place]))
+            evaluations.append(parse_evaluation(lines[index]))
         except ValueError:  # the page is made of what can be read; `verify` says what is wrong
             continue
-    return found
+    return evaluations
 
 
 def shown(path: Path) -> str:

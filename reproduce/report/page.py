@@ -43,37 +43,40 @@ def write_report(filled: Filled, path: Path) -> None:
 
 def report_html(filled: Filled) -> str:
     """The whole page as text; the same runs give the same page."""
-    found = [(table, standings(table.cells, runs), runs) for table, runs in filled]
+    tables = [(table, standings(table.cells, runs), runs) for table, runs in filled]
     template = Template((HERE / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script="".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("report_chart", "report")),
-        overview=_overview(found),
+        overview=_overview(tables),
         claims=report_section(kept_findings()),
-        tables="\n".join(_table(table, cells) for table, cells, _ in found),
+        tables="\n".join(_table(table, cells) for table, cells, _ in tables),
         footer=escape(_footer([run for _, runs in filled for run in runs])),
         data=packed(filled),
     )
 
 
-def _overview(found: Sequence[tuple[Table, list[Standing], list[Run]]]) -> str:
-    every = [own for _, cells, _ in found for own in cells if own.cell.gpus]  # not demos, evidence and imported logs
-    published = [own for own in every if own.cell.references]
+def _overview(tables: Sequence[tuple[Table, list[Standing], list[Run]]]) -> str:
+    # Demos, evidence and imported logs ask for no GPU.
+    every = [result for _, cells, _ in tables for result in cells if result.cell.gpus]
+    published = [result for result in every if result.cell.references]
     counts = Counter(map(verdict, published))
     near = counts[WITHIN_1]
     cards = {
-        "cells of the papers, every run done": f"{sum(_whole(own) for own in every)} / {len(every)}",
-        "cells begun": str(sum(bool(own.values) and not _whole(own) for own in every)),
+        "cells of the papers, every run done": f"{sum(_whole(result) for result in every)} / {len(every)}",
+        "cells begun": str(sum(bool(result.values) and not _whole(result) for result in every)),
         "within one standard deviation of the published value": f"{near} / {len(published)}",
         "within two": f"{near + counts[WITHIN_2]} / {len(published)}",
         "farther away": str(counts[FARTHER]),
-        "runs done": str(sum(run.state == DONE for run in distinct([run for _, _, runs in found for run in runs]))),
+        "runs done": str(sum(run.state == DONE for run in distinct([run for _, _, runs in tables for run in runs]))),
     }
     shown = "".join(f'<div class="card"><b>{value}</b><span>{text}</span></div>' for text, value in cards.items())
-    lines = "".join(_overview_line(table, cells) for table, cells, _ in found)
+    lines = "".join(_overview_line(table, cells) for table, cells, _ in tables)
     heads = _heads(["table", "cells with runs", *VERDICTS[:3], "of all cells"])
-    note = "<p class=\"note\">Of several published values of a cell, the paper's counts before a re-run's.</p>"
-    return f'<div class="cards">{shown}</div><div class="wide"><table class="sorted">{heads}{lines}</table></div>{note}'
+    remark = "<p class=\"note\">Of several published values of a cell, the paper's counts before a re-run's.</p>"
+    return (
+        f'<div class="cards">{shown}</div><div class="wide"><table class="sorted">{heads}{lines}</table></div>{remark}'
+    )
 
 
 def _overview_line(table: Table, cells: list[Standing]) -> str:
@@ -95,7 +98,7 @@ def _overview_line(table: Table, cells: list[Standing]) -> str:
 
 
 def _table(table: Table, cells: list[Standing]) -> str:
-    places = {(own.cell.row, own.cell.column): own for own in cells}
+    places = {(result.cell.row, result.cell.column): result for result in cells}
     lines = "".join(
         f"<tr><th>{escape(row)}</th>{''.join(_cell(places[row, column]) for column in table.columns)}</tr>"
         for row in table.rows
@@ -123,29 +126,31 @@ def _heads(names: Sequence[str]) -> str:
     return f"<thead><tr>{heads}</tr></thead>"
 
 
-def _cell(own: Standing) -> str:
-    cell, statistic = own.cell, STATISTICS[own.statistic]
+def _cell(result: Standing) -> str:
+    cell, statistic = result.cell, STATISTICS[result.statistic]
     digits = statistic.digits
     parts = []
-    if own.mean is None:
+    if result.mean is None:
         parts.append(f'<button type="button" class="number none" data-cell="{escape(cell.id)}">{NOT_RUN}</button>')
     else:
-        ours = format_mean(own.mean, own.std, digits)
+        ours = format_mean(result.mean, result.std, digits)
         parts.append(f'<button type="button" class="number" data-cell="{escape(cell.id)}">{ours}</button>')
-        singles = ": " + ", ".join(f"{value:.{digits}f}" for value in own.values) if 1 < len(own.values) <= 5 else ""
-        parts.append(f'<span class="singles">n = {len(own.values)} of {own.asked}{singles}</span>')
-    if own.unpublished and not own.references:
-        parts.append(f'<span class="published">{own.unpublished}</span>')
+        singles = (
+            ": " + ", ".join(f"{value:.{digits}f}" for value in result.values) if 1 < len(result.values) <= 5 else ""
+        )
+        parts.append(f'<span class="singles">n = {len(result.values)} of {result.asked}{singles}</span>')
+    if result.unpublished and not result.references:
+        parts.append(f'<span class="published">{result.unpublished}</span>')
     for known in cell.references:
         parts.append(f'<span class="published">{escape(known_text(known, statistic))}</span>')
-    if own.gaps:
-        parts.append(f'<span class="gap {CLASSES[verdict(own)]}">{escape(own.gaps[0].text(digits))}</span>')
-    value = "" if own.mean is None else f' data-value="{own.mean!r}"'
+    if result.gaps:
+        parts.append(f'<span class="gap {CLASSES[verdict(result)]}">{escape(result.gaps[0].text(digits))}</span>')
+    value = "" if result.mean is None else f' data-value="{result.mean!r}"'
     return f"<td{value}>{''.join(parts)}</td>"
 
 
-def _whole(own: Standing) -> bool:
-    return bool(own.values) and len(own.values) == own.asked
+def _whole(result: Standing) -> bool:
+    return bool(result.values) and len(result.values) == result.asked
 
 
 def _footer(runs: list[Run]) -> str:

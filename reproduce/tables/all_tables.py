@@ -25,12 +25,12 @@ def filled_tables(cells: Path | None, name: str | None, seeds: tuple[int, ...] |
     demos = {table.name: prepare(table) for table in load_tables(DEMO).values()}
     imported = {table.name: (table, runs) for table, runs in imported_tables(runs_dir, papers)}
     every = papers | demos | {name: table for name, (table, _) in imported.items()} | evidence
-    found: Filled = []
+    filled: Filled = []
     for table in select(every, name):
         if table.name in imported:
-            found.append(imported[table.name])
+            filled.append(imported[table.name])
             continue
         runs = runs_of(table.cells, seeds, RECORDS if table.name in evidence else runs_dir)
         if table.name in papers or name is not None or any(run.state != MISSING for run in runs):
-            found.append((table, runs))
-    return found
+            filled.append((table, runs))
+    return filled

@@ -62,23 +62,23 @@ def agreement(filled: list[tuple[Table, list[Run]]]) -> tuple[int, list[str]]:
     """How many published re-run values these tables give to the last digit, and each of the others in words."""
     same, others = 0, []
     for table, runs in filled:
-        for own in standings(table.cells, runs):
-            digits = STATISTICS[own.cell.statistic].digits
-            for known in own.cell.references:
+        for result in standings(table.cells, runs):
+            digits = STATISTICS[result.statistic].digits
+            for known in result.references:
                 if known.source != "rerun":
                     continue
                 published = (known.value, known.std)
-                ours = tuple(None if value is None else round(value, digits) for value in (own.mean, own.std))
+                ours = tuple(None if value is None else round(value, digits) for value in (result.mean, result.std))
                 if ours == published:
                     same += 1
                 else:
-                    others.append(f"{own.cell.id}: {ours[0]} ± {ours[1]}, published {known.value} ± {known.std}")
+                    others.append(f"{result.id}: {ours[0]} ± {ours[1]}, published {known.value} ± {known.std}")
     return same, others
 
 
 def _filled(table: Table, path: Path) -> tuple[Table, list[Run]]:
-    own: dict[str, Any] = {"table": f"{table.name}-{FOLDER}", "gpus": 0, "shared_run": None}  # nothing is to be run
-    cells = [dataclasses.replace(cell, id=f"{cell.id}-{FOLDER}", **own) for cell in table.cells]
+    changes: dict[str, Any] = {"table": f"{table.name}-{FOLDER}", "gpus": 0, "shared_run": None}  # nothing is to be run
+    cells = [dataclasses.replace(cell, id=f"{cell.id}-{FOLDER}", **changes) for cell in table.cells]
     try:
         with open(path, encoding="utf-8", newline="") as file:
             lines = {(line["row"], line["column"]): line for line in csv.DictReader(file)}

@@ -41,7 +41,7 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
         README: replaced(readme, "claims", claims_page.summary(claims)),
         CLAIMS / "README.md": claims_page.page(claims, CLAIMS),
         EVIDENCE_PAGE: evidence,
-        **{TABLES / f"{paper}.md": tables_page(PAPERS[paper], own) for paper, own in papers.items()},
+        **{TABLES / f"{paper}.md": tables_page(PAPERS[paper], tables) for paper, tables in papers.items()},
     }
 
 
@@ -88,7 +88,7 @@ def overview(filled: list[tuple[Table, list[Run]]]) -> str:
 
 def cells_run(filled: list[tuple[Table, list[Run]]]) -> str:
     """Cells with a number of ours, of all."""
-    counts = Counter(verdict(own) for table, runs in filled for own in standings(table.cells, runs))
+    counts = Counter(verdict(result) for table, runs in filled for result in standings(table.cells, runs))
     return f"{counts.total() - counts[NOT_RUN]} of {counts.total()}"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from common.weight_pictures import weights_by_class
 from reproduce.cells import DEMO, load_tables
 from reproduce.cells.files import PROGRAMS, read_yaml
 from reproduce.cli import main
@@ -73,9 +74,9 @@ def test_weights_by_class(cells: Path) -> None:
     assert run.record_folder
     with np.load(run.record_folder / "example_weights.npz") as file:
         weights, labels = file["weight"], file["label"]
-    found = demo_fsr.by_class(run)
-    assert [count for count, _ in found] == [20] * 10
-    for c, (_, weight) in enumerate(found):
+    found = weights_by_class(run.record_folder / "example_weights.npz")
+    assert [(label, count) for label, count, _ in found] == [(label, 20) for label in range(10)]
+    for c, _, weight in found:
         own = [value for value, label in zip(weights, labels, strict=True) if label == c and value == value]
         assert weight == pytest.approx(sum(own) / len(own), rel=1e-5)
 
