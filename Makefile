@@ -83,14 +83,14 @@ claims: env-tensorflow env-pytorch ## the papers' claims as small experiments wi
 	@$(TENSORFLOW) -m reproduce claims $(if $(CLAIM),--claim "$(CLAIM)") $(if $(SEEDS),--seeds "$(SEEDS)") \
 	    $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(KEEP)),--keep)
 
-test: env-tensorflow env-pytorch lint ## second command: both environments, lint, types and every test that is not slow
+test: env-tensorflow env-pytorch lint ## second command: build both environments, run lint, types and every test that is not slow
 	@status=0; \
 	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m "not slow" || status=1; \
 	TF_ENABLE_ONEDNN_OPTS=$(OTHER_ONEDNN) $(TENSORFLOW) $(PYTEST) $(ARITHMETIC) -m "not slow" || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow" || status=1; \
 	exit $$status
 
-test-slow: env-tensorflow env-pytorch ## the slow tests, within the hour; MINUTES=30: as many as fit, from place BEGIN=<hexadecimal number> on
+test-slow: env-tensorflow env-pytorch ## run the slow tests, within an hour; MINUTES=30: as many as fit, starting at BEGIN=<hexadecimal number>
 	@status=0; \
 	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) -m slow $(SLOW_FLAGS) || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m slow $(SLOW_FLAGS) || status=1; \
@@ -103,10 +103,10 @@ torture: env-tensorflow env-pytorch ## random kills, damaged files, hostile inpu
 	done; \
 	exit $$status
 
-env-tensorflow: python ## the environment of ieg/, built when its lock changed
+env-tensorflow: python ## build the environment of ieg/ if its lock changed
 	@"$(PYTHON)" environments/build.py tensorflow
 
-env-pytorch: python ## the environment of moco_nonsem/ and re_sln/, built when its lock changed
+env-pytorch: python ## build the environment of moco_nonsem/ and re_sln/ if its lock changed
 	@"$(PYTHON)" environments/build.py pytorch
 
 data-%: env-$(ANY) ## fetch a data set and verify it, e.g. data-cifar10 (python -m data list names them all)
@@ -121,16 +121,16 @@ $(filter reproduce-sln-% reproduce-moco-%,$(REPRODUCE)): reproduce-%: env-pytorc
 .NOTPARALLEL: reproduce-fsr-longtail
 reproduce-fsr-longtail: reproduce-fsr-longtail-cifar10 reproduce-fsr-longtail-cifar100 ## the tables of long-tailed CIFAR-10 and CIFAR-100, one after the other
 
-plan: env-$(ANY) ## what is done, running and missing of every table, and what it would cost
+plan: env-$(ANY) ## list done, running and missing runs of every table, and the cost of the rest
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")
 
-tables: env-$(ANY) ## every table from the runs there are, as Markdown, CSV, LaTeX and PNG
+tables: env-$(ANY) ## write every table from the finished runs, as Markdown, CSV, LaTeX and PNG
 	@$(ANY_PYTHON) -m reproduce tables
 
-report: env-$(ANY) ## one HTML page: every table, learning curves, and where each number comes from
+report: env-$(ANY) ## write one HTML page: every table, learning curves, and where each number comes from
 	@$(ANY_PYTHON) -m reproduce report
 
-bench: bench-ieg bench-sln bench-moco ## all speed measurements
+bench: bench-ieg bench-sln bench-moco ## run all speed measurements
 
 bench-ieg: env-tensorflow ## speed of each method's step against plain training, memory, images augmented a second
 	@$(TENSORFLOW) -m benchmarks.ieg
@@ -138,10 +138,10 @@ bench-ieg: env-tensorflow ## speed of each method's step against plain training,
 bench-sln: env-pytorch ## speed of a training step of re_sln in each arithmetic, and of its input path
 	@$(PYTORCH) -m benchmarks.sln
 
-bench-moco: env-pytorch ## images a second of the input path of moco_nonsem, and the step's share of waiting
+bench-moco: env-pytorch ## images per second of moco_nonsem's input path, and the share of a step spent waiting
 	@$(PYTORCH) -m benchmarks.moco
 
-lint: env-tensorflow ## ruff and mypy
+lint: env-tensorflow ## check style and types (ruff, mypy)
 	@$(TENSORFLOW) -m ruff check .
 	@$(TENSORFLOW) -m ruff format --check .
 	@$(TENSORFLOW) -m mypy
@@ -150,10 +150,10 @@ format: env-tensorflow ## format the code (ruff)
 	@$(TENSORFLOW) -m ruff check --fix-only .
 	@$(TENSORFLOW) -m ruff format .
 
-lock: python ## write the environments' locks anew from environments/*.in (UPGRADE=1: newest versions)
+lock: python ## rewrite the environments' locks from environments/*.in (UPGRADE=1: newest versions)
 	@"$(PYTHON)" environments/lock.py $(if $(call on,$(UPGRADE)),--upgrade)
 
-clean: ## remove environments, what the demos wrote and caches; data and runs stay
+clean: ## remove environments, demo outputs and caches; data and runs stay
 	rm -rf .venv demo demo-fsr demo-sln demo-moco .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -12,7 +12,7 @@ OWN_SETTINGS = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", 
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, and use it again; whether that could be set.
 
-    Otherwise every large tensor is mapped anew, and the kernel clears each of its pages at its first use: 6 to 16 % of
+    Otherwise every large tensor is mapped again, and the kernel clears each of its pages at its first use: 6 to 16 % of
     a training step on a CPU (benchmarks/README.md has the measurements). Numbers stay. Left alone: a user's own
     settings of the allocator, and C libraries other than glibc.
     """

@@ -30,7 +30,7 @@ class DataError(UserError):
 
 
 class UnreadableImage(DataError):
-    """A file that is no image, or a damaged one; the message names it. why: what is wrong with it, in words."""
+    """A file that is not an image, or a damaged one; the message names it. why: what is wrong with it, in words."""
 
     why = ""
 

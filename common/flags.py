@@ -186,7 +186,7 @@ class Parser(argparse.ArgumentParser):
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # argparse drops the word and gives the flag an empty list, of whatever type it is.
         if arg_strings == ["--"] and action.option_strings:
-            raise argparse.ArgumentError(action, "-- is no value")
+            raise argparse.ArgumentError(action, "-- is not a value")
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:

@@ -71,7 +71,7 @@ def _opened(file: ImageFile) -> Image.Image:
         return Image.open(io.BytesIO(file), formats=FORMATS)
     mode = os.stat(file).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a named pipe would be waited for
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     return Image.open(file, formats=FORMATS)
 
 

@@ -35,7 +35,7 @@ def guarded(
     except failures as error:
         code, said = 1, f"error: {explained(error, places) if isinstance(error, OSError) else error}"
     except MemoryError as error:
-        code, said = 1, f"error: there is not memory enough ({error or 'no size is known'})"
+        code, said = 1, f"error: there is not enough memory ({error or 'no size is known'})"
     except UserError as error:
         code, said = 2, f"error: {error}"
     except Interrupted as stop:

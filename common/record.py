@@ -38,7 +38,7 @@ from common.result_schema import SCHEMA_VERSION, seal, validate_result
 class RunRecord:
     """Writes one run's folder. `begin`, then `log` at every evaluation, then `finish` (or `interrupted`).
 
-    `config` holds what decides the numbers, not where files lie: a run folder that was moved is still the same run.
+    `config` holds what decides the numbers, not where files are: a run folder that was moved is still the same run.
     `environment` is the hash of the environment's lock; left out, it is read from the environment that is running.
     """
 
@@ -89,11 +89,11 @@ class RunRecord:
         validate_result(self._result)
 
     def begin(self, resume_step: int = 0, saved: bool | None = None, outputs: Iterable[str] = ()) -> None:
-        """Open the folder for a run that goes on after `resume_step` (0: from scratch).
+        """Open the folder for a run that continues after `resume_step` (0: from scratch).
 
         Lines of metrics.jsonl after that step belong to work that will be done again and are cut off, so a resumed run
         leaves the same file as one that was never interrupted. Time spent so far, repeated work included, is kept.
-        saved: whether there is a saved state to go on from, whose last line in metrics.jsonl is that of `resume_step`;
+        saved: whether there is a saved state to resume from, whose last line in metrics.jsonl is that of `resume_step`;
         None: that is not known here. outputs: see `check_places`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class RunRecord:
         best_on_test: Mapping[str, Mapping[str, float]],
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the complete result. `best_on_test` is kept for the record and never stands in a table."""
+        """Write the complete result. `best_on_test` is kept for the record and never enters a table."""
         self._result["notes"] = {**self._result["notes"], **(notes or {})}
         self._result.update(
             metrics={name: float(value) for name, value in metrics.items()},
@@ -181,15 +181,15 @@ class RunRecord:
         self._last_step = int(kept[-1]["step"]) if kept else -1
         if saved is False and there:
             logging.warning(
-                "%s holds evaluations up to step %d, but there is no checkpoint to go on from: training begins again "
-                "from the start and writes them anew; if the checkpoints lie elsewhere, stop now and bring them back",
+                "%s holds evaluations up to step %d, but there is no checkpoint to resume from: training starts from "
+                "the beginning and writes them again; if the checkpoints are elsewhere, stop now and bring them back",
                 path,
                 there[-1]["step"],
             )
         elif saved and resume_step > max(0, self._last_step):
             logging.warning(
                 "%s ends at step %d, but the run was evaluated up to step %d: these evaluations are lost and its curve "
-                "will have a hole; if the file lies elsewhere, stop now and bring it back",
+                "will have a hole; if the file is elsewhere, stop now and bring it back",
                 path,
                 max(0, self._last_step),
                 resume_step,

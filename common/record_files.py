@@ -43,7 +43,7 @@ def read_metrics(folder: Folder) -> list[dict[str, float]]:
         try:
             lines.append(parse_evaluation(text))
         except ValueError as error:
-            raise RecordError(f"{path}, line {number}: {text[:80]!r} is no evaluation ({error})") from error
+            raise RecordError(f"{path}, line {number}: {text[:80]!r} is not an evaluation ({error})") from error
     return lines
 
 
@@ -58,7 +58,7 @@ def parse_evaluation(text: str) -> dict[str, float]:
         except (TypeError, OverflowError):
             finite = False
         if not finite:
-            raise ValueError(f"{name} = {value!r:.40} is no finite number")
+            raise ValueError(f"{name} = {value!r:.40} is not a finite number")
     return line
 
 

@@ -1,4 +1,4 @@
-"""What stands in a result.json and which values are allowed. Standard library only."""
+"""The fields of a result.json and their allowed values. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a saved state is: a checkpoint says which run wrote it and after which step, and no other run goes on from it.
+"""Whose a saved state is: a checkpoint says which run wrote it and after which step, and no other run resumes from it.
 
 Standard library only.
 """

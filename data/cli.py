@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("names", nargs="+", metavar="NAME")
     verify = verbs.add_parser("verify", parents=[common], help="hash everything again")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: whatever is on this disk")
-    listing = verbs.add_parser("list", parents=[common], help="what there is, and what of it is here")
+    listing = verbs.add_parser("list", parents=[common], help="list the data sets and which of them are here")
     listing.add_argument("names", nargs="*", metavar="NAME", help="print these in detail")
     listing.add_argument("--markdown", action="store_true", help="print the table of data/README.md")
     importing = verbs.add_parser("import", parents=[common], help="take files that were downloaded by hand")

@@ -164,7 +164,7 @@ def _answer(session: requests.Session, address: str, headers: dict[str, str], pa
     except requests.exceptions.RequestException:
         raise
     except ValueError as error:  # of the parts that requests takes an address to, a redirect's for one
-        raise AddressError(f"{address} leads to something that is no address.") from error
+        raise AddressError(f"{address} leads to something that is not an address.") from error
 
 
 def _expected(response: requests.Response, address: str, partial: _Partial, size: int | None, have: int) -> int | None:
@@ -178,10 +178,10 @@ def _expected(response: requests.Response, address: str, partial: _Partial, size
         if have and total == have and size in (None, have):
             return have
         partial.discard()
-        raise _Interrupted("the server refused to continue, so the download starts anew")
+        raise _Interrupted("the server refused to continue, so the download starts again")
     if response.status_code == 206 and first != have:
         partial.discard()
-        raise _Interrupted("the server continued at the wrong place, so the download starts anew")
+        raise _Interrupted("the server continued at the wrong place, so the download starts again")
     if response.status_code == 200:
         total = _number(response.headers.get("Content-Length"))
         partial.begin(address, response.headers)

@@ -53,7 +53,7 @@ def by_hand(entry: Entry, store: Store) -> str:
 def fetch(entry: Entry, data_dir: Path, patience: Patience | None = None) -> None:
     """Brings every file of the entry to its place, verified. Does nothing for what is there and verified already.
 
-    Raises UsageError for an entry that cannot be fetched, DataError for everything that stands in the way.
+    Raises UsageError for an entry that cannot be fetched, DataError for any other obstacle.
     """
     store = Store(data_dir)
     if entry.how == "embedded":
@@ -81,7 +81,7 @@ def _already_there(store: Store, entry: Entry, archive: Archive) -> bool:
             f"{target} exists but is not the verified {entry.name}: {problem}. Move or delete it, "
             "then start again; or name another place with --data_dir."
         )
-    _say(f"{entry.name}: {target} is there and verified, nothing to do.")
+    _say(f"{entry.name}: {target} exists and is verified: nothing to do.")
     return True
 
 

@@ -1,4 +1,4 @@
-"""The registry: `entries/*.toml` as typed objects. A key that is absent there is unknown, and is said to be."""
+"""The registry: `entries/*.toml` as typed objects. A key that is absent there is unknown, and reported so."""
 
 import os
 import re
@@ -62,7 +62,7 @@ class Entry:
         return None if not sizes or None in sizes else sum(size for size in sizes if size)
 
     def target(self, data_dir: Path, archive: Archive) -> Path:
-        """Where the archive's content stands below `data_dir`."""
+        """Where the archive's content is, below `data_dir`."""
         return data_dir / self.folder / archive.into
 
 
@@ -123,7 +123,7 @@ _NEEDED = {"entry": ("name", "title", "how", "folder", "homepage", "citation"), 
 def _odd(raw: Any, keys: dict[str, Callable[[Any], bool]], needed: tuple[str, ...] = ()) -> str:
     """What is wrong with a table of the registry, in words; empty if nothing is."""
     if not isinstance(raw, dict):
-        return f"{raw!r:.60} is no table"
+        return f"{raw!r:.60} is not a table"
     for key, value in raw.items():
         if key not in keys:
             return f"the key {key!r:.60} is unknown"
@@ -206,5 +206,5 @@ def _load(folder: Path) -> dict[str, Entry]:
 def find_entry(name: str, registry: dict[str, Entry]) -> Entry:
     """The entry of that name. Raises UsageError, listing the names there are."""
     if name not in registry:
-        raise UsageError(f"{name!r} is no data set of the registry; choose from: {', '.join(registry)}.")
+        raise UsageError(f"{name!r} is not a data set of the registry; choose from: {', '.join(registry)}.")
     return registry[name]

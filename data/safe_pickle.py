@@ -3,7 +3,7 @@
 A pickle may name any importable callable and have it called, so an archive from the net must never meet plain
 `pickle.load`. Here a name is looked up in a short table; a name outside it ends the reading. Nor does the table lead to
 numpy itself: a pickle can set the state of a `numpy.dtype`, which all of the process shares, to nonsense. It leads to
-stand-ins that take the state in, check it, and make an array of bytes from it.
+stand-ins that receive the state, check it, and make an array of bytes from it.
 """
 
 import math

@@ -32,7 +32,7 @@ class Store:
     root: Path
 
     def work(self, entry: Entry) -> Path:
-        """Where unfinished things of this entry lie; on the same file system as the data."""
+        """Where unfinished files of this entry are; on the same file system as the data."""
         return self.root / ".work" / entry.name
 
     def partial(self, entry: Entry, archive: Archive) -> Path:
@@ -40,7 +40,7 @@ class Store:
         return self.work(entry) / f"{archive.file}.part"
 
     def target(self, entry: Entry, archive: Archive) -> Path:
-        """Where the archive's content stands, or would."""
+        """Where the archive's content is, or would be."""
         return entry.target(self.root, archive)
 
     def is_there(self, entry: Entry, archive: Archive) -> bool:
@@ -50,7 +50,7 @@ class Store:
 
     @contextmanager
     def locked(self, entry: Entry) -> Iterator[None]:
-        """Holds the entry's lock; waits, and says so, while another process has it. A killed holder lets go of it."""
+        """Holds the entry's lock; waits, with a message, while another process has it. A killed holder frees it."""
 
         def waiting() -> None:
             print(f"{entry.name}: another process is at work on it, waiting for it to finish.", flush=True)
@@ -111,7 +111,7 @@ class Store:
         for line in lines or [""]:
             sha256, _, name = line.partition("  ")
             if not re.fullmatch("[0-9a-f]{64}", sha256) or not name:
-                raise DataError(f"{path} is damaged, {line[:80]!a} is no checksum: delete it, and fetch again.")
+                raise DataError(f"{path} is damaged, {line[:80]!a} is not a checksum: delete it, and fetch again.")
             yield name, sha256
 
     # Comparing

@@ -14,7 +14,7 @@ class Watch:
     """While it is entered, `received` must grow by at least `least` bytes in every `window` seconds.
 
     The connection of a transfer that is slower is shut down, which ends whatever waits for it, and `slow` is set. A
-    time limit of the socket does not serve: it begins anew with each byte.
+    time limit of the socket does not serve: it starts again with each byte.
     """
 
     def __init__(self, window: float, least: float) -> None:

@@ -11,7 +11,7 @@ from common.record_files import METRICS, read_config, read_metrics, read_result
 from common.tables import new_figure, save_figure
 
 # Panels in reading order: title and the metrics it shows, in STYLES; one without data is left out. A metric that is
-# named nowhere here has a panel of its own after these.
+# named nowhere here has a separate panel after these.
 PANELS = {
     "test accuracy: averaged weights, raw weights": ("acc/ema_eval", "acc/eval"),
     "training and probe accuracy, given labels": ("acc/train", "acc/meta"),
@@ -64,7 +64,7 @@ def draw_curves(folders: list[Path], path: Path) -> None:
 
 
 def panels(logged: Set[str]) -> dict[str, tuple[str, ...]]:
-    """Titles with their metrics: those of PANELS that were logged, then every other metric in a panel of its own."""
+    """Titles with their metrics: those of PANELS that were logged, then every other metric in a separate panel."""
     known = {title: names for title, names in PANELS.items() if not logged.isdisjoint(names)}
     others = sorted(logged - NO_METRICS - {name for names in known.values() for name in names})
     return known | {name: (name,) for name in others}

@@ -18,7 +18,7 @@ MACHINES = re.compile(r"""(?:^|[\s='"(\[:,])(~?/[^\s/"'][^\n"']*)""")  # an abso
 
 
 def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
-    """Copy the records of these runs below `target`, as they lie below the folder of runs; returns their folders.
+    """Copy the records of these runs below `target`, with the same paths as in the runs' folder; returns their folders.
 
     Folders of this machine in their commands become $DATA_DIR and $RUNS_DIR. Raises: UsageError where one is left.
     """

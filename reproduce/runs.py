@@ -1,4 +1,4 @@
-"""Where a cell's runs stand: done, running, interrupted, missing, or something that is not this cell's run."""
+"""The state of a cell's runs: done, running, interrupted, missing, or foreign, which is not this cell's run."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def state_again(run: Run) -> Run:
 
 
 def _state_of_stage(cell: Cell, index: int, seed: int, folder: Path, sample: str) -> Run:
-    """Where one stage stands, as if it were the whole run."""
+    """The state of one stage, as if it were the whole run."""
     records = sorted(record_folders(folder / cell.stages[index].name))
     if any(is_running(record) for record in records):
         return Run(cell, seed, sample, folder, RUNNING, record_folder=records[0])
@@ -178,7 +178,7 @@ def _asked(cell: Cell, sample: str, index: int) -> dict[str, str]:
 
 
 def _elsewhere(cell: Cell, index: int) -> set[str]:
-    """Flags on which no number depends: they say where files lie; and the seed, which a result has by itself."""
+    """Flags on which no number depends: they name folders and files; and the seed, which a record names separately."""
     return {*cell.stages[index].path_flags, cell.folder_flag, "seed"}
 
 

@@ -83,7 +83,7 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
             raise ValueError("it holds no step, or a number that is none")
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{path} is no log of the authors' ieg ({error!r}): its columns are step, loss/net, …"
+            f"{path} is not a log of the authors' ieg ({error!r}): its columns are step, loss/net, …"
         ) from error
     # both accuracies are exactly 0 in the line after an evaluation, which counts no step yet
     empty = [step for step in log["acc/train"] if log["acc/train"][step] == 0 == log["acc/meta"][step]]
@@ -105,7 +105,7 @@ def read_run(folder: Path) -> dict[str, dict[int, float]]:
     run = {}
     for name in names:
         if name not in events.Tags()["tensors"]:
-            raise UsageError(f"{folder} has no {name} in its tensorboard/: it is no run of ieg")
+            raise UsageError(f"{folder} has no {name} in its tensorboard/: it is not a run of ieg")
         means = {event.step: float(scalar(event)) for event in events.Tensors(name)}
         if sorted(means) != list(range(1, len(means) + 1)):
             raise UsageError(f"{folder} does not have every step of {name}: train with --log_freq=1")

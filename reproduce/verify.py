@@ -1,6 +1,6 @@
 """Whether a finished run can be trusted: its record is consistent, and its program computes the result again.
 
-The seal tells that a record was changed by hand. Value and data do not rest on it: they are computed anew, from the
+The seal shows whether a record was changed by hand. Value and data do not depend on it: they are recomputed, from the
 run's checkpoint and from the data that are here.
 """
 
@@ -179,7 +179,7 @@ def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, st
 
 
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:
-    """`$DATA_DIR` and `$RUNS_DIR`, which stand in records that are kept, as the folders they mean here."""
+    """`$DATA_DIR` and `$RUNS_DIR`, which kept records contain, as folders of this machine."""
     for name, default in {"DATA_DIR": ROOT / DATA_DIR, "RUNS_DIR": ROOT / "runs"}.items():
         word = word.replace(f"${name}", shell.get(name, str(default)))
     return word

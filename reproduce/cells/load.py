@@ -94,7 +94,7 @@ def _check_texts(name: str, entry: Mapping[str, Any]) -> None:
     keys = [*entry["rows"], *entry["columns"], *entry.get("samples", ())]
     for text in (entry["title"], entry["columns_are"], entry.get("taken", ""), *labels, *keys):
         if not isinstance(text, str) or len(text) > LONGEST_TEXT or not text.isprintable():
-            raise ValueError(f"table {name}: {text!r:.100} is no text of one line, at most {LONGEST_TEXT} characters")
+            raise ValueError(f"table {name}: {text!r:.100} is not text of one line, at most {LONGEST_TEXT} letters")
     for key in keys:
         if "/" in key or key in (".", ".."):
             raise ValueError(f"table {name}: {key!r} names a folder of runs, so it holds no '/'")

@@ -15,7 +15,7 @@ FOLDERS = ("DATA_DIR", "RUNS_DIR")
 
 @dataclass(frozen=True)
 class Program:
-    """One program. `path_flags`: of each flag that names a folder or file, DATA_DIR or RUNS_DIR, where that lies.
+    """One program. `path_flags`: for each flag that names a folder or file, DATA_DIR or RUNS_DIR, which contains it.
 
     One of three says how a finished run is scored again: `prints`, words after its command with which it prints the
     scores as a line of JSON; `repeats`, words with which it writes another record; `never`, why it cannot be.
@@ -46,7 +46,7 @@ def path_flags(entry: Mapping[str, Any]) -> dict[str, str]:
     given = entry.get("path_flags", {})
     unknown = set(given) - set(FOLDERS)
     if unknown:
-        raise ValueError(f"path_flags of {sorted(unknown)}: they lie in {' or '.join(FOLDERS)}")
+        raise ValueError(f"path_flags of {sorted(unknown)}: the keys are {' and '.join(FOLDERS)}")
     return {flag: folder for folder, flags in given.items() for flag in flags}
 
 

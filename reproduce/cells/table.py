@@ -25,7 +25,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Stage:
-    """One program of a run. Most runs have one, without a name; in a chain each goes on from those before it.
+    """One program of a run. Most runs have one, without a name; in a chain each continues from those before it.
 
     `arguments`: words before the flags. They and the values of flags may say `{data_dir}`, and `{name}` for the folder
     of an earlier stage. `subfolder`: below the run's folder, where the program is told to write. `steps`: as far as

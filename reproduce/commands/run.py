@@ -119,12 +119,12 @@ def _check_gpus(table: str, to_do: list[Run], count: int, engine: str) -> None:
     if not count:
         raise UsageError(
             f"table {table} is meant for GPUs and this machine has none. On a GPU it would take"
-            f" {plan.gpu_cost(to_do)}; here about {plan.cpu_cost(to_do)}. To run it all the same:"
+            f" {plan.gpu_cost(to_do)}; here about {plan.cpu_cost(to_do)}. To run it anyway:"
             " --force, or FORCE=1 with make. DRY_RUN=1 prints the commands, for another machine"
         )
     raise UsageError(
         f"a run of table {table} needs {needed} GPUs, this machine has {count}: with fewer GPUs"
-        " the global batch would be smaller, so the result would not be comparable. To run it all the same:"
+        " the global batch would be smaller, so the result would not be comparable. To run it anyway:"
         " --force, or FORCE=1 with make"
     )
 

@@ -25,7 +25,7 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     rows = [row_of(cell, values_of(cell, done)) for cell in table.cells]
     note = (
         "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). "
-        "The data are small digits, so no published number stands beside these."
+        "The data are small digits, so no published number is shown beside them."
     )
     text = write_table(folder, table.title, HEADER, rows, note)
     label = "test accuracy (%), averaged weights"

@@ -19,8 +19,8 @@ HEADER = ["data", "method", "mean ± std", "n", "each seed", "last step", "probe
 NOTE = (
     "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). Probe images: "
     "trusted ones, held out for L2R. Long tail: the smallest class has 0.02 times the examples of the largest, the "
-    "test set as many of each. Settings: {settings}. The data are small digits, so no published number stands beside "
-    "these."
+    "test set as many of each. Settings: {settings}. The data are small digits, so no published number is shown "
+    "beside them."
 )
 
 

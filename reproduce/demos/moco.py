@@ -65,7 +65,7 @@ def note(table: Table) -> str:
         "have the texture of their class. Shape bias: shape decisions / (shape + texture decisions) on the "
         f"{int(given['conflict']):,} test images whose texture conflicts. Chance is 12.5 % for accuracies. Last epoch "
         "of the classifier; std: sample standard deviation (n - 1) over seeds of the training, on one set of images. "
-        "Drawn images and a small encoder that is not in the papers, so no published number stands beside these."
+        "Drawn images and a small encoder that is not in the papers, so no published number is shown beside them."
     )
 
 

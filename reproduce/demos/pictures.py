@@ -64,7 +64,7 @@ def method_dots(panels: Mapping[str, Mapping[str, list[float]]], marks: Mapping[
 
 
 def example_weights(runs: list[Run], path: Path) -> None:
-    """Left: mean weight of clean and of noisy examples as training goes on. Right: each example's last weight."""
+    """Left: mean weight of clean and of noisy examples during training. Right: each example's last weight."""
     import numpy as np
 
     methods = {method: of_method for method, of_method in by_method(runs).items() if _has_weights(of_method)}

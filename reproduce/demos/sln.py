@@ -32,7 +32,7 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     note = (
         f"Settings: {settings(table)}. Accuracy of the last epoch; std: sample standard deviation (n - 1). The best "
         "epoch is chosen on the test images and is no result: best − last shows how much a model lost by memorising. "
-        "The data are small digits, so no published number stands beside these."
+        "The data are small digits, so no published number is shown beside them."
     )
     text = write_table(folder, table.title, HEADER, rows, note)
     label = "test accuracy (%) of the tested model"

@@ -1,6 +1,6 @@
 """Numbers from logs that others published: a sub-project's own program reads them, the tables here show them.
 
-They stand in tables of their own: no run of ours made them, and no record of ours stands behind them.
+They have separate tables: no run of ours made them, and no record of ours proves them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     if sub_project not in PROGRAMS:
         raise UsageError(f"import {sub_project}: only logs of {', '.join(PROGRAMS)} can be imported")
     if not logs.is_dir():
-        raise UsageError(f"{logs} is no folder; give the one that holds the published runs")
+        raise UsageError(f"{logs} is not a folder; name the folder with the published runs")
     folder = runs_dir / FOLDER / sub_project
     folder.mkdir(parents=True, exist_ok=True)
     words, environment = PROGRAMS[sub_project]

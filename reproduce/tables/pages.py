@@ -63,7 +63,7 @@ def replaced(text: str, name: str, content: str) -> str:
     """The text with another content between the two marks of that name. Raises: UsageError."""
     begin, end = f"<!-- reproduce:{name} -->", f"<!-- /reproduce:{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise UsageError(f"the marks {begin} and {end} have to stand in the page once, one after the other")
+        raise UsageError(f"the page must contain {begin} and {end} once each, in this order")
     return text[: text.index(begin) + len(begin)] + f"\n{content.strip()}\n" + text[text.index(end) :]
 
 

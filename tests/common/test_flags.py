@@ -145,8 +145,8 @@ def test_identity_is_every_flag_but_those_declared_otherwise():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--rate=--"], "argument --rate: -- is no value"),
-        (["-b--"], "-b/--batch_size/--global_batch_size: -- is no value"),
+        (["--rate=--"], "argument --rate: -- is not a value"),
+        (["-b--"], "-b/--batch_size/--global_batch_size: -- is not a value"),
         (["--folder=a\0b"], r"'--folder=a\x00b' holds a zero byte"),
         (["--folder=a", "x" * 5000], "unrecognized arguments: xxx"),
         (["--rate=" + "9" * 5000 + "x"], "9x'\n"),

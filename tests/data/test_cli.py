@@ -77,8 +77,8 @@ def test_list_in_detail(options):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch", "cifar11"], "'cifar11' is no data set of the registry; choose from: box, paper"),
-        (["list", "cifar11"], "'cifar11' is no data set"),
+        (["fetch", "cifar11"], "'cifar11' is not a data set of the registry; choose from: box, paper"),
+        (["list", "cifar11"], "'cifar11' is not a data set"),
         (["verify"], "holds no data set: fetch one first"),
         (["fetch", "paper"], "paper is obtained by hand, see http://x.test. Ask the authors. Its place: "),
         (["import", "/nowhere"], "/nowhere is not a file"),

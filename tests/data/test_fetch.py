@@ -39,7 +39,7 @@ def test_second_fetch_does_nothing(server, tmp_path, place, patience, capsys):
     fetch(entry, place, patience)
     fetch(entry, place, patience)
     assert len(server.log) == 1
-    assert "is there and verified, nothing to do" in capsys.readouterr().out
+    assert "exists and is verified: nothing to do" in capsys.readouterr().out
 
 
 def test_damage_after_the_fetch_is_noticed(server, tmp_path, place, patience):

@@ -102,7 +102,7 @@ def test_a_text_that_would_break_a_page_is_refused(text: Any, place: str, tmp_pa
     (tmp_path / "cells.yaml").write_text(json.dumps(content))
     assert main(["plan", "--cells", str(tmp_path / "cells.yaml"), "--runs_dir", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: cells.yaml") and "is no text of one line" in said and len(said) < 400
+    assert said.startswith("error: cells.yaml") and "is not text of one line" in said and len(said) < 400
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a b", "x" * 101, ".hidden", "a/b", "ü", "-rf"])

@@ -83,7 +83,7 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     run = our_run(tmp_path / "run", 8, every=2)
     for arguments, said in [
         ([str(run), str(tmp_path / "log.csv")], "train with --log_freq=1"),
-        ([str(run), str(tmp_path / "other.csv")], "is no log of the authors'"),
+        ([str(run), str(tmp_path / "other.csv")], "is not a log of the authors'"),
         ([str(run), str(tmp_path / "log.csv"), "--bins=1"], "--bins=1"),
     ]:
         assert main([*arguments, f"--out={tmp_path}/beside"]) == 2

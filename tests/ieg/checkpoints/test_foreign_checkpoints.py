@@ -135,7 +135,7 @@ def test_checkpoints_that_are_gone_are_missed(folder, capfd):
     for path in folder.glob("checkpoint_*"):
         path.unlink()
     (warning,) = train(folder.parent, capfd)
-    assert str(folder / "metrics.jsonl") in warning and "no checkpoint to go on from" in warning
+    assert str(folder / "metrics.jsonl") in warning and "no checkpoint to resume from" in warning
 
 
 def test_a_curve_that_is_gone_is_missed(folder, capfd):

@@ -128,7 +128,7 @@ def test_links_that_lead_back_and_pipes(tmp_path):
     tree = read_tree(train)
     assert tree.labels.tolist() == [0, 1, 1]
     os.mkfifo(train / "n00000000" / "pipe.jpg")
-    with pytest.raises(UsageError, match=r"pipe\.jpg \(it is no file\)"):
+    with pytest.raises(UsageError, match=r"pipe\.jpg \(it is not a file\)"):
         readable_images(read_tree(train), tmp_path, "train", skip=False)
 
 

@@ -153,7 +153,7 @@ def test_a_finished_classifier_outlives_its_encoder(classifiers, encoders, tree,
 def test_states_that_are_gone_are_missed(program, capfd):
     program.state.unlink()
     warnings = program.run(capfd)
-    assert [line for line in warnings if "no checkpoint to go on from" in line and "metrics.jsonl" in line]
+    assert [line for line in warnings if "no checkpoint to resume from" in line and "metrics.jsonl" in line]
     assert len(metrics_of(program.folder)) == 1
 
 

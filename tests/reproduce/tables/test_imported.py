@@ -68,7 +68,7 @@ def test_without_an_import_there_is_nothing(tmp_path: Path) -> None:
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "re_sln", str(tmp_path / "none"), "--runs_dir", str(tmp_path)]) == 2
-    assert "is no folder; give the one that holds the published runs" in capsys.readouterr().err
+    assert "is not a folder; name the folder with the published runs" in capsys.readouterr().err
     assert main(["import", "re_sln", str(tmp_path), "--runs_dir", str(tmp_path / "runs")]) == 2
     assert "re_sln could not read" in capsys.readouterr().err
 

@@ -62,7 +62,7 @@ def test_marks_that_are_not_there_are_told() -> None:
         "a <!-- reproduce:x -->\nnew\n<!-- /reproduce:x --> b"
     )
     for text in ("", "<!-- /reproduce:x --><!-- reproduce:x -->", "<!-- reproduce:x -->"):
-        with pytest.raises(UsageError, match="have to stand in the page once"):
+        with pytest.raises(UsageError, match="once each, in this order"):
             readme.replaced(text, "x", "new")
 
 
