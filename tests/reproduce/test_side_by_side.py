@@ -101,5 +101,5 @@ def test_a_log_or_a_run_without_steps_is_refused(steps: int, said: str, tmp_path
 def test_a_number_that_is_none_is_refused(number: str, tmp_path: Path) -> None:
     authors_log(tmp_path / "log.csv", 4)
     (tmp_path / "log.csv").write_text((tmp_path / "log.csv").read_text().replace("\n2,", f"\n{number},"))
-    with pytest.raises(UsageError, match="is no log of the authors' ieg"):
+    with pytest.raises(UsageError, match="is not a log of the authors' ieg"):
         read_authors(tmp_path / "log.csv")
