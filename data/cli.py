@@ -25,6 +25,12 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetch = verbs.add_parser("fetch", parents=[common], help="download data sets, verified")
     fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.add_argument(
+        "--most_gb",
+        type=_gigabytes,
+        default=1.0,
+        help="of a file whose size neither registry nor server tells, take at most this many GB [1]",
+    )
     verify = verbs.add_parser("verify", parents=[common], help="hash everything again")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: whatever is on this disk")
     listing = verbs.add_parser("list", parents=[common], help="list the data sets and which of them are here")
@@ -39,11 +45,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fetch(names: list[str], registry: dict[str, Entry], folder: Path) -> int:
-    from data.fetch import fetch  # brings the network libraries, which the readers' environments need not have
+def _gigabytes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of gigabytes, such as 1 or 0.5")
+    return number
 
-    for entry in [find_entry(name, registry) for name in names]:
-        fetch(entry, folder)
+
+def _fetch(arguments: argparse.Namespace, registry: dict[str, Entry], folder: Path) -> int:
+    # They bring the network libraries, which the readers' environments need not have.
+    from data.download import Patience
+    from data.fetch import fetch
+
+    patience = Patience(most_unannounced=int(arguments.most_gb * 1e9))
+    for entry in [find_entry(name, registry) for name in arguments.names]:
+        fetch(entry, folder, patience)
     return 0
 
 
@@ -95,7 +114,7 @@ def _work(arguments: argparse.Namespace) -> int:
         remove_leftovers(folder)
         registry = load_registry(user_path(arguments.registry) if arguments.registry else None)
         if arguments.verb == "fetch":
-            return _fetch(arguments.names, registry, folder)
+            return _fetch(arguments, registry, folder)
         if arguments.verb == "import":
             return _import(arguments, registry, folder)
         if arguments.verb == "verify":

@@ -215,7 +215,7 @@ def _append(
         partial.discard()
         raise AddressError(
             f"{response.url} sends more than {human(most_unannounced)} without saying how much there is, nor does the "
-            "registry."
+            "registry: take more with --most_gb, or get the file by hand."
         )
     if total is not None and have != total:
         if have > total:

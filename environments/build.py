@@ -120,7 +120,8 @@ def build(name: str, home: Path) -> None:
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     folder, log = home / name, home / (name + ".log")
     home.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(home / (name + ".building")):
+    check_places(folder, log, home / (name + ".building"))
+    with one_at_a_time(home / (name + ".building")) as lock_file:
         if is_built(folder, digest):
             return
         gigabytes = DISK_NEEDED[lock.stem]
@@ -132,15 +133,17 @@ def build(name: str, home: Path) -> None:
         try:
             with open(str(log), "w") as file:
                 python = str(folder / "bin" / "python")
-                run([sys.executable, "-m", "venv", str(folder)], file, progress, lambda: "making an empty one")
+                command = [sys.executable, "-m", "venv", str(folder)]
+                run(command, file, progress, lambda: "making an empty one", lock_file)
                 bootstrap = [python, *PIP, "-r", str(lock.parent / "bootstrap.txt")]
-                run(bootstrap, file, progress, lambda: "fetching pip and setuptools")
+                run(bootstrap, file, progress, lambda: "fetching pip and setuptools", lock_file)
                 before, start = count_installed(folder), log.stat().st_size
                 run(
                     [python, *PIP, "--no-build-isolation", "-r", str(lock)],
                     file,
                     progress,
                     lambda: doing(text_from(log, start), packages, count_installed(folder) - before),
+                    lock_file,
                 )
             (folder / (STAMP + ".tmp")).write_text(digest + "\n")
             os.replace(str(folder / (STAMP + ".tmp")), str(folder / STAMP))
@@ -178,9 +181,12 @@ class Progress:
             print("\r" + CLEAR_TO_END, end="", flush=True)
 
 
-def run(command: List[str], log: Any, progress: Progress, what: Callable[[], str]) -> None:
-    """Run one step with its output in the log, and let `progress` say every now and then what it is at."""
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+def run(command: List[str], log: Any, progress: Progress, what: Callable[[], str], lock_file: Any) -> None:
+    """Run one step with its output in the log, and let `progress` say every now and then what it is at.
+
+    The step holds the lock too: where this process is killed, pip works on, and the next `make` waits for its end.
+    """
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock_file.fileno()])
     try:
         while True:
             try:
@@ -234,6 +240,15 @@ def explain(error: BaseException, log: Path, lock: str, gigabytes: float) -> str
     return f"{lock} could not be installed: {last.strip()} (the whole log: {log})"
 
 
+def check_places(folder: Path, *files: Path) -> None:
+    """A file where the environment goes, or a folder where a file goes, is somebody's: it is not removed."""
+    for path, wanted in [(folder, "folder")] + [(file, "file") for file in files]:
+        if path.is_symlink() or (path.exists() and path.is_dir() != (wanted == "folder")):
+            raise BuildError(
+                f"{path} is no {wanted} of this program's: move it away, or name another place with --home"
+            )
+
+
 def remove(folder: Path) -> None:
     """Remove an environment; the stamp goes first, so that one which is half removed counts as none."""
     with contextlib.suppress(OSError):
@@ -243,15 +258,17 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Two `make` at once: the second waits and then finds the work done."""
+def one_at_a_time(path: Path) -> Iterator[Any]:
+    """Two `make` at once: the second waits and then finds the work done. Yields the file that is locked."""
     with open(str(path), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             print(f"another process is building {path.stem}; waiting for it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        except OSError as error:
+            print(f"warning: no locks in {path.parent} ({error.strerror}): start one make at a time", file=sys.stderr)
+        yield file
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -271,6 +288,9 @@ def main(argv: Optional[List[str]] = None) -> int:
             build(name, arguments.home)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}: {arguments.home} has to be a folder that can be written to", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; nothing half-built is left, the same command starts again", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.cli import main
 from tests.data.helpers import ROOT, members_of, published, run_cli, start_cli, tar_bytes, write_registry
 from tests.data.server import Server
 from tests.data.standin import write_cifar
@@ -224,3 +225,15 @@ def test_what_a_killed_command_left_half_written_is_removed(tmp_path, capsys):
     own.touch()
     assert main(["list", "--data_dir", str(tmp_path)]) == 0
     assert not leftover.exists() and own.exists()
+
+
+def test_how_much_is_taken_of_unknown_length_can_be_said(options, monkeypatch, capsys):
+    taken = []
+    monkeypatch.setattr("data.fetch.fetch", lambda entry, folder, patience: taken.append(patience.most_unannounced))
+    assert main(["fetch", "box", *options]) == 0
+    assert main(["fetch", "box", "--most_gb=2.5", *options]) == 0
+    assert taken == [10**9, 2_500_000_000]
+    for wrong in ("0", "-1", "nan", "inf", "many"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["fetch", "box", f"--most_gb={wrong}", *options])
+        assert f"argument --most_gb: {wrong!r} is no number of gigabytes" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import hashlib
 import importlib.util
 import os
@@ -194,7 +195,7 @@ def test_a_log_gets_a_line_now_and_then(
     monkeypatch.setattr(build, "SECONDS_BETWEEN_LINES", 0.05)
     with open(tmp_path / "log", "w") as log:
         command = [sys.executable, "-c", "import time; print('pip', flush=True); time.sleep(0.5)"]
-        build.run(command, log, build.Progress("pytorch"), lambda: "23 of 89 packages fetched")
+        build.run(command, log, build.Progress("pytorch"), lambda: "23 of 89 packages fetched", log)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 2
     assert lines[0] == "pytorch, 0 s: 23 of 89 packages fetched"
@@ -210,3 +211,62 @@ def test_an_older_python_could_read_the_builder() -> None:
     import ast
 
     ast.parse(BUILD.read_text(), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize(
+    ("place", "is_folder", "said"),
+    [
+        ("home", False, "has to be a folder that can be written to"),
+        ("home/tensorflow", False, "is no folder of this program's"),
+        ("home/tensorflow.building", True, "is no file of this program's"),
+        ("home/tensorflow.log", True, "is no file of this program's"),
+    ],
+)
+def test_what_is_somebody_elses_is_not_removed(
+    build: ModuleType, tmp_path: Path, place: str, is_folder: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if is_folder else path.write_text("mine")
+    assert run(build, tmp_path / "home") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+    assert path.is_dir() if is_folder else path.read_text() == "mine"
+
+
+def test_a_link_to_another_folder_is_not_emptied(build: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "tensorflow").symlink_to(tmp_path / "mine")
+    assert run(build, tmp_path / "home") == 2
+    assert (tmp_path / "mine" / "file").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(build.fcntl, "flock", flock)
+    assert run(build, tmp_path / "home") == 0
+    assert "start one make at a time" in capsys.readouterr().err
+
+
+def test_where_the_builder_was_killed_the_next_one_waits_for_its_pip(build: ModuleType, tmp_path: Path) -> None:
+    lock, done = tmp_path / "x.building", tmp_path / "done"
+    step = [sys.executable, "-c", f"import time; time.sleep(1); open({str(done)!r}, 'w')"]
+    child = os.fork()
+    if not child:
+        with build.one_at_a_time(lock) as file, open(os.devnull, "w") as log:
+            build.run(step, log, build.Progress("x"), str, file)
+        os._exit(0)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not done.exists()
+    with build.one_at_a_time(lock):
+        assert done.exists()

@@ -1,6 +1,8 @@
 """The frame of `make torture`: which campaigns run, in what time, and what is written down."""
 
 import json
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -134,3 +136,12 @@ def test_the_campaign_of_command_lines_finds(body, kind, monkeypatch, tmp_path):
     found = command_lines.campaign(0, 3, 5, (program,))
     del sys.modules["careless"]
     assert found["failures"] and all(kind in failure for failure in found["failures"])
+
+
+@pytest.mark.parametrize("name", ["two-at-once", "killed-builder"])
+def test_a_slice_of_a_campaign_of_processes(name):
+    """In a process of its own: it forks, which one with threads of TensorFlow should not."""
+    command = [sys.executable, "-m", "tests.torture", name, "--count", "7"]
+    done = subprocess.run(command, cwd=Path(torture.__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"0 failures  .*[1-9]", done.stdout)
