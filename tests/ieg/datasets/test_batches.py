@@ -76,7 +76,7 @@ def test_probe_batches_repeat_in_order():
     own = source()
     labels = np.concatenate([own.batch(step)["probe_labels"] for step in range(5)])
     assert labels.tolist() == (list(range(5)) * 4) * 2
-    assert not np.array_equal(own.probe_batch(0)["probe_images"], own.probe_batch(5)["probe_images"])  # cropped anew
+    assert not np.array_equal(own.batch(0)["probe_images"], own.batch(5)["probe_images"])  # cropped anew
 
 
 def test_without_weak_augmentation_images_are_the_data_sets_own():
