@@ -19,6 +19,7 @@ from common.errors import UsageError
 from common.files import atomic_path
 from common.flags import Parser
 from common.program import guarded
+from moco_nonsem.views.view_recipe import PUBLISHED_PATCH_RATIO
 
 MARGIN, CAPTION = 4, 60
 MOST, LARGEST_IMAGE = 100, 1024  # a picture that a screen shows
@@ -32,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("views.png"), help="PNG file to write [views.png]")
     parser.add_argument("--images", type=int, default=8, help="how many images, a column each [8]")
     parser.add_argument("--image-size", type=int, default=224, help="side of a view in pixels [224]")
-    parser.add_argument("--patch-ratio", type=int, nargs=2, default=(16, 72), help="smallest and largest patch [16 72]")
+    parser.add_argument(
+        "--patch-ratio", type=int, nargs=2, default=PUBLISHED_PATCH_RATIO, help="smallest and largest patch [16 72]"
+    )
     parser.add_argument(
         "--aug-plus", action=argparse.BooleanOptionalAction, default=True, help="MoCo v2's augmentation"
     )

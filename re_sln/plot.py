@@ -21,11 +21,10 @@ from common.flags import Parser, underscored
 from common.paths import repo_root
 from common.program import guarded_training
 from common.random_streams import generator
-from re_sln.figures.dissection import dissect
-from re_sln.figures.probability_histogram import count_probabilities, largest_probabilities
+from re_sln.figures.run_pictures import count_probabilities, dissect, largest_probabilities
 from re_sln.noise.noise_files import rate_text
 from re_sln.settings.config import Config
-from re_sln.settings.model_name import MODELS
+from re_sln.settings.names import MODELS
 from re_sln.trained_run import config_of, load_trainer, weights_of
 from re_sln.training.run_folder import find_run
 

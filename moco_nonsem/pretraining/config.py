@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from common.errors import UsageError
 from common.flags import identity
 from moco_nonsem.model.architectures import check_arch
-from moco_nonsem.model.queue_length import check_queue
 from moco_nonsem.running.flag_checks import check_numbers, check_schedule
-from moco_nonsem.running.flags import ROBUST, PretrainFlags
+from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.learning_rate import learning_rate
-from moco_nonsem.views.view_recipe import ViewRecipe
+from moco_nonsem.views.view_recipe import PATCH_RATIO, ROBUST, ViewRecipe
 
-DEFAULT_ALPHA, DEFAULT_RATIO = 1.0, (16, 56)
+DEFAULT_ALPHA = 1.0
+LARGEST_BATCH = 1024  # of the batch sizes that an error lists
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,11 @@ class PretrainConfig:
 def resolve(flags: PretrainFlags, world_size: int = 1) -> PretrainConfig:
     """The run that the flags ask for. Raises: UsageError."""
     check_arch(flags.arch)
-    if flags.robust not in ROBUST:
-        raise UsageError(f"--robust={flags.robust}: there is {', '.join(ROBUST)}")
-    robust = ROBUST[flags.robust]
+    robust = ROBUST.get(flags.robust, flags.robust)
     _check_numbers(flags)
     if robust == "none":
         _check_given(flags)
-    low, high = flags.patch_ratio or DEFAULT_RATIO
+    low, high = flags.patch_ratio or PATCH_RATIO
     views = 0 if robust == "none" else flags.num_nonsem
     recipe = ViewRecipe(
         size=flags.image_size,
@@ -103,6 +101,19 @@ def check_shares(batch_size: int, world_size: int) -> None:
             f"--batch-size={batch_size} is of all {world_size} processes together and has to be a multiple of their "
             f"number; give {f'{below} or ' if below else ''}{above}"
         )
+
+
+def check_queue(length: int, batch_size: int) -> None:
+    """Raises: UsageError, listing the batch sizes that fit, where the queue is no multiple of the batch."""
+    if length % batch_size == 0:
+        return
+    fitting = [size for size in range(1, min(length, LARGEST_BATCH) + 1) if length % size == 0]
+    multiples = sorted({max(1, length // batch_size) * batch_size, (length // batch_size + 1) * batch_size})
+    raise UsageError(
+        f"--moco-k={length} is no multiple of --batch-size={batch_size}: the queue holds whole batches. Batch sizes "
+        f"up to {LARGEST_BATCH} that fit: {', '.join(map(str, fitting))}; or give --moco-k="
+        f"{' or '.join(map(str, multiples))}"
+    )
 
 
 def _bn_parts(flags: PretrainFlags, world_size: int) -> int:

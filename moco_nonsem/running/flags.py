@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from common.flags import amp_of_precision, flag, positional
 
-ROBUST = {"none": "none", "patch": "patch", "nonsem": "patch", "texture": "texture", "texture_syn": "texture"}
 DISTRIBUTED, ADDED = "distributed", "additions to the authors' flags"
 DIST_URL = "tcp://224.66.41.62:23456"
 PLACES = "--run_dir, --ckpt_path or RUNS_DIR"

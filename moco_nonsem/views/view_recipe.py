@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 
-ROBUST = ("patch", "texture", "none")
+# Kinds of non-semantic views by the names of --robust: the program's and those of the authors' README.
+ROBUST = {"none": "none", "patch": "patch", "nonsem": "patch", "texture": "texture", "texture_syn": "texture"}
+PATCH_RATIO, PUBLISHED_PATCH_RATIO = (16, 56), (16, 72)  # the authors' default, and that of their tables
 TEXTURE_DRAWS = ("seed", "aligned")
 
 
@@ -23,7 +25,7 @@ class ViewRecipe:
     aug_plus: bool = True
     robust: str = "patch"
     num_nonsem: int = 1
-    patch_ratio: tuple[int, int] = (16, 56)
+    patch_ratio: tuple[int, int] = PATCH_RATIO
     texture_draw: str = "seed"
 
     @property
@@ -35,7 +37,7 @@ class ViewRecipe:
         """Raises: UsageError for what cannot be."""
         if self.size < 1:
             raise UsageError(f"the size of a view, {self.size}, is not positive; take 224, or 32 for small images")
-        if self.robust not in ROBUST:
+        if self.robust not in ROBUST.values():
             raise UsageError(f"--robust={self.robust} is none of {', '.join(ROBUST)}")
         if self.texture_draw not in TEXTURE_DRAWS:
             raise UsageError(f"--texture-draw={self.texture_draw} is none of {', '.join(TEXTURE_DRAWS)}")

@@ -1,4 +1,4 @@
-"""Pictures of what a trained network makes of its examples, each drawn from plain arrays, without a screen."""
+"""What a trained network makes of its examples: counts, and pictures drawn from plain arrays, without a screen."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 
 from common.tables import new_figure, save_figure
-from re_sln.figures.dissection import KINDS
-from re_sln.figures.probability_histogram import EDGES
 
+EDGES = np.linspace(0, 1, 100)  # of the largest softmax value
+KINDS = ("label ✗ prediction ✗", "label ✗ prediction ✓", "label ✓ prediction ✗", "label ✓ prediction ✓")
 CLEAN, NOISY = "tab:blue", "tab:red"
 KIND_COLOURS = ("#b22222", "#f4a582", "#92c5de", "#2166ac")
 BORDER = {"edgecolor": "white", "linewidth": 0.4}
 LARGEST_LEGEND = 20
+
+
+def largest_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax value of the predicted class, float64 [n] in [1 / C, 1]. logits: float [n, C]."""
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)  # [n, C], 0 for the predicted class
+    return 1 / np.exp(below).sum(axis=1)
+
+
+def count_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """How many fall into each of the 99 bins between 100 edges from 0 to 1, int64 [99]; 1 itself is in the last."""
+    return np.histogram(probabilities, EDGES)[0]
 
 
 def draw_probabilities(path: Path, title: str, clean: np.ndarray, noisy: np.ndarray) -> None:
@@ -27,6 +38,20 @@ def draw_probabilities(path: Path, title: str, clean: np.ndarray, noisy: np.ndar
     axes.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="examples")
     axes.legend(loc="upper left")
     _save(figure, path)
+
+
+def dissect(losses: np.ndarray, label_right: np.ndarray, prediction_right: np.ndarray, bin_size: int) -> np.ndarray:
+    """How many of each of KINDS are in each bin, int64 [bins, 4].
+
+    losses: float [n]; label_right, prediction_right: bool [n]. Examples are put in order of their losses, equal ones in
+    order of the data set, and cut into bins of bin_size, of which the last may hold fewer.
+    """
+    kind = 2 * label_right.astype(np.int64) + prediction_right  # [n], place in KINDS
+    ordered = kind[np.argsort(losses, kind="stable")]
+    bins = np.arange(len(ordered)) // bin_size
+    counts = np.zeros((-(-len(ordered) // bin_size), len(KINDS)), np.int64)
+    np.add.at(counts, (bins, ordered), 1)
+    return counts
 
 
 def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -> None:

@@ -11,8 +11,7 @@ from re_sln.former_names import to_recorded
 from re_sln.images.normalisation import check_normalisation
 from re_sln.noise.noise_request import NoiseRequest, check_request, check_seed
 from re_sln.settings.flags import Flags, Program
-from re_sln.settings.model_name import model_name
-from re_sln.settings.network_name import check_network
+from re_sln.settings.names import check_network, model_name
 from re_sln.settings.published_settings import TASKS, Task
 
 LARGEST_IMAGE = 256

@@ -11,7 +11,7 @@ from common.errors import UsageError
 from data.registry import load_registry
 from re_sln.former_names import from_recorded
 from re_sln.settings.flags import PROGRAMS, Flags
-from re_sln.settings.model_name import MODELS, model_name
+from re_sln.settings.names import MODELS, model_name
 from re_sln.settings.published_settings import TASKS
 
 # Settings of the published runs: the programs' defaults. One that differs makes another table; one that a log does not

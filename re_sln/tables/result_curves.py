@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.tables import new_figure, save_figure
-from re_sln.settings.model_name import MODELS
+from re_sln.settings.names import MODELS
 from re_sln.tables.cell_of_run import SAMPLES
 from re_sln.tables.result_tables import MAIN, grouped, is_ablation, is_published, name_of
 from re_sln.tables.run_logs import Curve, LoggedRun

@@ -12,7 +12,7 @@ from common.published import PUBLISHED, references
 from common.result_table import Result, ResultTable, note
 from common.tables import STATISTICS, mean
 from common.text_files import read_text
-from re_sln.settings.model_name import MODELS
+from re_sln.settings.names import MODELS
 from re_sln.settings.published_settings import TASKS
 from re_sln.tables.run_logs import LoggedRun, LoggedSearch, Logs
 

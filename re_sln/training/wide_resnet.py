@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import UsageError
-from re_sln.settings.network_name import parse_network
+from re_sln.settings.names import parse_network
 
 
 class Block(nn.Module):

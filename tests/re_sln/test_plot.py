@@ -14,8 +14,7 @@ from common.record_files import read_config
 from data.digits import load_digits
 from re_sln import plot, train_cifar, train_real
 from re_sln.figures import run_pictures
-from re_sln.figures.dissection import KINDS, dissect
-from re_sln.figures.probability_histogram import EDGES, count_probabilities, largest_probabilities
+from re_sln.figures.run_pictures import EDGES, KINDS, count_probabilities, dissect, largest_probabilities
 from re_sln.training.wide_resnet import build_network
 from tests.programs import run_as_main
 from tests.re_sln.small_runs import DIGITS, ROOT, config_of, start

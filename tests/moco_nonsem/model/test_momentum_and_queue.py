@@ -9,7 +9,7 @@ from common.errors import UsageError
 from moco_nonsem.model.batch_shuffle import inverse_order, shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.key_queue import enqueue, initial_queue
 from moco_nonsem.model.momentum_update import momentum_update
-from moco_nonsem.model.queue_length import check_queue
+from moco_nonsem.pretraining.config import check_queue
 from moco_nonsem.running.learning_rate import learning_rate
 
 

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from common.errors import UsageError
-from re_sln.settings.model_name import model_name
+from re_sln.settings.names import model_name
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_the_four_models(sigma, mo, lc, name):
 def test_everything_else_is_refused_and_the_four_are_named():
     good = {(0, False, -1), (1, False, -1), (1, True, -1), (1, True, 5)}
     for sigma, mo, lc in set(itertools.product((0, 1), (False, True), (-2, -1, 0, 5, 10, 11))) - good:
-        with pytest.raises(UsageError, match=r"none of the four models: CE .* SLN .* SLN\+MO .* SLN\+MO\+LC"):
+        with pytest.raises(UsageError, match=r"none of the four models: CE .* SLN .* SLN-MO .* SLN-MO-LC"):
             model_name(sigma, mo, lc, 10)
 
 
