@@ -14,8 +14,8 @@ def leave(folder: Path, image: Path) -> None:
     for place in (f"@eaDir/{image.name}/SYNOPHOTO_THUMB_XL.jpg", ".AppleDouble/a.jpg", f"._{image.name}"):
         _copy(image, inside / place)
     _copy(image, inside / f".{image.name}.1.tmp")
-    for place in (folder / "Thumbs.db", folder / ".DS_Store", inside / "desktop.ini", inside / f"{image.name}~"):
-        place.write_bytes(b"\0")
+    for file in (folder / "Thumbs.db", folder / ".DS_Store", inside / "desktop.ini", inside / f"{image.name}~"):
+        file.write_bytes(b"\0")
 
 
 COUNT = 6 + 4 + 4  # of what `leave` leaves, a folder counting once
