@@ -6,6 +6,7 @@ no file is half written; and the run that was killed again and again is in the e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -21,11 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.torture.fork_server import ForkServer
 from tests.torture.kill_programs import PROGRAMS, environment, left_by
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 GONE_SECONDS, END_SECONDS = 10.0, 120.0
+FORKED = 0.9  # of all starts; see fork_server
 KILLS_A_RUN = 8  # then it is let finish, and compared
 OF_RAY = {"raylet": "raylet", "gcs_server": "Ray's head", "ray::": "Ray worker"}
 
@@ -36,23 +39,7 @@ class Tally:
 
     counts: Counter = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-
-
-def family(marker: str) -> dict[int, str]:
-    """What every process with the marker in its environment is, by process id; those that have ended are left out."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"KILLS_MARKER={marker}".encode() not in (place / "environ").read_bytes():
-                continue
-            line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if (place / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                continue
-            name = (place / "comm").read_text().strip()
-        except OSError:
-            continue
-        found[int(place.name)] = kind_of(line, name)
-    return found
+    kills: int = 0
 
 
 def kind_of(line: str, name: str) -> str:
@@ -68,26 +55,48 @@ def kind_of(line: str, name: str) -> str:
 
 
 class Victim:
-    """A program that is started, waited for, killed and looked at."""
+    """A program that is started, waited for, killed and looked at. server: that starts it; None: Python does."""
 
-    def __init__(self, name: str, folder: Path, shared: Path, tally: Tally) -> None:
-        self.name, self.folder, self.tally = name, folder, tally
+    def __init__(self, name: str, folder: Path, shared: Path, tally: Tally, server: ForkServer | None = None) -> None:
+        self.name, self.folder, self.tally, self._server = name, folder, tally, server
         self.marker = f"{os.getpid()}-{time.monotonic_ns()}"
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 open as long as the program
-        self.started = time.time()
-        self.process = subprocess.Popen(
-            [sys.executable, *PROGRAMS[name].words(folder, shared)],
-            cwd=ROOT, env=environment(self.marker, shared), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self.errors, start_new_session=True,
-        )  # fmt: skip
+        self.errors = shared / f"{self.marker}.txt"
+        self.errors.touch()
+        self.started, self.code = time.time(), None  # type: float, int | None
+        words, places = PROGRAMS[name].words(folder, shared), environment(self.marker, shared)
+        if server:
+            self.pid = server.start(words, str(self.errors), places)
+            return
+        with open(self.errors, "a") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, *words], cwd=ROOT, env=places, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
+            )  # fmt: skip
+        self.pid = self._process.pid
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended."""
-        try:
-            self.process.wait(max(0.0, seconds))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        if self.code is None and self._server:
+            self.code = self._server.ended(seconds)
+        elif self.code is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.code = self._process.wait(max(0.0, seconds))
+        return self.code is not None
+
+    def family(self) -> dict[int, str]:
+        """What every process of its is, by process id: those of its session, and those that have its marker."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                state, _, _, session = (place / "stat").read_text().rpartition(")")[2].split()[:4]
+                marked = f"KILLS_MARKER={self.marker}".encode() in (place / "environ").read_bytes()
+                line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                name = (place / "comm").read_text().strip()
+            except OSError:
+                continue
+            if state not in "ZX" and (marked or int(session) == self.pid):
+                found[int(place.name)] = kind_of(line, name)
+        return found
 
     def begun(self) -> bool:
         """Whether a record of its has been written since it was started."""
@@ -95,39 +104,39 @@ class Victim:
 
     def said(self) -> str:
         """What it wrote to stderr."""
-        self.errors.seek(0)
-        return self.errors.read()
+        return self.errors.read_text(encoding="utf-8", errors="replace")
 
     def kill(self, chance: random.Random) -> str:
         """Kill one of its processes. Returns what was done, in words."""
         number = chance.choice(SIGNALS)
-        kinds = family(self.marker)
-        kinds.pop(self.process.pid, None)
+        kinds = self.family()
+        kinds.pop(self.pid, None)
         if kinds and number != signal.SIGINT and chance.random() < 0.6:
             kind = chance.choice(sorted(set(kinds.values())))
             chosen = chance.choice([process for process, its in kinds.items() if its == kind])
         else:
-            kind, chosen = "the program itself", self.process.pid
+            kind, chosen = "the program itself", self.pid
         try:
             if number == signal.SIGINT:  # as a terminal does
-                os.killpg(self.process.pid, number)
+                os.killpg(self.pid, number)
                 kind = "the terminal"
             else:
                 os.kill(chosen, number)
         except ProcessLookupError:
             return ""
-        self.tally.counts[f"{number.name} {kind}"] += 1
+        self.tally.counts[f"{number.name} to {kind}"] += 1
+        self.tally.kills += 1
         return f"{number.name} to {kind}"
 
     def end(self, done: str) -> bool:
         """Let it end after what was done to it, and look at what is left. Returns whether it has finished its work."""
         if not self.wait(END_SECONDS):
             self.fail(done, f"has not ended {END_SECONDS:.0f} s after")
-            for process in family(self.marker):
+            for process in self.family():
                 os.kill(process, signal.SIGKILL)
-            self.process.wait()
-        code, until = self.process.returncode, time.monotonic() + GONE_SECONDS
-        while (left := family(self.marker)) and time.monotonic() < until:
+            self.wait(GONE_SECONDS)
+        code, until = self.code, time.monotonic() + GONE_SECONDS
+        while (left := self.family()) and time.monotonic() < until:
             time.sleep(0.05)
         if left:
             self.fail(done, f"leaves {', '.join(sorted(left.values()))}")
@@ -166,34 +175,41 @@ def half_written(folder: Path) -> Iterator[str]:
             yield f"{path.name} is half written: {error}: {text[-80:]!r}"
 
 
-def reference(name: str, shared: Path, times: dict[str, tuple[float, float]]) -> Path:
+def reference(name: str, shared: Path, times: dict[str, tuple[float, float]], server: ForkServer | None) -> None:
     """The run that nothing interrupts; `times`: seconds until training began, and from there to the end."""
     needs = PROGRAMS[name].needs
     if needs and needs not in times:
-        reference(needs, shared, times)
+        reference(needs, shared, times, server)
     folder = shared / name
-    whole, began = Victim(name, folder, shared, Tally()), time.monotonic()
+    whole, began = Victim(name, folder, shared, Tally(), server), time.monotonic()
     first = began
     while not whole.wait(0.02):
         if first == began and whole.begun():
             first = time.monotonic()
-    if whole.process.returncode:
-        raise RuntimeError(f"{name} itself ends with {whole.process.returncode}: {whole.said()[-2000:]}")
+    if whole.code:
+        raise RuntimeError(f"{name} itself ends with {whole.code}: {whole.said()[-2000:]}")
     times[name] = first - began, time.monotonic() - first
-    return folder
 
 
 def torment(
-    name: str, chance: random.Random, kills: int, until: float, shared: Path, times: dict, tally: Tally
+    name: str,
+    chance: random.Random,
+    kills: int,
+    until: float,
+    shared: Path,
+    times: dict[str, tuple[float, float]],
+    tally: Tally,
+    server: ForkServer | None,
 ) -> None:
     """Kill one program and resume it, so often at most, until it is finished; compare it with the reference."""
     if name not in times:
-        reference(name, shared, times)
+        reference(name, shared, times, server)
     start, work = times[name]
     folder, done, finished, left = shared / "killed" / name, "", False, kills
     shutil.rmtree(folder, ignore_errors=True)
     while not finished:
-        victim, done = Victim(name, folder, shared, tally), ""
+        # Now and then Python starts it, so that its own start is hit as well.
+        victim, done = Victim(name, folder, shared, tally, server if chance.random() < FORKED else None), ""
         if left > 0 and time.monotonic() < until:
             left -= 1
             if PROGRAMS[name].begins and chance.random() < 0.75:  # most of the time is Python's start
@@ -205,9 +221,9 @@ def torment(
                 moment = chance.random() * (start + work)
             if not victim.wait(moment):
                 done = victim.kill(chance)
-        finished = victim.end(done) or (not done and victim.process.returncode != 0)
-        if not done and victim.process.returncode:
-            victim.fail(done, f"ends with {victim.process.returncode}: …{victim.said()[-800:]}")
+        finished = victim.end(done) or (not done and victim.code != 0)
+        if not done and victim.code:
+            victim.fail(done, f"ends with {victim.code}: …{victim.said()[-800:]}")
             return
     whole, found = left_by(shared / name), left_by(folder)
     different = [key for key in sorted({*whole, *found}) if whole.get(key) != found.get(key)]
@@ -222,19 +238,17 @@ def campaign(seed: int, count: int, seconds: float, names: tuple[str, ...] = ())
     """`count` kills at most over the programs of this environment (or `names`), for `seconds` at most."""
     chance, tally, until = random.Random(seed), Tally(), time.monotonic() + seconds
     here = Path(sys.prefix).name
-    chosen = [name for name, one in PROGRAMS.items() if name in names or (not names and one.environment == here)]
-    kinds = [f"{number.name} " for number in set(SIGNALS)]
+    known = {name: one for name, one in PROGRAMS.items() if one.environment == here}
+    chosen = [name for name, one in known.items() for _ in range(one.weight) if name in (names or known)]
     times: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory(prefix="kills_") as folder:
-        while (done := sum(number for what, number in tally.counts.items() if what.startswith(tuple(kinds)))) < count:
-            if time.monotonic() > until or not chosen:
-                break
-            name = chosen[tally.counts["finished runs compared"] % len(chosen)]
-            before = len(tally.failures)
-            torment(name, chance, min(KILLS_A_RUN, count - done), until, Path(folder), times, tally)
-            tally.counts[f"kills of {name}"] += (
-                sum(number for what, number in tally.counts.items() if what.startswith(tuple(kinds))) - done
-            )
-            if len(tally.failures) > before and not tally.counts["finished runs compared"]:
-                break
-    return {"counts": {"kills": done, **dict(sorted(tally.counts.items()))}, "failures": tally.failures}
+        server = ForkServer(here, environment("server", Path(folder)))
+        try:
+            while tally.kills < count and time.monotonic() < until:
+                name, before = chance.choice(chosen), tally.kills
+                most = min(KILLS_A_RUN, count - before)
+                torment(name, chance, most, until, Path(folder), times, tally, server)
+                tally.counts[f"of {name}"] += tally.kills - before
+        finally:
+            server.close()
+    return {"counts": {"kills": tally.kills, **dict(sorted(tally.counts.items()))}, "failures": tally.failures}
