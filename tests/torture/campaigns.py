@@ -28,6 +28,7 @@ class Campaign:
 
 
 CAMPAIGNS: dict[str, Campaign] = {
+    "kills": Campaign("kills:campaign", 500, (TENSORFLOW, PYTORCH)),
     "damaged-images": Campaign("damaged_images:campaign", 10_000, (TENSORFLOW, PYTORCH)),
     "damaged-lists": Campaign("damaged_lists:campaign", 30_000, (PYTORCH,)),
     "damaged-files": Campaign("damaged_files:campaign", 20_000, (TENSORFLOW, PYTORCH)),
