@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from common.allocator import keep_freed_memory
 from common.children import end_with_parent
-from common.errors import RESUME, ProcessLost, UsageError, UserError
+from common.errors import RESUME, ProcessLost, UsageError, UserError, WorkFailed
 from common.machine import check_port, cpu_name
 from common.readers import lost_reader
 
@@ -124,11 +124,11 @@ def run_in(
 
 
 def _told(work: Callable[[Group], int], group: Group) -> int:
-    """What work(group) returns. Raises: ProcessLost for torch's words over a process that is gone."""
+    """What work(group) returns. Raises: WorkFailed for torch's words over a process that is gone, or no memory."""
     try:
         return work(group)
     except RuntimeError as error:
-        lost = lost_reader(error) or _lost_process(error, group)
+        lost = lost_reader(error) or _lost_process(error, group) or _no_memory(error)
         if lost is None:
             raise
         traceback.clear_frames(error.__traceback__)
@@ -141,6 +141,18 @@ def _lost_process(error: RuntimeError, group: Group) -> ProcessLost | None:
     if group.world_size > 1 and of_group:
         return ProcessLost(f"another of the {group.world_size} processes is gone ({_sentence(error)}); {RESUME}")
     return None
+
+
+def _no_memory(error: RuntimeError) -> WorkFailed | None:
+    """Torch's paragraph on memory, on a GPU or a CPU."""
+    if isinstance(error, torch.OutOfMemoryError):
+        size = re.search(r"Tried to allocate [\d.]+ \w+", str(error))
+        where = f"the GPU has not memory enough ({size[0] if size else 'CUDA out of memory'})"
+    elif found := re.search(r"can't allocate memory: you tried to allocate \d+ bytes", str(error)):
+        where = f"this machine has not memory enough ({found[0].partition(': ')[2]})"
+    else:
+        return None
+    return WorkFailed(f"{where}: give a smaller --batch_size, or stop other programs; {RESUME}")
 
 
 def _sentence(error: BaseException) -> str:

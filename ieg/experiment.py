@@ -146,11 +146,6 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     except Interrupted as stop:
         logging.warning("%s", stop)
         return 130
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        raise OSError(
-            f"another worker is gone ({error.message.splitlines()[0]}): start the same command on all of them again; "
-            "it resumes from the last checkpoint"
-        ) from error
     finally:
         record.interrupted()
     split = source.split

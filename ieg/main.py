@@ -53,6 +53,7 @@ def run(flags: Flags, command: list[str]) -> int:
     prepare_tensorflow()
     from ieg.datasets import load as datasets
     from ieg.devices.distribution import make_strategy, on_cpu
+    from ieg.devices.failures import explained_failures
     from ieg.settings.config import EPOCH, resolve, without_effect
 
     strategy = make_strategy(flags)
@@ -85,9 +86,10 @@ def run(flags: Flags, command: list[str]) -> int:
     from ieg import experiment  # its kernels need Numba, --check does not
 
     logging.info("%s", shlex.join(command))
-    if flags.mode == "evaluation":
-        return experiment.evaluate(config, strategy, run_folder(config))
-    return experiment.train(config, strategy, run_folder(config), command, described.fingerprint)
+    with explained_failures():
+        if flags.mode == "evaluation":
+            return experiment.evaluate(config, strategy, run_folder(config))
+        return experiment.train(config, strategy, run_folder(config), command, described.fingerprint)
 
 
 def run_folder(config: Config) -> Path:

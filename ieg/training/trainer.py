@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import Interrupted, NonFiniteLoss
-from common.files import atomic_path
+from common.files import atomic_write
 from common.progress import Progress, tqdm
 from common.record import AnyRecord
 from common.saved_state import MARK, Owner
@@ -225,9 +226,10 @@ class Trainer:
         """The result: accuracy at the last cycle end; the last step's and the best on test beside it."""
         if not self.worker.chief:
             return
-        with atomic_path(self.folder / "example_weights.npz") as path, open(path, "wb") as file:
-            clean = self.source.split.train_labels == self.source.split.true_labels
-            np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
+        clean = self.source.split.train_labels == self.source.split.true_labels
+        file = io.BytesIO()  # numpy leaves a file half closed where the disk is full
+        np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
+        atomic_write(self.folder / "example_weights.npz", file.getvalue())
         end, last, best = self.scores["end"], self.scores["last"], self.scores["best"]
         metrics = {name: value for name, value in end.items() if name != "step"}
         metrics["accuracy_last_step"] = last["accuracy"]

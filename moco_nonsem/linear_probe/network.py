@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UsageError, WorkFailed
-from common.torch_files import MISFITS, words_of
+from common.torch_files import MISFITS, load_weights, words_of
 from moco_nonsem.model.encoder import build_network
 from moco_nonsem.running import checkpoint
 
@@ -54,8 +54,8 @@ class LinearNetwork:
         try:
             plain = checkpoint.unprefixed(weights)
             head = {key.removeprefix("fc."): value for key, value in plain.items() if key.startswith("fc.")}
-            self.classifier.load_state_dict(head)
-            self.backbone.load_state_dict({key: value for key, value in plain.items() if not key.startswith("fc.")})
+            load_weights(self.classifier, head)
+            load_weights(self.backbone, {key: value for key, value in plain.items() if not key.startswith("fc.")})
         except MISFITS as error:
             raise UsageError(f"{name} holds no {CLASSES}-way network of this --arch: {words_of(error)}") from error
 
@@ -70,7 +70,7 @@ def load_backbone(network: LinearNetwork, content: Mapping[str, Any], name: str)
     if not weights:
         raise UsageError(f"--pretrained={name} holds no encoder_q; give a checkpoint of moco-non-sem-neg.py")
     try:
-        network.backbone.load_state_dict(weights)
+        load_weights(network.backbone, weights)
     except MISFITS as error:
         raise UsageError(
             f"--pretrained={name} does not fit --arch; give the one it was trained with: {words_of(error)}"

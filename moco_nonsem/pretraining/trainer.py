@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import UsageError
 from common.process_group import Group
-from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
+from common.torch_files import MISFITS, copy_into, load_optimiser, load_weights, words_of
 from common.training_loop import FiniteLoss
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, moco_step
 from moco_nonsem.pretraining.config import PretrainConfig
@@ -102,7 +102,7 @@ class Trainer:
             )
         try:
             position = checkpoint.position_in(content, name, flags.epochs, self.batches_per_epoch)
-            self.model.load_state_dict(checkpoint.unprefixed(content["state_dict"]))
+            load_weights(self.model, checkpoint.unprefixed(content["state_dict"]))
             moved = self.model.encoder_q.parameters() if position["step"] else ()
             load_optimiser(self.optimiser, content["optimizer"], moved)
             self.last_values = dict(content.get("last_values", {}))

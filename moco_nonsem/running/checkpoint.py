@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from common.errors import UsageError
-from common.files import atomic_path
 from common.paths import user_path
 from common.saved_state import MARK, Owner, StateFiles, newest_state
-from common.torch_files import read_tensors, whole_number
+from common.torch_files import not_finite, read_tensors, whole_number, write_tensors
 
 LARGEST = 2**63 - 1
 FILES = StateFiles("state_", ".pth.tar")
@@ -24,9 +22,7 @@ PREFIX = "module."  # DistributedDataParallel's, in every file of the authors
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """One file, whole or not at all; the same content gives the same bytes, so that `fingerprint` tells the content."""
-    # Given a name, torch would write that of the temporary file, with the process id, into every entry.
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(dict(content), file)
+    write_tensors(path, content)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -61,6 +57,8 @@ def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:
     for name, (holds, kind) in PARTS.items():
         if name in content and not holds(content[name]):
             raise UsageError(f"{named}: its {name} is not {kind}; name another checkpoint")
+    if lost := not_finite(content.get("state_dict", {})):
+        raise UsageError(f"{named}: {lost}; name another checkpoint")
     return content
 
 

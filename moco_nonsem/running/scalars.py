@@ -7,6 +7,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from common.event_files import event_writer
+
 
 class Scalars:
     """An event file in the run's folder, made with its first point."""
@@ -19,7 +21,7 @@ class Scalars:
         """The metrics of one epoch, at its last step."""
         if self._writer is None:
             # Points that are done once more after an interruption are taken off the curves.
-            self._writer = SummaryWriter(str(self._folder), purge_step=self._first_step + 1)
+            self._writer = event_writer(self._folder, self._first_step + 1)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()

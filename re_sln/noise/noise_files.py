@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
-from common.files import atomic_path, atomic_write
+from common.files import atomic_write
 from common.foreign_text import one_line
 from common.text_files import lines_of, read_text, table_rows, text_of, whole_number
 
@@ -74,8 +74,9 @@ def write_labels(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if images is not None:
-            with atomic_path(images_path(path)) as temporary, open(temporary, "wb") as stream:
-                np.save(stream, images, allow_pickle=False)
+            stream = io.BytesIO()  # into a file numpy writes past Python, and of a full disk it says only how much fits
+            np.save(stream, images, allow_pickle=False)
+            atomic_write(images_path(path), stream.getvalue())
         atomic_write(
             rules_path(path), format_rows(rules[0] if rules else RULES_HEADER, (rule.values() for rule in rules))
         )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from common.errors import UsageError
-from common.files import atomic_write
 from common.saved_state import MARK, Owner, StateFiles, newest_state
-from common.torch_files import MISFITS, read_tensors, words_of
+from common.torch_files import MISFITS, read_tensors, words_of, write_tensors
 
 FILES = StateFiles("checkpoint_", ".pt")
 
@@ -26,9 +22,7 @@ def save(folder: Path, step: int, content: dict[str, Any]) -> None:
 
 def write_weights(path: Path, content: dict[str, Any]) -> None:
     """One file of tensors, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    atomic_write(path, buffer.getvalue())
+    write_tensors(path, content)
 
 
 def read_weights(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from common.errors import UsageError
 from common.paths import user_path
 from common.process_group import Group
-from common.torch_files import load_optimiser
+from common.torch_files import load_optimiser, load_weights, not_finite
 from re_sln.settings.config import Config
 from re_sln.training.checkpoint import read_weights
 from re_sln.training.moving_average import start_moving_average
@@ -83,9 +83,9 @@ class Networks:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave, as part of a checkpoint. Raises: one of `torch_files.MISFITS`."""
-        self.model.load_state_dict(state["model"])
+        load_weights(self.model, state["model"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            load_weights(self.average, state["average"])
         load_optimiser(self.optimiser, state["optimiser"], self.model.parameters() if state["step"] else ())
 
 
@@ -143,10 +143,13 @@ def _load(network: nn.Module, weights: str) -> None:
         raise UsageError(f"--weights={weights}: {error}; download {RESNET50_ADDRESS} again") from error
     try:
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        lost = not_finite(state)
         missing, unexpected = network.load_state_dict(state, strict=False)
         fits = not unexpected and set(missing) == {"fc.weight", "fc.bias"}
-    except (RuntimeError, AttributeError):  # other shapes, or no mapping of names at all
-        fits = False
+    except (RuntimeError, AttributeError, TypeError):  # other shapes, or no mapping of names at all
+        fits, lost = False, ""
+    if lost:
+        raise UsageError(f"--weights={weights}: {path}: {lost}; name another file, or download {RESNET50_ADDRESS}")
     if not fits:
         raise UsageError(
             f"--weights={weights}: {path} holds no ResNet-50 of torchvision; name another file, or download "

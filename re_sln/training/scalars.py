@@ -35,7 +35,7 @@ class Scalars:
     def _writer(self, below: str) -> Any:
         if below not in self._writers:
             # Points of epochs that are done once more after an interruption are taken off the curves.
-            self._writers[below] = self._make(str(self._folder / below), purge_step=self._first_epoch)
+            self._writers[below] = self._make(self._folder / below, purge_step=self._first_epoch)
         return self._writers[below]
 
     def close(self) -> None:
@@ -47,8 +47,8 @@ class Scalars:
 def _summary_writer() -> Any:
     """TensorBoard's writer, or None with a warning: metrics.jsonl holds the same numbers."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from common.event_files import event_writer
     except ImportError:
         logging.warning("TensorBoard is not installed: its event files are left out")
         return None
-    return SummaryWriter
+    return event_writer

@@ -57,7 +57,7 @@ def test_a_write_that_fails_leaves_the_earlier_ones(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint, "atomic_write", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     with pytest.raises(OSError, match="no space"):
         checkpoint.save(tmp_path, 3, content(3))
     assert checkpoint.FILES.steps(tmp_path) == [1, 2]
