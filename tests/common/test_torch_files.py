@@ -4,12 +4,14 @@ import argparse
 import errno
 import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from common import torch_files as module  # noqa: E402
 from common.torch_files import (  # noqa: E402
     first_of,
     load_weights,
@@ -114,25 +116,19 @@ def test_weights_that_are_not_finite_are_named():
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(tmp_path, monkeypatch, after):
-    import common.torch_files as module
-
     write_tensors(tmp_path / "a.pt", {"old": 1})
     real, left = module._File, [after]
 
-    class Full(real):
-        def __init__(self, file):
-            class Disk:
-                flush = file.flush
+    def full(file):
+        def write(data):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return file.write(data)
 
-                def write(self, data):
-                    left[0] -= 1
-                    if left[0] < 0:
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                    return file.write(data)
+        return real(SimpleNamespace(write=write, flush=file.flush))
 
-            super().__init__(Disk())
-
-    monkeypatch.setattr(module, "_File", Full)
+    monkeypatch.setattr(module, "_File", full)
     with pytest.raises(OSError, match="No space left on device"):
         write_tensors(tmp_path / "a.pt", {"new": torch.ones(1000)})
     assert read_tensors(tmp_path / "a.pt") == {"old": 1}
