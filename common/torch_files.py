@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 class _File:
     """A file that remembers why it could not be written: torch makes a RuntimeError of it, about positions."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Any) -> None:
         self._file, self.flush = file, file.flush
         self.error: OSError | None = None
 
