@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help python demo demo-fsr demo-sln demo-moco claims test test-slow torture env-tensorflow env-pytorch \
-        bench bench-ieg bench-sln bench-moco \
+        check-gpu bench bench-ieg bench-sln bench-moco \
         tables report plan lint format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || uv python find 3.11 2> /dev/null || command -v python3 || echo python3.11)
@@ -129,6 +129,11 @@ tables: env-$(ANY) ## write every table from the finished runs, as Markdown, CSV
 
 report: env-$(ANY) ## write one HTML page: every table, learning curves, and where each number comes from
 	@$(ANY_PYTHON) -m reproduce report
+
+check-gpu: python ## test this machine's GPUs with the suite, and write a table of speeds, in 10 minutes
+	@"$(PYTHON)" -m benchmarks.check_gpu --look
+	@$(MAKE) --no-print-directory env-tensorflow env-pytorch
+	@$(PYTORCH) -m benchmarks.check_gpu
 
 bench: bench-ieg bench-sln bench-moco ## run all speed measurements
 
