@@ -5,6 +5,7 @@ Every reader of a folder of data uses this module, so that what one leaves out n
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -85,7 +86,8 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         found = re.fullmatch(TEMPORARY, path.name)
         if found and not path.is_dir() and not _is_alive(int(found[1])):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a folder that is only read from
+                path.unlink()
 
 
 def _is_alive(process: int) -> bool:

@@ -111,7 +111,8 @@ def _work(arguments: argparse.Namespace) -> int:
     folder = None
     try:
         folder = data_dir(arguments.data_dir)
-        remove_leftovers(folder)
+        for place in (folder, *(folder / ".work").glob("*")):
+            remove_leftovers(place)
         registry = load_registry(user_path(arguments.registry) if arguments.registry else None)
         if arguments.verb == "fetch":
             return _fetch(arguments, registry, folder)

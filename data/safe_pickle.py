@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
+from common.foreign_text import one_line
 
 _WHOLE_NUMBERS = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8")
 AGAIN = "fetch the data set again, or write it as a dictionary of a uint8 array of images and lists of plain numbers"
@@ -139,7 +140,7 @@ def load_batch(path: Path) -> dict[bytes, Any]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): fetch the data set again.") from error
     except _DAMAGE as error:
-        raise DataError(f"{path} is not a readable CIFAR batch ({error or type(error).__name__}): {AGAIN}.") from error
+        raise DataError(f"{path} is not a readable CIFAR batch ({one_line(error)}): {AGAIN}.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, a CIFAR batch is a dictionary: fetch it again.")
     return {

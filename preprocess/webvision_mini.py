@@ -225,12 +225,14 @@ def label_counts(path: Path) -> list[int] | None:
 def read_labels(path: Path) -> Iterator[int | None]:
     """The labels of a TFRecord file; None, and an end, where it is damaged."""
     tf = tensorflow()
+    from google.protobuf.message import DecodeError  # a dependency of TensorFlow's
+
     try:
         for record in tf.data.TFRecordDataset(str(path)):
             example = tf.train.Example.FromString(record.numpy())
             labels = example.features.feature["image/label"].int64_list.value
             yield labels[0] if labels and example.features.feature["image/encoded"].bytes_list.value else None
-    except tf.errors.OpError:
+    except (tf.errors.OpError, DecodeError):
         yield None
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import DataError, UnreadableImage
+from common.foreign_text import one_line
 from common.image_files import open_rgb
 from data.webvision import NUM_CLASSES, PREPARE
 from ieg.augmentation import imagenet_policy, inception
 
 ANEW = f"delete it and start `{PREPARE}` again"
+# A message of TensorFlow's may quote bytes of the file, or its name, that are no text.
+REFUSED = (tf.errors.OpError, UnicodeDecodeError)
 PARALLEL = os.cpu_count() or 1
 RECORD = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "image/label": tf.io.FixedLenFeature([], tf.int64)}
 
@@ -84,7 +87,7 @@ class Decoder:
             elements = rewritten(elements, known)
             try:
                 return self.batch(elements)
-            except tf.errors.OpError:
+            except REFUSED:
                 found = [k for k in range(len(next(iter(elements.values())))) if self.why_refused(elements, k)]
                 if not found:  # no image is to blame
                     raise
@@ -92,10 +95,10 @@ class Decoder:
                 elements = rewritten(elements, found)
             try:
                 return self.batch(elements)
-            except tf.errors.OpError as error:
+            except REFUSED as error:
                 whys = {name_of(elements, k): self.why_refused(elements, k) for k in found}
-                name, why = next(((name, why) for name, why in whys.items() if why), ("an image", error.message))
-                raise UnreadableImage(f"{name} cannot be used ({why.splitlines()[0]}): move it away") from error
+                name, why = next(((name, why) for name, why in whys.items() if why), ("an image", one_line(error)))
+                raise UnreadableImage(f"{name} cannot be used ({why}): move it away") from error
 
     def batch(self, elements: Mapping[str, np.ndarray]) -> np.ndarray:
         """A batch of what TensorFlow decodes. Raises: tf.errors.OpError."""
@@ -111,8 +114,8 @@ class Decoder:
         """What TensorFlow says of image `k`; "" where it decodes it."""
         try:
             self.image({name: tf.constant(values) for name, values in inputs(elements, k).items()})
-        except tf.errors.OpError as error:
-            return error.message
+        except REFUSED as error:
+            return one_line(error)
         return ""
 
 
@@ -164,8 +167,8 @@ def read_records(path: Path) -> tuple[list[bytes], np.ndarray]:
     """Encoded images and labels int64 [n] of a TFRecord file. Raises: DataError for one that is damaged."""
     try:
         examples = [tf.io.parse_single_example(record, RECORD) for record in tf.data.TFRecordDataset(str(path))]
-    except tf.errors.OpError as error:
-        raise DataError(f"{path} cannot be read ({error.message.splitlines()[0]}): {ANEW}") from error
+    except REFUSED as error:
+        raise DataError(f"{path} cannot be read ({one_line(error)}): {ANEW}") from error
     labels = np.array([int(example["image/label"]) for example in examples], np.int64)
     if odd := [label for label in labels.tolist() if not 0 <= label < NUM_CLASSES]:
         raise DataError(f"{path} holds the label {odd[0]}; labels are 0…{NUM_CLASSES - 1}: {ANEW}")

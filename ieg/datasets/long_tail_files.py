@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import DataError, UsageError
+from common.foreign_text import one_line
 from common.paths import data_dir
 from data.checksums import fingerprint, hash_file
 from data.dataset import ImageDataset
@@ -106,7 +107,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             images.append(tf.io.decode_raw(examples["image"], tf.uint8, fixed_length=None).numpy())
             labels.append(examples["label"].numpy())
     except (tf.errors.OpError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}). {GET_THEM}") from error
+        raise DataError(f"{path} cannot be read ({one_line(error)}). {GET_THEM}") from error
     if not images or any(part.shape[1] != PIXELS for part in images):
         raise DataError(f"{path} holds no images of {PIXELS} bytes. {GET_THEM}")
     given = np.concatenate(labels)

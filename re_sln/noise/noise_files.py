@@ -103,7 +103,7 @@ def read_labels(path: Path, labels: np.ndarray, num_classes: int, open_set: bool
         value = BOOLEANS.get(row[1].lower()) if open_set else whole_number(row[1])
         if value is None or value >= num_classes:
             raise UsageError(
-                f"{path}, line {number}: {','.join(row)!r} must be a label and "
+                f"{path}, line {number}: {','.join(row)[:80]!r} must be a label and "
                 f"{'True or False' if open_set else f'a class 0…{num_classes - 1}'}; it is damaged, obtain it again"
             )
         given.append((number, row[0]))

@@ -223,8 +223,11 @@ def test_what_a_killed_command_left_half_written_is_removed(tmp_path, capsys):
     leftover.touch()
     own = tmp_path / f".toy.sha256.{os.getpid()}.tmp"
     own.touch()
+    note = tmp_path / ".work" / "toy" / f".box.part.json.{process.stdout.strip()}.tmp"
+    note.parent.mkdir(parents=True)
+    note.touch()
     assert main(["list", "--data_dir", str(tmp_path)]) == 0
-    assert not leftover.exists() and own.exists()
+    assert not leftover.exists() and not note.exists() and own.exists()
 
 
 def test_how_much_is_taken_of_unknown_length_can_be_said(options, monkeypatch, capsys):

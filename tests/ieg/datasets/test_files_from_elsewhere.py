@@ -13,10 +13,11 @@ from PIL import Image
 from common.errors import DataError, UnreadableImage, UsageError
 from data.webvision import fingerprint_of, imagenet_records, list_webvision, probe_records, webvision_root
 from ieg.datasets import load as datasets
-from ieg.datasets.image_files import Decoder, evaluation_image, weak_image
+from ieg.datasets import long_tail_files
+from ieg.datasets.image_files import Decoder, evaluation_image, read_records, weak_image
 from ieg.datasets.webvision import check_with_tfds
 from ieg.settings.flags import parse_flags
-from preprocess.webvision_mini import decode_one
+from preprocess.webvision_mini import decode_one, label_counts
 from tests import foreign_entries
 from tests.ieg.photographs import WNIDS
 
@@ -178,3 +179,16 @@ def test_names_that_are_no_utf8_and_folders_called_like_images(data):
     Path(files[1]).write_bytes(b"")
     with pytest.raises(UnreadableImage, match="cannot be read as an image"):
         decoder({"file": files})
+    Path(files[1]).unlink()
+    with pytest.raises(UnreadableImage, match=r"cannot be read as an image \(No such file"):  # TensorFlow quotes it
+        Decoder(evaluation_image, SIZE)({"file": files})
+
+
+def test_records_whose_bytes_are_quoted_by_tensorflow(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"\n\x20\xe2\x28\xa1")
+    for read in (read_records, long_tail_files.read):
+        with pytest.raises(DataError, match=r"a\.tfrecord cannot be read \("):
+            read(path)
+    assert label_counts(path) is None
