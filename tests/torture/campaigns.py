@@ -30,8 +30,6 @@ class Campaign:
 CAMPAIGNS: dict[str, Campaign] = {
     "kills": Campaign("kills:campaign", 500, (TENSORFLOW, PYTORCH)),
     "damaged-images": Campaign("damaged_images:campaign", 10_000, (TENSORFLOW, PYTORCH)),
-    "damaged-lists": Campaign("damaged_lists:campaign", 30_000, (PYTORCH,)),
-    "damaged-tfrecords": Campaign("damaged_records:campaign", 3_000, (TENSORFLOW,)),
     "damaged-files": Campaign("damaged_files:campaign", 20_000, (TENSORFLOW, PYTORCH)),
     "two-at-once": Campaign("two_at_once:campaign", 120),
     "killed-builder": Campaign("killed_builder:campaign", 200),

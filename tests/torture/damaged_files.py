@@ -46,8 +46,15 @@ def whole_file(random: np.random.Generator, _content: bytes, other: bytes) -> by
     return other if random.random() < 0.2 else ODD[random.integers(len(ODD))]
 
 
+def save_elsewhere(random: np.random.Generator, content: bytes, _other: bytes) -> bytes:
+    """As another program saves it: its encoding, its line ends, its separators."""
+    text = content.decode("utf-8", "replace").replace("\n", str(random.choice(["\n", "\r\n", "\r"])))
+    text = text.replace(",", str(random.choice([",", ";", "\t"])))
+    return text.encode(str(random.choice(["utf-8-sig", "utf-16", "utf-32", "gbk", "latin-1", "cp1252"])), "replace")
+
+
 DAMAGES = (flip_bits, flip_bits, cut, lose, blank, splice)
-DAMAGES_OF_TEXT = (*DAMAGES, odd_word, odd_word, odd_word, put_in, whole_file)
+DAMAGES_OF_TEXT = (*DAMAGES, odd_word, odd_word, odd_word, put_in, whole_file, save_elsewhere)
 
 
 def same(one: Any, other: Any) -> bool:

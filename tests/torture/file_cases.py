@@ -237,8 +237,13 @@ def cases(folder: Path) -> dict[str, Case]:
     """Those that this environment reads."""
     found = record_cases(folder / "records") | data_cases(folder / "data") if make(folder / "records") else {}
     here = Path(sys.prefix).name
-    found |= torch_cases(folder / "torch") if here == PYTORCH and make(folder / "torch") else {}
-    found |= tensorflow_cases(folder / "tensorflow") if here == TENSORFLOW else {}
+    from tests.torture import data_file_cases as of_data
+
+    found |= of_data.numpy_cases(make(folder / "numpy"))
+    if here == PYTORCH:
+        found |= torch_cases(make(folder / "torch")) | of_data.clothing_cases(folder / "clothing1m")
+    if here == TENSORFLOW:
+        found |= tensorflow_cases(folder / "tensorflow") | of_data.record_cases(make(folder / "tfrecords"))
     return found
 
 
