@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def numpy_cases(folder: Path) -> dict[str, Case]:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return {
-        **{name: Case(path, lambda path=path: load_batch(path), binary=True) for name, path in found.items()},
+        **{name: Case(path, partial(load_batch, path), binary=True) for name, path in found.items()},
         "devkit": Case(folder / DEVKIT, lambda: validation_classes(folder / DEVKIT), binary=True),
         "NAME": Case(put(folder / "NAME", "cifar10-jpeg\n"), lambda: name_in(folder)),
     }
@@ -89,16 +90,11 @@ def record_cases(folder: Path) -> dict[str, Case]:
     ):
         for read in readers:
             whole = write(folder / f"{kind} {read.__name__}.tfrecords", record)
-            content, rebuilt = (
-                put(folder / f"{kind}-{read.__name__}.part", record[1]),
-                folder / f"{kind}-{read.__name__}",
-            )
+            content = put(folder / f"{kind}-{read.__name__}.part", record[1])
 
-            def of_part(read=read, content=content, rebuilt=rebuilt, record=record):
-                return read(write(rebuilt, [record[0], content.read_bytes(), record[2]]))
+            def of_part(read=read, content=content, record=record):
+                return read(write(content.with_suffix(""), [record[0], content.read_bytes(), record[2]]))
 
-            found[f"TFRecords of {kind}, {read.__name__}"] = Case(
-                whole, lambda read=read, p=whole: read(p), binary=True
-            )
+            found[f"TFRecords of {kind}, {read.__name__}"] = Case(whole, partial(read, whole), binary=True)
             found[f"a TFRecord of {kind}, {read.__name__}"] = Case(content, of_part, binary=True)
     return found
