@@ -176,11 +176,13 @@ def _font(name: str, size: int) -> Any:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of that many inches, drawn without a screen and without matplotlib's global state."""
+    """An empty figure of that many inches, drawn without a screen. Texts are no formulas: names may hold a $."""
     picture_settings()
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["text.parse_math"] = False
     figure = Figure(figsize=(width, height), dpi=120)
     FigureCanvasAgg(figure)
     return figure

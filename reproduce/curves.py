@@ -60,6 +60,7 @@ def draw_curves(folders: list[Path], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, path)
 
 

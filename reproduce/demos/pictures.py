@@ -71,6 +71,8 @@ def example_weights(runs: list[Run], path: Path) -> None:
     if not methods:
         raise RecordError(f"none of the runs has {WEIGHTS} and weights/clean, weights/noisy in metrics.jsonl")
     figure = new_figure(10, 3.3 * len(methods))
+    from matplotlib.ticker import LogFormatter, NullFormatter  # after new_figure, which says how it draws
+
     for number, (method, of_method) in enumerate(methods.items()):
         left = figure.add_subplot(len(methods), 2, 2 * number + 1)
         for name, colour in (("clean", CLEAN), ("noisy", NOISY)):
@@ -92,6 +94,8 @@ def example_weights(runs: list[Run], path: Path) -> None:
             xlabel="last weight × batch size", ylabel="share of examples", title=f"{method}: each example's last weight"
         )
         right.set_yscale("log")
+        right.yaxis.set_major_formatter(LogFormatter())
+        right.yaxis.set_minor_formatter(NullFormatter())
         right.legend()
     figure.tight_layout()
     save_figure(figure, path)

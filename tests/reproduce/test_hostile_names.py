@@ -127,3 +127,12 @@ def test_a_long_line_of_a_record_is_cut_in_the_page(tmp_path: Path, write_cells:
     cells, runs = place_of(tmp_path / "place", "plain", "x" * 10**6)
     assert main(["report", "--cells", str(cells), "--runs_dir", str(runs), "--out", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("name", [r"$\foo{$", "$x_{$", "_hidden", "x" * 100, HIDDEN])
+def test_a_name_is_no_formula_of_a_picture(name: str, tmp_path: Path) -> None:
+    _, runs = place_of(tmp_path / "place", "plain", name)
+    (run, *_) = sorted(path.parent for path in runs.rglob("result.json"))
+    named = run.rename(run.with_name(f"run {name}"))
+    assert main(["curves", str(named), str(named), "--out", str(tmp_path / "new" / "curves.png")]) == 0
+    assert (tmp_path / "new" / "curves.png").stat().st_size > 10_000

@@ -52,8 +52,15 @@ def cells(folder: Path) -> Path:
 
     content = cells_content(step_seconds=0.01)
     del content["tables"]["small"]["published"], content["tables"]["small"]["source"]
+    content["tables"]["demo"] = content["tables"]["small"]
     (folder / "cells.yaml").write_text(yaml.safe_dump(content))
     return folder / "cells.yaml"
+
+
+def one_run(folder: Path) -> None:
+    """A finished run by a short name."""
+    records(folder)
+    (folder / "run").symlink_to(next((folder / "runs").rglob("result.json")).parent)
 
 
 def registry(folder: Path) -> None:
@@ -82,6 +89,28 @@ def of_reproduce() -> Main:
 def of_data() -> Main:
     """The data sets."""
     from data.cli import main
+
+    return main
+
+
+def of_a_program() -> Main:
+    """A program that trains, but for the training."""
+    from common.program import guarded
+    from tests.reproduce import fake_program
+
+    return lambda words: guarded(lambda: fake_program.main(words), "stopped")
+
+
+def of_keep() -> Main:
+    """`reproduce keep` into another folder than the repository's."""
+    from reproduce.cells import load_tables
+    from reproduce.keep import keep
+    from reproduce.runs import runs_of
+
+    def main(words: list[str]) -> int:
+        folder = Path(words[0])
+        runs = runs_of(load_tables(folder / "cells.yaml")["small"].cells, (0, 1), folder / "runs")
+        return 0 if keep(runs, folder / "out") else 1
 
     return main
 
@@ -128,6 +157,18 @@ PAIRS = {
         "run --table small --force --jobs 2 --cells {folder}/cells.yaml --runs_dir {folder}/out",
         same=False,
     ),
+    "demo": Pair(
+        cells,
+        of_reproduce,
+        "demo --seeds 0 --jobs 2 --cells {folder}/cells.yaml --runs_dir {folder}/out --out {folder}/out/demo",
+        alone=True,
+        same=False,
+    ),
+    "program": Pair(
+        nothing, of_a_program, "--checkpoint_path {folder}/out --step_seconds 0.01", alone=True, same=False
+    ),
+    "curves": Pair(one_run, of_reproduce, "curves {folder}/run --out {folder}/out/curves.png"),
+    "keep": Pair(records, of_keep, "{folder}"),
     "import": Pair(
         registry, of_data, "import {folder}/file.bin --registry {folder}/registry --data_dir {folder}/out", same=False
     ),
