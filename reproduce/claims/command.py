@@ -28,7 +28,7 @@ def write_claims(arguments: argparse.Namespace, claims: Mapping[str, Claim], own
     folder = records.DOCS if arguments.keep else arguments.out or arguments.runs_dir / "claims"
     before = kept_findings(claims_file=arguments.cells)
     records.write(entries, claims, folder)
-    there = records.read(claims, folder)
+    there = records.read(claims, records.DOCS) | records.read(claims, folder)  # all count in the correction
     found = findings(claims, records.numbers(there))
     for name, finding in found.items():
         if finding.effects and name in own:

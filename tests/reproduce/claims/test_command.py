@@ -127,6 +127,23 @@ def test_a_verdict_other_than_the_kept_one_is_told(
     assert run(claims_file, "--claim", "ieg-2") == 0
 
 
+def test_claims_that_are_not_run_here_count_as_they_are_kept(
+    claims_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "DOCS", claims_file.parent / "docs")
+    own = content()
+    own["claims"]["ieg-2"]["comparisons"] = [
+        {"name": "alone", "measure": "last accuracy", "of": "small-b-0", "above": 0, "matters": 0}
+    ]
+    claims_file.write_text(yaml.safe_dump(own, sort_keys=False))
+    assert run(claims_file, "--keep") == 0
+    out = claims_file.parent / "elsewhere"
+    assert run(claims_file, "--claim", "ieg-2", "--out", str(out)) == 0
+    assert set(json.loads((out / "records" / "small.json").read_text())) == {"small-b-0"}
+    assert NOT_RUN not in (out / "README.md").read_text()
+    assert not (out / "ieg-1.png").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
