@@ -157,7 +157,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
 
 
 def start_from_pretrained(state: TrainState, network, config: Config) -> None:
-    """Weights, their average and the moving statistics of --pretrained_ckpt; momentum starts at 0 as ever."""
+    """Weights, their average and the moving statistics of --pretrained_ckpt; momentum starts at 0."""
     flags = config.flags
     weights = load_weights(user_path(flags.pretrained_ckpt), flags.pretrained_ckpt_mode, network)
     for name, value in weights.parameters.items():

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     start_log()
     return guarded(
         work,
-        "stopped before training began, or twice asked to stop: the same command goes on from the last checkpoint",
+        "interrupted; run the same command to resume from the last checkpoint",
         places=PLACES,
     )
 

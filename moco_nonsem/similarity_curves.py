@@ -57,7 +57,7 @@ def _read(run: Path) -> tuple[str, list[dict[str, float]]]:
     try:
         config, lines = read_config(run), read_metrics(run)
     except RecordError as error:
-        raise UsageError(f"{run} is no run of moco-non-sem-neg.py: {error}; name its run folder") from error
+        raise UsageError(f"{run} is not a run of moco-non-sem-neg.py: {error}; name its run folder") from error
     if not any("similarity/key" in line for line in lines):
         raise UsageError(f"{run} holds no finished epoch of moco-non-sem-neg.py; train it, or name another run")
     alpha = f", α = {config['alpha']:g}" if isinstance(config.get("alpha"), (int, float)) else ""

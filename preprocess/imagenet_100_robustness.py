@@ -65,7 +65,7 @@ def corrupted_parts(source: Path) -> dict[str, Path]:
     """`<corruption>/<severity>` → folder, of the 15 corruptions that the mean is over.
 
     The archives are unpacked side by side or each in its own folder (noise/, blur/, …). Raises: UsageError naming the
-    corruptions and severities that are not there.
+    missing corruptions and severities.
     """
     if not source.is_dir():
         raise UsageError(f"there is no folder {source}; unpack ImageNet-C there")

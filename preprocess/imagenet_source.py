@@ -81,7 +81,7 @@ class Archives:
         try:
             found = self._train(path, wnids) if split == "train" else self._val(path, wnids)
         except (tarfile.TarError, EOFError) as error:
-            raise UsageError(f"{path} is no whole archive ({error}); get it again") from error
+            raise UsageError(f"{path} is not a whole archive ({error}); download it again") from error
         for wnid, places in found.items():
             self.members |= {(split, wnid, name): place for name, place in places.items()}
         missing = [wnid for wnid in wnids if not found.get(wnid)]
@@ -110,7 +110,7 @@ class Archives:
         return found
 
     def _val(self, path: Path, wnids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
-        """50,000 files; their classes stand in the devkit."""
+        """50,000 files; their classes are in the devkit."""
         classes = validation_classes(self.root / DEVKIT)
         with tarfile.open(path, "r:") as archive:
             images = sorted(members_of(archive), key=lambda member: member.name)

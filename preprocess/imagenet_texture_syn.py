@@ -1,7 +1,7 @@
 """A texture of every photograph of a tree: two 96×96 patches, one from the centre and one at random, made into 224×224.
 
 The tree of textures mirrors that of the photographs: `<root>-texture/train/<class>/<name>.png` is the texture of
-`<root>/train/<class>/<name>.JPEG`. A run that was interrupted goes on where it was.
+`<root>/train/<class>/<name>.JPEG`. An interrupted run resumes where it was.
 """
 
 from __future__ import annotations

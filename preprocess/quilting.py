@@ -182,8 +182,8 @@ def _allowed(
 ) -> np.ndarray:
     """Which candidates a block may choose from: bool [B, M].
 
-    Not where a neighbour goes on: an error of 0 would always win, and whole sources with the shapes in them would come
-    back. Not what blocks near by show, and only a share of the rest, drawn for each block: else the few blocks that fit
+    Not where a neighbour continues: an error of 0 would always win, and whole sources would come back, shapes too.
+    Not what blocks near by show, and only a share of the rest, drawn for each block: else the few blocks that fit
     everywhere are laid again and again.
     """
     # DEVIATION: the paper lets a block choose among all candidates. It makes more of one texture; here no shape of a

@@ -1,6 +1,6 @@
 """`shapes-textures`: shapes filled with textures, on which it shows whether a network goes by shape or by texture.
 
-The class is the shape. Each class has a texture of its own; the share of a class's images that are filled with it is
+The class is the shape. Each class has its own texture; the share of a class's images that are filled with it is
 --agreement. The program writes a tree of three sets: train/ (at the rate asked for), val/ (every image has its class's
 texture) and conflict/ (none has); a file is `<set>/<shape>/<shape>_<texture>_<number>.png`.
 With --textures it also writes PATH-texture/train/: of each image of train/ its texture from border to border, without a

@@ -59,7 +59,7 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
     patches = two_patches(read_photograph(photograph), random)
     texture.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(texture) as temporary:
-        # DEVIATION: the authors always call the external program; quilting stands in where it is not installed.
+        # DEVIATION: the authors always call the external program; quilting replaces it where it is not installed.
         if recipe.tool == "builtin":
             pixels, _ = quilt(patches, SIZE, random)
             Image.fromarray(pixels).save(temporary, format="PNG")

@@ -172,7 +172,7 @@ def pick_tests(source: Source) -> Picked:
 
 
 def pick_probes(source: Source, per_class: int, seed: int) -> Picked:
-    """Training images drawn for every class apart, so that one class's images do not hang on another's."""
+    """Training images drawn for every class apart, so that one class's images do not depend on another's."""
     picked = []
     for label, (wnid, names) in enumerate(source.names("train", WNIDS).items()):
         if len(names) < per_class:

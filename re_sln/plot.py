@@ -109,7 +109,7 @@ def file_name(config: Config, arguments: argparse.Namespace) -> str:
 
 
 def heading(config: Config, words: str) -> str:
-    """What stands above the picture."""
+    """The title of the picture."""
     noise = config.noise
     kind = f", {noise.mode} noise {rate_text(noise.p)} ({'custom' if noise.custom else 'paper'})" if noise else ""
     return f"{config.flags.dataset_name}, {MODELS[config.model]}{kind}, after {config.flags.n_epochs} epochs\n{words}"

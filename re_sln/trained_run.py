@@ -31,7 +31,7 @@ def config_of(folder: Path, **changes: Any) -> Config:
     """
     name = read_config(folder).get("program")
     if not isinstance(name, str) or name not in PROGRAMS:
-        raise UsageError(f"{folder} is no training run, it was made by {name}")
+        raise UsageError(f"{folder} is not a training run: it was made by {name}")
     program = PROGRAMS[name]
     # The run's own weights are loaded later, and whatever made steps faster is not needed here.
     here = {"weights": "none", "compile": False, "cuda_graphs": False, **changes}

@@ -18,7 +18,7 @@ def training_image(encoded, seed, flip, size: int):
     """A random crop, scaled to size×size, perhaps flipped.
 
     Args: encoded: string scalar, JPEG or PNG; seed: int32 [2]; flip: bool scalar. Returns: float32 [size,size,3] in
-    0…255. Where no crop of the wanted area and aspect is found, the central crop of evaluation stands in.
+    0…255. Where no crop of the wanted area and aspect is found, the central crop of evaluation is used.
     """
     shape = image_shape(encoded)
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(

@@ -77,7 +77,7 @@ def load(path: Path) -> Checkpoint:
     except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged (it holds no {META} that can be read)") from error
     if not isinstance(meta, dict):
-        raise ValueError(f"{path} is damaged (its {META} is no mapping)")
+        raise ValueError(f"{path} is damaged (its {META} is not a mapping)")
     return Checkpoint(FILES.step_of(path) or 0, arrays, meta)
 
 

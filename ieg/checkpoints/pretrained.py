@@ -41,7 +41,7 @@ def files_of(path: Path) -> list[Path]:
         return [path]
     elif path.with_name(path.name + ".index").is_file():
         return sorted(path.parent.glob(f"{path.name}.*"))
-    raise UsageError(f"--pretrained_ckpt={path} is no checkpoint: {EXPECTED}")
+    raise UsageError(f"--pretrained_ckpt={path} is not a checkpoint: {EXPECTED}")
 
 
 def content_hash(path: Path) -> str:

@@ -164,7 +164,7 @@ class ArrayBatchSource(BatchSource):
 def prefetch(
     source: BatchSource, start: int, stop: int, workers: int, depth: int
 ) -> Generator[dict[str, np.ndarray], None, None]:
-    """Batches of steps start…stop−1 in order, `depth` of them in the making on `workers` threads.
+    """Batches of steps start…stop−1 in order, `depth` of them prepared ahead on `workers` threads.
 
     The augmentation runs outside the interpreter lock; since a batch depends on its step alone, threads change nothing.
     """

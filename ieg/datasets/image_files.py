@@ -34,7 +34,7 @@ def draw_weak(random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def draw_strong(random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """Draws of a strong copy: a crop and flip of its own, policy int32 [n], uniform and centre [n,2], negate [n,2]."""
+    """Draws of a strong copy: its own crop and flip, policy int32 [n], uniform and centre [n,2], negate [n,2]."""
     policies = len(imagenet_policy.imagenet_policies()[0])
     return draw_weak(random, count) | {
         "policy": random.integers(policies, size=count, dtype=np.int32),

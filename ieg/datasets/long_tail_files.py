@@ -33,9 +33,9 @@ def folder_name(name: DatasetName) -> str:
 
 
 def find(name: DatasetName, flags: Flags) -> Path | None:
-    """The folder of a long-tailed set; None where it is to be built, or is no long-tailed CIFAR.
+    """The folder of a long-tailed set; None where it is to be built, or is not long-tailed CIFAR.
 
-    Raises: UsageError where --long_tail_from=tfrecords asks for files that are not there.
+    Raises: UsageError where --long_tail_from=tfrecords asks for missing files.
     """
     if name.imbalance is None or name.base == "digits" or flags.long_tail_from == "cifar":
         return None
@@ -64,7 +64,7 @@ def fingerprint_of(folder: Path) -> str:
 
 
 def load(name: DatasetName, folder: Path) -> ImageDataset:
-    """Both files in the order in which they stand. Raises: DataError, UsageError."""
+    """Both files, in their order. Raises: DataError, UsageError."""
     images, labels = read(folder / FILES[0])
     check_counts(name, folder, labels)
     test_images, test_labels = read(folder / FILES[1])

@@ -64,7 +64,7 @@ def make_split(labels, num_test: int, num_classes: int, probe_size: int, noise: 
 
 
 def corrupt(labels, noise: str, ratio: float, num_classes: int, random: np.random.RandomState, seed: int):
-    """Noisy copy of `labels`; asymmetric noise starts a generator of its own from `seed`, as the authors' does."""
+    """Noisy copy of `labels`; asymmetric noise has its own generator from `seed`, as the authors' does."""
     if noise == "uniform":
         return uniform_noise(labels, ratio, num_classes, random)
     if noise == "asymmetric":

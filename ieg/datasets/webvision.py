@@ -72,7 +72,7 @@ def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
         return
     for images in (train, val):
         found = splits[images.root.name].num_examples
-        if found < len(images.paths):  # it counts what other programs left there, which is no image
+        if found < len(images.paths):  # it also counts files of other programs that are not images
             raise DataError(
                 f"{images.root}: {len(images.paths)} images are read here, tensorflow_datasets counts {found}; unpack "
                 "it again"

@@ -20,7 +20,7 @@ EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type"
 
 
 def make_strategy(flags: Flags):
-    """The strategy of --distribution_strategy. Raises: UsageError for devices or settings that are not there."""
+    """The strategy of --distribution_strategy. Raises: UsageError for missing devices or settings."""
     if flags.deterministic:
         tf.keras.utils.set_random_seed(flags.seed)
         tf.config.experimental.enable_op_determinism()

@@ -1,4 +1,4 @@
-"""L2 regularisation, in the loss: TensorFlow's optimisers of the papers have no weight decay of their own."""
+"""L2 regularisation, in the loss: the papers' optimisers in TensorFlow have no weight decay."""
 
 from __future__ import annotations
 

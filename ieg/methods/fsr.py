@@ -115,7 +115,7 @@ def look_ahead_on_classifier(network, parameters, momentum, batch, trained, sett
 def features_ahead(network, parameters, batch, trained, settings):
     """Features of the probe images [P,F] and of the plain images [B,F], one batch norm over both.
 
-    With `reuse_features` those of the training pass stand in for the plain images'.
+    With `reuse_features` those of the training pass replace the plain images'.
     """
     probes = batch["probe_images"].shape[0]
     if settings.reuse_features:

@@ -45,7 +45,7 @@ class Memory:
         labels: int [N], as training sees them.
         num_classes: C.
         image_shape: (H, W, 3).
-        byte_values: float32 [256], the value that a byte of an image stands for: evenly spaced.
+        byte_values: float32 [256], the value of each byte of an image: evenly spaced.
         settings: the hyper-parameters.
     """
 

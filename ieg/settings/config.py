@@ -21,7 +21,7 @@ EPOCH = 500  # the --eval_freq that means an epoch in the authors' last release
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved run. Derived values have names of their own: no flag is rewritten."""
+    """A resolved run. Derived values have their own names: no flag is rewritten."""
 
     flags: Flags
     dataset: DatasetName
@@ -64,7 +64,7 @@ class Config:
 
     def record(self) -> dict:
         """What config.yml holds: every value that decides the numbers."""
-        # A run that starts from an earlier step of its own is still the same run. Once an epoch was recorded as 500.
+        # A run that starts from one of its earlier steps is still the same run. Once an epoch was recorded as 500.
         flags = dataclasses.replace(self.flags, restore_step=0, eval_freq=self.flags.eval_freq or EPOCH)
         derived = {
             "replicas": self.replicas,
@@ -85,8 +85,8 @@ def resolve(flags: Flags, replicas: int, num_images: int | None = None) -> Confi
 
     Raises: UsageError naming the flag, the value and the rule.
     """
-    # DEVIATION: the authors' program rewrites flags at run time, batch sizes among them; here derived values have names
-    # of their own.
+    # DEVIATION: the authors' program rewrites flags at run time, batch sizes among them; here derived values have
+    # their own names.
     dataset = parse_dataset_name(flags.dataset)
     if num_images is not None:
         dataset = dataclasses.replace(dataset, num_train=num_images)
@@ -144,7 +144,7 @@ def split_global_batch(flags: Flags, replicas: int) -> Flags:
 def resolve_probe_size(flags: Flags, dataset: DatasetName) -> int:
     """Probe images held out of the training set, the same number of every class; 0 for a ratio of 0.
 
-    WebVision has trusted images of its own. A long-tailed set stays whole for methods that look at no probe images, as
+    WebVision has its own trusted images. A long-tailed set stays whole for methods that look at no probe images, as
     the published files are.
     """
     if dataset.is_webvision or (dataset.imbalance is not None and flags.method not in USES_PROBES):
@@ -238,7 +238,7 @@ def check_values(flags: Flags) -> None:
 
 
 def check_devices(flags: Flags) -> None:
-    """Raises: UsageError for combinations of --distribution_strategy, --num_devices and --tpu that cannot be."""
+    """Raises: UsageError for impossible combinations of --distribution_strategy, --num_devices and --tpu."""
     strategy = flags.distribution_strategy
     if (strategy == "tpu") != bool(flags.tpu):
         raise UsageError(

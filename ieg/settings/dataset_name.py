@@ -23,7 +23,7 @@ class DatasetName:
     """What a --dataset string says.
 
     noise is 'none', 'uniform' or 'asymmetric'; ratio in [0,1], 0 without noise. imbalance: F = n_min/n_max in (0,1],
-    None for a set as it is. probes_per_class: N of webvisionmini_N, whose trusted images are a set of their own.
+    None for a set as it is. probes_per_class: N of webvisionmini_N, whose trusted images are a separate set.
     """
 
     base: str

@@ -19,7 +19,7 @@ def partial_level(flags: Flags) -> int:
 
 
 def check_partial_level(flags: Flags) -> None:
-    """Raises: UsageError for a level that is not there, or that the network has no stages for."""
+    """Raises: UsageError for an unknown level, or one that the network has no stages for."""
     level = partial_level(flags)
     if level not in (-1, 0, 1, 2):
         raise UsageError(

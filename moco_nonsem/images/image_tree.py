@@ -48,7 +48,7 @@ class ImageTree:
 def training_tree(data: Path, robust: str) -> ImageTree:
     """The images of `data`/train; for robust="texture" `data` names the tree of textures, `<root>-texture`.
 
-    Raises: UsageError for a tree that is not there, an empty class, a texture or a photograph without its partner.
+    Raises: UsageError for a missing tree, an empty class, a texture or a photograph without its partner.
     """
     if robust != "texture":
         return read_tree(data / "train")
@@ -138,12 +138,12 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
 def _class_files(folder: Path) -> tuple[tuple[str, ...], list[list[Path]]]:
     """The classes, sorted, and the image files of each."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not there, or is no folder; it holds a folder of images for each class")
+        raise UsageError(f"{folder} is missing, or not a folder; it must hold a folder of images for each class")
     # DEVIATION: to the authors' reader .ipynb_checkpoints, @eaDir or lost+found is a class, or full of images.
     left_out: list[str] = []
     classes = tuple(entry.name for entry in entries(folder, left_out) if entry.is_dir())
     if not classes:
-        raise UsageError(f"{folder} holds no folder; it is to hold a folder of images for each class")
+        raise UsageError(f"{folder} holds no folder; it must hold a folder of images for each class")
     files = [sorted(files_below(folder / name, ENDINGS, left_out)) for name in classes]
     say_left_out(folder, left_out)
     return classes, files

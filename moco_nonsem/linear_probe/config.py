@@ -41,7 +41,7 @@ def record(flags: LinearFlags, pretrained_sha256: str) -> dict:
 
 
 def encoder_number(pretrained: str) -> str:
-    """What stands after the last `_` of the name, without its ending: `0199` of checkpoint_0199.pth.tar."""
+    """What follows the last `_` of the name, without its ending: `0199` of checkpoint_0199.pth.tar."""
     name = pretrained.replace("\\", "/").split("/")[-1]
     for ending in (".tar", ".pth", ".pt"):
         name = name.removesuffix(ending)

@@ -46,7 +46,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
         group.leader_does(lambda: check_folders(flags, folder))
     pretrained = group.leader_does(lambda: checkpoint.read_given("--pretrained", flags.pretrained, "state_dict"))
     frozen = load_backbone(network, pretrained, flags.pretrained)
-    del pretrained  # key encoder, queue and optimiser need not lie about
+    del pretrained  # key encoder, queue and optimiser need no memory
     train_images, described = group.leader_does(lambda: _images(flags, user_path(flags.data) / "train", "train"))
     val_images, _ = group.leader_does(lambda: _images(flags, val_folder(flags), "val"))
     check_trees(train_images, val_images, flags.batch_size, group.world_size)
@@ -103,7 +103,7 @@ def check_trees(train: ImageTree, val: ImageTree, batch_size: int, world_size: i
 
 
 def finish(trainer: LinearTrainer, run_record: AnyRecord) -> None:
-    """The last epoch's accuracy is the result; the best over epochs, on the same images, stands apart."""
+    """The last epoch's accuracy is the result; the best over epochs, on the same images, is recorded apart."""
     # DEVIATION: the authors print the best over the epochs, chosen on the very images that are reported; here the last
     # epoch is the result.
     values = trainer.last_values

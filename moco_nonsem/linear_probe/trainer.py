@@ -26,7 +26,7 @@ from moco_nonsem.running.flags import LinearFlags
 
 
 class LinearTrainer:
-    """One run, from where it stands to its last epoch. epoch, batch: of the next batch; step: how many are done."""
+    """One run, from its last state to its last epoch. epoch, batch: of the next batch; step: how many are done."""
 
     checkpoint_names: tuple[str, ...] = ("checkpoint_robust_*.pth.tar", "model_best_*.pth.tar")
 

@@ -21,6 +21,6 @@ ARCHITECTURES = (
 
 
 def check_arch(arch: str) -> None:
-    """Raises: UsageError for a network that is not there."""
+    """Raises: UsageError for an unknown network."""
     if arch not in ARCHITECTURES:
-        raise UsageError(f"--arch={arch}: there is {', '.join(ARCHITECTURES)}")
+        raise UsageError(f"--arch={arch} is not one of {', '.join(ARCHITECTURES)}")

@@ -1,4 +1,4 @@
-"""The encoders: torchvision's ResNets with MoCo's head, and a small one of ours."""
+"""The encoders: torchvision's ResNets with MoCo's head, and our own small one."""
 
 from __future__ import annotations
 

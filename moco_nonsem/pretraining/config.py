@@ -19,7 +19,7 @@ LARGEST_BATCH = 1024  # of the batch sizes that an error lists
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """A resolved run. Derived values have names of their own: no flag is rewritten.
+    """A resolved run. Derived values have their own names: no flag is rewritten.
 
     recipe: how views are made; bn_parts: in how many parts batch norm sees the whole batch, over all processes.
     """
@@ -104,13 +104,13 @@ def check_shares(batch_size: int, world_size: int) -> None:
 
 
 def check_queue(length: int, batch_size: int) -> None:
-    """Raises: UsageError, listing the batch sizes that fit, where the queue is no multiple of the batch."""
+    """Raises: UsageError, listing the batch sizes that fit, where the queue is not a multiple of the batch."""
     if length % batch_size == 0:
         return
     fitting = [size for size in range(1, min(length, LARGEST_BATCH) + 1) if length % size == 0]
     multiples = sorted({max(1, length // batch_size) * batch_size, (length // batch_size + 1) * batch_size})
     raise UsageError(
-        f"--moco-k={length} is no multiple of --batch-size={batch_size}: the queue holds whole batches. Batch sizes "
+        f"--moco-k={length} is not a multiple of --batch-size={batch_size}: the queue holds whole batches. Batch sizes "
         f"up to {LARGEST_BATCH} that fit: {', '.join(map(str, fitting))}; or give --moco-k="
         f"{' or '.join(map(str, multiples))}"
     )

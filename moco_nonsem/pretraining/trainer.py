@@ -35,7 +35,7 @@ class ViewSource(Protocol):
 
 
 class Trainer:
-    """One run, from where it stands to its last epoch. epoch, batch: of the next batch; step: how many are done."""
+    """One run, from its last state to its last epoch. epoch, batch: of the next batch; step: how many are done."""
 
     checkpoint_names: tuple[str, ...] = ("checkpoint_*.pth.tar",)
 

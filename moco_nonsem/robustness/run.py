@@ -60,7 +60,7 @@ class Evaluation:
         look = Look(flags.image_size, resize=resize)
         found = score(self.network, tree, self.classes, look, self.reading, self.group, stopped)
         if found.left_out:
-            logging.info("%s: %d folders are no class of this classifier and are left out", folder, found.left_out)
+            logging.info("%s: %d folders are not classes of this classifier and are left out", folder, found.left_out)
         return found, tree
 
     def columns(self, stopped: Sized) -> dict[str, Score]:

@@ -42,7 +42,7 @@ def textures_of(tree: ImageTree, known: Mapping[str, int]) -> np.ndarray:
         if texture not in known:
             raise UsageError(
                 f"{path}: a file is named {shape}_TEXTURE_NUMBER.png, TEXTURE one of {', '.join(sorted(known)[:10])}; "
-                "where textures have names of their own, give --val, whose images have their class's texture"
+                "where textures have other names than classes, give --val, whose images have their class's texture"
             )
         found.append(known[texture])
     return np.array(found)

@@ -53,7 +53,7 @@ def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:
         raise UsageError(f"{flag} {error}; name another checkpoint".strip()) from error
     missing = [name for name in needed if name not in content]
     if missing:
-        raise UsageError(f"{named} holds no {', '.join(missing)}; it is no checkpoint of this program")
+        raise UsageError(f"{named} holds no {', '.join(missing)}; it is not a checkpoint of this program")
     for name, (holds, kind) in PARTS.items():
         if name in content and not holds(content[name]):
             raise UsageError(f"{named}: its {name} is not {kind}; name another checkpoint")
@@ -104,7 +104,7 @@ def position_in(content: Mapping[str, Any], name: str, epochs: int, batches: int
         position = dict(zip(POSITION, (epoch, 0, epoch * batches, 0), strict=True))
     if position["epoch"] > epochs or (position["epoch"] == epochs and not content.get("last_values")):
         raise UsageError(
-            f"{name} has {position['epoch']} epochs behind it, so that --epochs={epochs} leaves nothing to train: give "
+            f"{name} is of epoch {position['epoch']}, so that --epochs={epochs} leaves nothing to train: give "
             "a larger --epochs, or another checkpoint"
         )
     return position

@@ -1,4 +1,4 @@
-"""Which processes a command line stands for: one, those that torchrun started, or those that we start."""
+"""Which processes a command line means: one, those that torchrun started, or those that we start."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Place:
 
 
 def places(flags: Distributed, gpus: int) -> list[Place]:
-    """The processes that this command line stands for on this machine; more than one have to be started.
+    """The processes of this command line on this machine; more than one must be started.
 
     gpus: how many torch finds here. Raises: UsageError.
     """
@@ -116,10 +116,10 @@ def _check_backend(flags: Distributed, place: Place) -> None:
 def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: list[Place], command: list[str]) -> int:
     """Runs work(flags, place, command) in a process for every place. Returns the first exit code that is not 0, else 0.
 
-    When one fails, the others are ended: they would wait for it for ever. Ctrl-C and SIGTERM reach them all, and when
+    When one fails, the others are ended: they would wait for it forever. Ctrl-C and SIGTERM reach them all, and when
     this process ends, they end. The first of them says why it failed; where it was killed, this process does.
     """
-    # What processes that were killed leave to Python's tracker is no news to a user.
+    # What processes that were killed leave to Python's tracker does not concern a user.
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     context = multiprocessing.get_context("spawn")
     started = [context.Process(target=_work, args=(work, flags, place, command)) for place in found]

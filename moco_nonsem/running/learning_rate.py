@@ -1,4 +1,4 @@
-"""The learning rate of an epoch: a pure function, so that a run that goes on has the rate of one that never stopped."""
+"""The learning rate of an epoch: a pure function, so that a resumed run has the rates of an uninterrupted one."""
 
 from __future__ import annotations
 

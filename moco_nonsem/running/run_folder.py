@@ -1,4 +1,4 @@
-"""Where a run's record and its checkpoints lie, and what a run that goes on begins with."""
+"""Where a run's record and checkpoints are, and what a resumed run starts from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_folder(kind: str) -> Path:
 def run_folder(flags: PlaceFlags, kind: str) -> Path:
     """--run_dir, or the run folder that --resume names (itself, or that of its state), or a new one.
 
-    Raises: UsageError for a --resume that is not there.
+    Raises: UsageError for a missing --resume.
     """
     resume = user_path(flags.resume)
     if flags.resume and not resume.exists():

@@ -27,15 +27,15 @@ VIEWS = ("query", "key")
 class ViewLoader:
     """The views of an epoch, batch by batch; the last partial batch is dropped.
 
-    Raises: UsageError for a recipe that cannot be, a set smaller than a batch, a kind that is not there.
+    Raises: UsageError for an impossible recipe, a set smaller than a batch, an unknown kind.
     """
 
     def __init__(self, tree: ImageTree, recipe: ViewRecipe, reading: Reading) -> None:
         recipe.check()
         if reading.kind not in ("device", "reference"):
-            raise UsageError(f"--loader={reading.kind} is none of device, reference")
+            raise UsageError(f"--loader={reading.kind} is not one of device, reference")
         if reading.kind == "reference" and recipe.robust == "texture" and recipe.texture_draw == "aligned":
-            raise UsageError("--texture-draw=aligned: torchvision's transforms cannot; use --loader=device")
+            raise UsageError("--texture-draw=aligned: torchvision's transforms cannot do that; use --loader=device")
         if len(tree) < reading.batch_size:
             raise UsageError(
                 f"{len(tree)} training images make no batch of {reading.batch_size}; use a smaller --batch-size"

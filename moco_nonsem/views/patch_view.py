@@ -26,7 +26,7 @@ class PatchDraws:
 
 
 def tiles(length: int, size: int) -> int:
-    """How many patches of `size` pixels stand along `length` pixels: ⌊length/size⌋+1, the last one cut off."""
+    """How many patches of `size` pixels cover `length` pixels: ⌊length/size⌋+1, the last one cut off."""
     return length // size + 1
 
 
@@ -59,7 +59,7 @@ def gather_tiles(images: Tensor, draws: PatchDraws) -> Tensor:
     batch, channels, height, width = images.shape
     sizes = draws.sizes[:, None, None]
     rows, columns = np.arange(draws.tops.shape[1])[:, None], np.arange(draws.tops.shape[2])
-    # Where a tile's pixels come from, less where they stand: one number for a whole tile.
+    # Where a tile's pixels come from, less where they go: one number for a whole tile.
     shift = (draws.tops - rows * sizes) * width + draws.lefts - columns * sizes  # [B, R, C]
     row = np.arange(height) // draws.sizes[:, None] * shift.shape[2]  # [B, H]
     column = np.arange(width) // draws.sizes[:, None]  # [B, W]

@@ -34,13 +34,13 @@ class ViewRecipe:
         return self.num_nonsem if self.robust == "patch" else 0
 
     def check(self) -> None:
-        """Raises: UsageError for what cannot be."""
+        """Raises: UsageError for an impossible recipe."""
         if self.size < 1:
             raise UsageError(f"the size of a view, {self.size}, is not positive; take 224, or 32 for small images")
         if self.robust not in ROBUST.values():
-            raise UsageError(f"--robust={self.robust} is none of {', '.join(ROBUST)}")
+            raise UsageError(f"--robust={self.robust} is not one of {', '.join(ROBUST)}")
         if self.texture_draw not in TEXTURE_DRAWS:
-            raise UsageError(f"--texture-draw={self.texture_draw} is none of {', '.join(TEXTURE_DRAWS)}")
+            raise UsageError(f"--texture-draw={self.texture_draw} is not one of {', '.join(TEXTURE_DRAWS)}")
         if self.robust != "none" and self.num_nonsem < 1:
             raise UsageError(f"--num-nonsem={self.num_nonsem}: at least 1; without such views use --robust=none")
         if self.robust == "texture" and self.num_nonsem != 1:

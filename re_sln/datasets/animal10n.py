@@ -70,7 +70,7 @@ def _part(folder: Path) -> tuple[list[Path], np.ndarray]:
 
 
 def describe_animal10n(data_dir: str | Path | None = None) -> str:
-    """Fingerprint of the files. Raises: UsageError naming those that are no images of 64×64."""
+    """Fingerprint of the files. Raises: UsageError naming those that are not images of 64×64."""
     train, _, test, _ = read_animal10n(data_dir)
     paths = [*train, *test]
     _refuse_sizes(paths, read_images(paths, "checking images", lambda path: open_rgb(path).size))

@@ -139,7 +139,7 @@ def describe_clothing1m(data_dir: str | Path | None = None) -> str:
 
 
 def load_clothing1m(data_dir: str | Path | None, norm: str) -> Data:
-    """Lists of files; images are read while training goes on. Raises: UsageError."""
+    """Lists of files; images are read during training. Raises: UsageError."""
     files, labels, fingerprint = _read(data_dir)
     (train, val, test), (given, val_labels, test_labels) = files.values(), labels.values()
     mean, std = normalisation("clothing1m", norm, np.empty((0, 1, 1, 3), np.uint8))

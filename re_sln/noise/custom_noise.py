@@ -31,7 +31,7 @@ def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.n
     """Makes the file that `request` names, from the training set of `dataset`, logs that, and returns its path.
 
     mean_softmax: see `labels.noisy_labels`. Raises: UsageError where it is needed and None, or where the file
-    cannot be written; DataError where CIFAR-100 is needed and not there.
+    cannot be written; DataError where CIFAR-100 is needed and missing.
     """
     path, labels, images = custom_path(request), dataset.train_labels, None
     if request.mode == "openset":
@@ -46,7 +46,7 @@ def make_custom(request: NoiseRequest, dataset: ImageDataset, mean_softmax: np.n
         chosen = _rules(request, dataset.num_classes)
         noisy = _flipped(request, labels, chosen, dataset.num_classes)
         rules = [{"src": rule.src, "dsts": list(rule.dsts), "p": rule.p} for rule in chosen]
-    # Another process may have been faster, with another network's predictions: the file that is there is the noise.
+    # Another process may have been faster, with another network's predictions: the existing file is the noise.
     if request.make_new or not path.is_file():
         write_labels(path, labels, noisy, rules, images)
         _announce(request, path, noisy if request.mode == "openset" else noisy != labels)
@@ -64,7 +64,7 @@ def _announce(request: NoiseRequest, path: Path, is_noisy: np.ndarray) -> None:
 def _given(path: Path, mean_softmax: np.ndarray | None) -> np.ndarray:
     if mean_softmax is None:
         raise UsageError(
-            f"{path} is not there: noise that depends on the image is made from the predictions of a network, which "
+            f"{path} is missing: noise that depends on the image is made from the predictions of a network, which "
             "train_cifar.py trains first; run that with the same --p, --seed and --custom_noise"
         )
     return mean_softmax

@@ -129,7 +129,7 @@ def _check_order(path: Path, given: list[tuple[int, str]], labels: np.ndarray) -
 
 
 def read_rules(path: Path) -> tuple[dict[str, str], ...]:
-    """The rows of the rules beside a file of labels, as they stand there; none where there is no such file."""
+    """The rows of the rules beside a file of labels, unchanged; none where there is no such file."""
     try:
         content = read_text(rules_path(path))
     except FileNotFoundError:
@@ -139,7 +139,7 @@ def read_rules(path: Path) -> tuple[dict[str, str], ...]:
     try:
         return tuple(csv.DictReader(lines_of(content)))
     except csv.Error as error:
-        raise UsageError(f"{rules_path(path)} is no table ({error}): bring back a copy, or delete it") from error
+        raise UsageError(f"{rules_path(path)} is not a table ({error}): bring back a copy, or delete it") from error
 
 
 def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def check_request(request: NoiseRequest) -> None:
     """Refuses what cannot be, before images are read.
 
     Raises: UsageError for impossible values or combinations, a missing or altered file of the authors, a place that
-    cannot be written; DataError where CIFAR-100 is needed and not there.
+    cannot be written; DataError where CIFAR-100 is needed and missing.
     """
     _check_values(request)
     if request.p == 0:
@@ -101,7 +101,7 @@ def _check_authors_file(request: NoiseRequest) -> None:
         )
     if not path.is_file():
         raise UsageError(
-            f"{path} is not there: fetch the authors' files with `make data-sln-noise` or `python -m data fetch "
+            f"{path} is missing: fetch the authors' files with `make data-sln-noise` or `python -m data fetch "
             f"sln-noise`, name their place with --data_dir, or {own_way}"
         )
     if expected and not request.allow_unverified and (difference := expected.difference(hash_file(path))):

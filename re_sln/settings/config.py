@@ -19,7 +19,7 @@ LARGEST_IMAGE = 256
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved run. Derived values have names of their own: no flag is rewritten."""
+    """A resolved run. Derived values have their own names: no flag is rewritten."""
 
     program: Program
     flags: Flags

@@ -48,7 +48,7 @@ def parse_network(name: str) -> tuple[int, int]:
 
 
 def check_network(name: str, takes_resnet50: bool) -> None:
-    """Raises: UsageError for a name that is no network's, or resnet50 where the program has no --weights for it."""
+    """Raises: UsageError for an unknown network, or resnet50 where the program has no --weights for it."""
     if name != "resnet50":
         parse_network(name)
     elif not takes_resnet50:

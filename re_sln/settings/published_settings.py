@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """Settings that are no flags.
+    """Settings without a flag.
 
     sigmas: the published σ of each noise mode ("" where there is none). size: side of what the network sees, 0: the
     images' own; resize: shorter side before cropping, 0: not resized; padding: black pixels around. drop_epoch: the

@@ -147,7 +147,7 @@ def settle(flags: Flags) -> None:
 def load_data(config: Config, group: Group, make_new: bool) -> Data:
     """The data of a run. A custom noise file that is missing is made by the leader, the others read it.
 
-    make_new: whether a file that is there is made again; not for a run that is resumed.
+    make_new: whether an existing file is made again; not for a resumed run.
     """
     if group.leads:
         data = _load_and_make_noise(_with_make_new(config, make_new), group.device)
@@ -192,7 +192,7 @@ def build(config: Config, data: Data, group: Group) -> Trainer:
 
 
 def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Images:
-    """Where a set's images are to lie. Raises: UsageError."""
+    """Where the images of a set are stored. Raises: UsageError."""
     if isinstance(pictures, np.ndarray) and flags.loader != "dataloader":
         return DeviceImages(pictures, look, group.device)
     if flags.loader == "device":

@@ -52,6 +52,6 @@ def mean_softmax(trainer: Trainer) -> np.ndarray:
             trainer.train(stopped, lambda _trainer: None, score, float("inf"))
         except Interrupted as stop:
             raise Interrupted(
-                "stopped while custom dependent noise was made; the same command begins with that again"
+                "stopped while custom dependent noise was made; the same command starts with it again"
             ) from stop
     return total / epochs

@@ -71,7 +71,7 @@ class Networks:
         self.optimiser.step()
 
     def agree(self, group: Group) -> None:
-        """Before a test: every process takes the leader's averages of batch norm, its own being of its own images."""
+        """Before a test: every process copies the leader's averages of batch norm: its own are of its own images."""
         if group.world_size > 1:
             for value in (self.model if self.average is None else self.average).state_dict().values():
                 torch.distributed.broadcast(value, src=0)
@@ -95,7 +95,7 @@ def compiled(network: nn.Module, cuda_graphs: bool) -> nn.Module:
 
 
 def make_networks(config: Config, num_classes: int) -> list[nn.Module]:
-    """The model, and the moving average where there is one, each with initial values of its own."""
+    """The model, and the moving average where there is one, each with its own initial values."""
     flags = config.flags
     if flags.network == "resnet50":
         return [pretrained_resnet50(flags.weights, num_classes, flags.seed + place) for place in range(1 + config.mo)]

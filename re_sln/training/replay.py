@@ -25,7 +25,7 @@ class Recorder(Protocol):
 
 
 class CudaGraph:
-    """The recorder of a GPU. Captured work runs on a stream of its own, and so does what goes before it."""
+    """The recorder of a GPU. Captured work runs on its own stream, and so do the calls before it."""
 
     def __init__(self, device: torch.device) -> None:
         self.stream, self.graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()

@@ -12,7 +12,7 @@ PREFIX = "loss/train_"
 
 
 class Scalars:
-    """Event files in the run's folder; loss/train of all, clean and noisy examples each in a folder of its own."""
+    """Event files in the run's folder; loss/train of all, clean and noisy examples in separate folders."""
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
         self._writers: dict[str, Any] = {}

@@ -29,7 +29,7 @@ CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 
 
 class Trainer:
-    """One run, from where it stands to its last epoch.
+    """One run, from its last state to its last epoch.
 
     train, tests: the images of `data`; tests has `test`, and `validation` where there is a clean one.
     """
@@ -66,7 +66,7 @@ class Trainer:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Puts everything back as it was. Raises: one of `torch_files.MISFITS` for what is no state of this run."""
+        """Puts everything back as it was. Raises: one of `torch_files.MISFITS` for what is not a state of this run."""
         epochs, per_epoch = self.config.flags.n_epochs, self.steps_per_epoch()
         epoch = whole_number(content["epoch"], 1, epochs + 1, "epoch")
         batch = whole_number(content["batch"], 0, per_epoch, "batch")
@@ -121,7 +121,7 @@ class Trainer:
         order = self.order(epoch)
         if self.config.corrects(epoch) and self.batch == 0:
             self.correct_labels(order)
-        first = self.batch * flags.batch_size  # a run that was interrupted goes on within the epoch
+        first = self.batch * flags.batch_size  # an interrupted run resumes within the epoch
         self.networks.start_epoch(self.config.rate(epoch))
         self.finite.step.fill_(self.step)
         for _ in self.captured.epoch(order, first) if self.captured else self.steps(order, first):

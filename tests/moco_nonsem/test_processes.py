@@ -163,4 +163,4 @@ def test_a_mistake_of_several_processes_is_said_once(base, tree):
     )
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert err.count("error: ") == 1 and "is not there" in err and "Traceback" not in err
+    assert err.count("error: ") == 1 and "is missing" in err and "Traceback" not in err

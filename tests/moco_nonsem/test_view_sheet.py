@@ -48,7 +48,7 @@ def test_seeds_and_loaders_show_other_views(data, tmp_path):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (["nowhere"], "nowhere/train is not there"),
+        (["nowhere"], "nowhere/train is missing"),
         (["small", "--images=0"], "--images=0: 1 to 100"),
         (["small", "--image-size=2147483648"], "--image-size=2147483648: 1 to 1024"),
         (["small", "--patch-ratio", "4", "24"], "use at most 23"),

@@ -29,5 +29,5 @@ def test_every_damaged_header_is_one_sentence(tmp_path):
     headers = [0, *(start + 512 * step for start in inner for step in (0, 3, 6))]  # a header and two records each
     for header in headers:
         path.write_bytes(whole[: header + 5] + b"?" + whole[header + 6 :])
-        with pytest.raises(UsageError, match=r"ILSVRC2012_img_train\.tar is no whole archive"):
+        with pytest.raises(UsageError, match=r"ILSVRC2012_img_train\.tar is not a whole archive"):
             open_source(tmp_path).names("train", WNIDS)

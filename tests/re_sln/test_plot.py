@@ -254,7 +254,7 @@ def test_mistakes_are_told_in_one_sentence(runs, tmp_path, capsys, assets):
     (bare / "model_ema.pth").unlink()
     assert "holds no model_ema.pth: only a training run that is finished" in refused(capsys, bare, "pred_probs")
     search = copy_of(ema, tmp_path / "search", program="tune")
-    assert "is no training run, it was made by tune" in refused(capsys, search, "tsne")
+    assert "is not a training run: it was made by tune" in refused(capsys, search, "tsne")
     other = copy_of(ema, tmp_path / "other", network="wrn-10-2")
     assert "model_ema.pth does not fit the run's network" in refused(capsys, other, "pred_probs")
     size = copy_of(ema, tmp_path / "size", image_size=9)

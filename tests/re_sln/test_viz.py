@@ -151,7 +151,7 @@ def test_animals_are_drawn(tmp_path, captions):
         (["cifar10", "--custom_noise", "--noise_mode=dependent"], "train_cifar.py trains first"),
         (["cifar10", "--noise_mode=openset"], "choose one of these, or add --custom_noise"),
         (["cifar100", "--noise_mode=openset", "--custom_noise"], "for cifar10 and digits alone"),
-        (["cifar10"], "sym0.4.csv is not there"),
+        (["cifar10"], "sym0.4.csv is missing"),
         (["digits", "--seed=-1"], "--seed=-1"),
         (["animal-10n", "--seed=-1"], "--seed=-1"),
         (["animal-10n"], "Animal-10N is not here"),

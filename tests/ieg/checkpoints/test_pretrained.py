@@ -99,7 +99,7 @@ def test_a_checkpoint_that_tensorflow_wrote(tmp_path, name):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "nothing", tmp_path / "nothing.npz"):
-        with pytest.raises(UsageError, match="is no checkpoint: expected a run folder"):
+        with pytest.raises(UsageError, match="is not a checkpoint: expected a run folder"):
             pretrained.content_hash(path)
     (tmp_path / "damaged.npz").write_text("not a zip file")
     with pytest.raises(UsageError, match=r"damaged\.npz cannot be read"):
@@ -145,4 +145,4 @@ def test_training_starts_from_a_run_and_resumes_from_itself(tmp_path):
     moved = np.frombuffer(one[name], np.float32) - np.frombuffer(other[name], np.float32)
     assert np.abs(moved).max() < 1e-9
     _, err = run(*small, "--pretrained_ckpt=nowhere", code=2)
-    assert "nowhere is no checkpoint" in err
+    assert "nowhere is not a checkpoint" in err

@@ -113,7 +113,7 @@ WRONG = [
     (["--tpu=local"], "needs --distribution_strategy=tpu"),
     (["--distribution_strategy=tpu"], "needs --distribution_strategy=tpu"),
     (["--distribution_strategy=one_device", "--num_devices=2"], "one device"),
-    (["--pretrained_ckpt=/nowhere/model"], "/nowhere/model is no checkpoint"),
+    (["--pretrained_ckpt=/nowhere/model"], "/nowhere/model is not a checkpoint"),
     (["--probe_dataset_hold_ratio=0"], "one a class"),
     (["--probe_dataset_hold_ratio=0.0019"], "95 of 50000"),
     (["--probe_dataset_hold_ratio=1"], "to train on"),

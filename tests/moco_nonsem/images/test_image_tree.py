@@ -45,7 +45,7 @@ def test_empty_classes_are_named(tmp_path):
 
 
 def test_a_folder_that_is_not_there_or_has_no_classes(tmp_path):
-    with pytest.raises(UsageError, match="train is not there"):
+    with pytest.raises(UsageError, match="train is missing"):
         training_tree(tmp_path, "patch")
     (tmp_path / "train").mkdir()
     with pytest.raises(UsageError, match="holds no folder"):
@@ -125,7 +125,7 @@ def test_photographs_and_textures_without_partner_are_named(pair):
 
 def test_textures_whose_photographs_are_not_there(pair):
     (pair / "small").rename(pair / "elsewhere")
-    with pytest.raises(UsageError, match="small/train is not there"):
+    with pytest.raises(UsageError, match="small/train is missing"):
         training_tree(pair / "small-texture", "texture")
 
 

@@ -226,7 +226,7 @@ def test_a_gpu_that_is_not_there(tree, capfd):
 
 def test_mistakes_in_data_are_said_before_training(tmp_path, capfd):
     tree = make_tree(tmp_path / "photographs")
-    assert "is not there" in error_of(capfd, *SMALL, str(tmp_path / "nowhere"))
+    assert "is missing" in error_of(capfd, *SMALL, str(tmp_path / "nowhere"))
     (tree / "train" / "n09").mkdir()
     line = error_of(capfd, *SMALL, str(tree))
     assert "n09" in line and "without an image" in line

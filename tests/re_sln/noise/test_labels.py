@@ -181,7 +181,7 @@ def test_dependent_noise_that_another_process_made_meanwhile_is_kept(tmp_path):
 
 
 def test_dependent_noise_without_a_network_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"dependent0\.4_custom_seed123\.csv is not there: .* train_cifar\.py trains"):
+    with pytest.raises(UsageError, match=r"dependent0\.4_custom_seed123\.csv is missing: .* train_cifar\.py trains"):
         noisy_labels(request(tmp_path, mode="dependent"), TOY)
 
 
@@ -287,7 +287,7 @@ def test_the_authors_files_are_verified(tmp_path):
     folder = tmp_path / "label_noisy" / "cifar10"
     folder.mkdir(parents=True)
     plain = request(tmp_path, custom=False, allow_unverified=False)
-    with pytest.raises(UsageError, match=r"sym0\.4\.csv is not there: .*make data-sln-noise.*--custom_noise"):
+    with pytest.raises(UsageError, match=r"sym0\.4\.csv is missing: .*make data-sln-noise.*--custom_noise"):
         check_request(plain)
     noise = noise_files.format_rows(noise_files.HEADER, ((label, 3) for label in LABELS.tolist()))
     for name in ("sym0.4.csv", "sym0.2.csv"):
