@@ -1,0 +1,25 @@
+"""For the tests of ieg on a GPU: TensorFlow is loaded as its programs load it, and shares the GPU with them."""
+
+import importlib.util
+import os
+
+import pytest
+
+from ieg.devices.start_tensorflow import prepare_tensorflow
+
+# The other environment has no TensorFlow.
+collect_ignore_glob = [] if importlib.util.find_spec("tensorflow") else ["*"]
+
+prepare_tensorflow()
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _float32_is_float32():
+    """Not the shorter TensorFloat-32 of recent GPUs."""
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    yield
+    tf.config.experimental.enable_tensor_float_32_execution(before)
