@@ -19,6 +19,7 @@ from reproduce.cli import main
 from reproduce.engines.commands import environment_of
 from reproduce.engines.local import LocalEngine
 from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
+from tests.common.test_children import alive, wait_for
 
 WriteCells = Callable[..., Path]
 
@@ -168,6 +169,35 @@ def test_a_run_gets_the_gpus_that_its_cell_needs_or_waits(
     engine = LocalEngine(jobs, list(gpus))
     engine._running = {str(place): (run, [gpu]) for place, gpu in enumerate(running)}
     assert engine._gpus_for(run) == expected
+
+
+def test_a_run_that_waits_for_many_gpus_stops_no_other(write_cells: WriteCells) -> None:
+    cell = load_tables(write_cells())["small"].cells[0]
+    many, one = (Run(dataclasses.replace(cell, gpus=gpus), 0, "", Path(), "missing") for gpus in (2, 1))
+    engine = LocalEngine(2, ["0", "1"])
+    engine._running = {"another": (one, ["0"])}
+    engine._waiting = [many, one]
+    assert engine._next() == (one, ["1"])
+    engine._running.clear()
+    assert engine._next() == (many, ["0", "1"])
+    assert engine._next() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_runner_that_is_killed_takes_its_programs_along(write_cells: WriteCells, number: int) -> None:
+    cells = write_cells(max_iteration=100, step_seconds=0.1)
+    words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "2")
+    process = subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.DEVNULL, cwd=ROOT)
+    assert wait_for(lambda: len(list(cells.parent.rglob("metrics.jsonl"))) == 2)
+    programs = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    for place in Path(f"/proc/{process.pid}/task").iterdir():
+        programs += [int(word) for word in (place / "children").read_text().split()]
+    assert len(set(programs)) == 2 and all(map(alive, programs))
+    process.send_signal(number)
+    process.wait()
+    assert wait_for(lambda: not any(map(alive, programs)))
+    found = runs_of(load_tables(cells)["small"].cells, (0,), cells.parent / "a place" / "runs")
+    assert [one.state for one in found] == [INTERRUPTED] * 2
 
 
 def test_fewer_gpus_than_a_cell_needs_are_refused(
