@@ -23,15 +23,13 @@ RESULT = ("metrics", "metrics_step", "best_on_test", "finished", "config_hash", 
 class Program:
     """One kind of program. words: of the command, given its folder and a folder that all of them share.
 
-    needs: another program, whose reference run it starts from; begins: whether a record says that training has begun;
-    weight: how often it is chosen, more often where it starts quickly.
+    needs: another program, whose reference run it starts from; begins: whether a record says that training has begun.
     """
 
     environment: str
     words: Callable[[Path, Path], list[str]]
     needs: str = ""
     begins: bool = True
-    weight: int = 1
 
 
 def ieg(folder: Path, method: str) -> list[str]:
@@ -140,13 +138,13 @@ def cells(environment: str) -> dict[str, Any]:
 PROGRAMS = {
     "ieg": Program(TENSORFLOW, lambda folder, _: ieg(folder, "ieg")),
     "fsr": Program(TENSORFLOW, lambda folder, _: ieg(folder, "fsr")),
-    "supervised": Program(TENSORFLOW, lambda folder, _: ieg(folder, "supervised"), weight=3),
+    "supervised": Program(TENSORFLOW, lambda folder, _: ieg(folder, "supervised")),
     "demo of ieg": Program(TENSORFLOW, demo),
-    "sln": Program(PYTORCH, lambda folder, _: sln(folder), weight=3),
-    "sln readers": Program(PYTORCH, lambda folder, _: sln(folder, "--loader=dataloader", "--workers=2"), weight=3),
-    "moco readers": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2"), weight=3),
+    "sln": Program(PYTORCH, lambda folder, _: sln(folder)),
+    "sln readers": Program(PYTORCH, lambda folder, _: sln(folder, "--loader=dataloader", "--workers=2")),
+    "moco readers": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2")),
     "moco ranks": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2", *TWO)),
-    "linear": Program(PYTORCH, linear, needs="moco readers", weight=2),
+    "linear": Program(PYTORCH, linear, needs="moco readers"),
     "robustness": Program(PYTORCH, robustness, needs="linear", begins=False),
     "demo of sln": Program(PYTORCH, demo),
     "tune": Program(PYTORCH, lambda folder, _: tune(folder)),

@@ -1,6 +1,5 @@
 """The campaign of kills sees what it is meant to see, and (slow) a slice of it finds nothing."""
 
-import dataclasses
 import importlib.util
 import random
 import sys
@@ -69,11 +68,10 @@ def test_what_goes_wrong_is_found(fault, failure, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_slice_of_the_campaign_finds_nothing(monkeypatch):
+def test_a_slice_of_the_campaign_finds_nothing():
     here, framework = ("sln", "torch") if "pytorch" in sys.prefix else ("supervised", "tensorflow")
     if not importlib.util.find_spec(framework):
         pytest.skip("neither framework is here")
-    monkeypatch.setitem(PROGRAMS, here, dataclasses.replace(PROGRAMS[here], weight=1))
     found = campaign(5, 6, 30, (here,))
     assert found["failures"] == []
     assert found["counts"]["kills"] > 1 and found["counts"]["finished runs compared"]
