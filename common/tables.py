@@ -70,9 +70,9 @@ class Statistic:
         """Mean and standard deviation, unrounded; one value has a mean alone."""
         return mean(values), self.std(values) if len(values) > 1 else None
 
-    def text(self, values: Sequence[float], trailing_zeros: bool = True) -> str:
+    def text(self, values: Sequence[float]) -> str:
         """`75.5 ± 0.2`."""
-        return format_mean(*self.summary(values), self.digits, trailing_zeros)
+        return format_mean(*self.summary(values), self.digits)
 
     def with_values(self, values: Sequence[float]) -> str:
         """The same with n, and each value where they are few enough to read."""
@@ -86,12 +86,12 @@ STATISTICS = {
 }
 
 
-def format_mean(centre: float | None, std: float | None, digits: int = 1, trailing_zeros: bool = True) -> str:
-    """`75.5 ± 0.2`, or the mean alone, or a dash. Without trailing zeros 85.10 is 85.1, and 87.00 is 87.0."""
+def format_mean(centre: float | None, std: float | None, digits: int = 1) -> str:
+    """`75.5 ± 0.2`, or the mean alone, or a dash."""
     if centre is None:
         return "-"
     numbers = [centre] if std is None else [centre, std]
-    return f" {PLUS_MINUS} ".join(f"{n:.{digits}f}" if trailing_zeros else repr(round(n, digits)) for n in numbers)
+    return f" {PLUS_MINUS} ".join(f"{number:.{digits}f}" for number in numbers)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ import sys
 
 from common.flags import Parser, underscored
 from common.program import guarded, printed
-from reproduce.commands import records, run, show
+from reproduce.commands import results, run
 from reproduce.gpu import command as gpu
 
 
@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     parser = Parser(prog="python -m reproduce", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for family in (show, run, records, gpu):
+    for family in (run, results, gpu):
         family.add_commands(commands)
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,12 @@ def draw_curves(runs: list[LoggedRun], folder: Path) -> None:
     for (data, setting), group in grouped(runs).items():
         published = [run for run in group if is_published(run)]
         others = [run for run in group if not is_published(run) and not is_ablation(run)]
-        _draw(published, data, MAIN[data].title.removesuffix(", test accuracy in percent") if published else "", folder)
-        _draw(others, *name_of(data, setting), folder)
-
-
-def _draw(runs: list[LoggedRun], stem: str, title: str, folder: Path) -> None:
-    if runs:
-        _accuracy(runs, title, folder / f"curves-{stem}-accuracy.png", 0.0)
-        _accuracy(runs, title, folder / f"curves-{stem}-zoom.png", ZOOM)
-        _loss(runs, title, folder / f"curves-{stem}-loss.png")
+        known = MAIN[data].title.removesuffix(", test accuracy in percent") if published else ""
+        for shown, (stem, title) in ((published, (data, known)), (others, name_of(data, setting))):
+            if shown:
+                _accuracy(shown, title, folder / f"curves-{stem}-accuracy.png", 0.0)
+                _accuracy(shown, title, folder / f"curves-{stem}-zoom.png", ZOOM)
+                _loss(shown, title, folder / f"curves-{stem}-loss.png")
 
 
 def _accuracy(runs: list[LoggedRun], title: str, path: Path, start: float) -> None:
@@ -122,17 +118,16 @@ def _tail(curve: Curve, start: float) -> Curve:
 
 def _noises(runs: list[LoggedRun]) -> list[str]:
     """Kinds of noise, in the order of the tables."""
-    order = list(SAMPLES)
-    return sorted({run.place.column for run in runs}, key=lambda noise: (_position(noise.split(" ")[0], order), noise))
+    return _ordered({run.place.column for run in runs}, list(SAMPLES))
 
 
 def _rows(runs: list[LoggedRun]) -> list[str]:
-    order = list(MODELS.values())
-    return sorted({run.place.row for run in runs}, key=lambda row: (_position(row.split(" ")[0], order), row))
+    return _ordered({run.place.row for run in runs}, list(MODELS.values()))
 
 
-def _position(name: str, order: Sequence[str]) -> int:
-    return order.index(name) if name in order else len(order)
+def _ordered(names: set[str], usual: list[str]) -> list[str]:
+    """By the first word, the usual ones first."""
+    return sorted(names, key=lambda name: ([*usual, name.split(" ")[0]].index(name.split(" ")[0]), name))
 
 
 def _noise_title(noise: str) -> str:

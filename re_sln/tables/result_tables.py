@@ -81,9 +81,8 @@ def published_tables(logs: Logs) -> list[ResultTable]:
         name: _filled(layout, _values(run for run in runs if run.place.data == name and is_published(run)))
         for name, layout in MAIN.items()
     }
-    ablated = [
-        ("SLN", "0" if run.place.model == "ce" else str(run.place.sigma), run) for run in filter(is_ablation, runs)
-    ]
+    sigmas = {run.name: "0" if run.place.model == "ce" else str(run.place.sigma) for run in runs}
+    ablated = [("SLN", sigmas[run.name], run.name, run.accuracy) for run in filter(is_ablation, runs)]
     searched = _searched(filter(_is_published_search, logs.searches))
     search = _filled(SEARCH, searched, HELD_OUT, _best(searched))
     return [*(tables[name] for name in CIFAR), search, tables[ANIMAL10N.name], _filled(ABLATION, _collected(ablated))]
@@ -186,23 +185,20 @@ def _is_published_search(search: LoggedSearch) -> bool:
 
 
 def _values(runs: Iterable[LoggedRun]) -> Values:
-    return _collected((run.place.row, column_of(run), run) for run in runs)
-
-
-def _collected(placed: Iterable[tuple[str, str, LoggedRun]]) -> Values:
-    """Accuracies in percent by (row, column)."""
-    values: dict[tuple[str, str], dict[str, float]] = {}
-    for row, column, run in placed:
-        values.setdefault((row, column), {})[run.name] = STATISTICS[STATISTIC].percent(run.accuracy)
-    return values
+    return _collected((run.place.row, column_of(run), run.name, run.accuracy) for run in runs)
 
 
 def _searched(searches: Iterable[LoggedSearch]) -> Values:
+    return _collected(
+        (one.place[2], str(sigma), one.name, share) for one in searches for sigma, share in one.accuracy.items()
+    )
+
+
+def _collected(placed: Iterable[tuple[str, str, str, float]]) -> Values:
+    """Percentages of runs by (row, column)."""
     values: dict[tuple[str, str], dict[str, float]] = {}
-    for search in searches:
-        for sigma, accuracy in search.accuracy.items():
-            percent = STATISTICS[STATISTIC].percent(accuracy)
-            values.setdefault((search.place[2], str(sigma)), {})[search.name] = percent
+    for row, column, name, share in placed:
+        values.setdefault((row, column), {})[name] = STATISTICS[STATISTIC].percent(share)
     return values
 
 

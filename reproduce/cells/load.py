@@ -158,18 +158,11 @@ def _stages(program: Mapping[str, Any], flags: Mapping[str, Any]) -> tuple[Stage
     if "stages" not in program:
         steps = int(flags.get("max_iteration", program["steps"]))
         return (Stage("", tuple(program["command"]), (), {}, steps, program.get("subfolder", ""), path_flags(program)),)
-    return tuple(
-        Stage(
-            name=name,
-            program=tuple(stage["command"]),
-            arguments=tuple(stage.get("arguments", ())),
-            flags=stage.get("flags", {}),
-            steps=stage["steps"],
-            subfolder=name,
-            path_flags=path_flags(stage),
-        )
-        for name, stage in program["stages"].items()
-    )
+    stages = []
+    for name, stage in program["stages"].items():
+        command, arguments = tuple(stage["command"]), tuple(stage.get("arguments", ()))
+        stages.append(Stage(name, command, arguments, stage.get("flags", {}), stage["steps"], name, path_flags(stage)))
+    return tuple(stages)
 
 
 def _samples(entry: Mapping[str, Any], column: str) -> Mapping[str, Mapping[str, Any]]:

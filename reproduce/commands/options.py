@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reproduce.cells import ROOT
+
+ONE_TABLE: Mapping[str, Any] = {"help": "this table only"}
 
 
 def add_command(
@@ -36,11 +38,14 @@ def selection(
     cells: Path | None = None,
     meaning: str = "the papers' tables",
     seeds: str = "seeds separated by commas, instead of each cell's own",
+    table: Mapping[str, Any] | None = ONE_TABLE,
 ) -> argparse.ArgumentParser:
-    """--runs_dir, --cells and --seeds; meaning: what is in `cells`, in words; seeds: help of --seeds."""
+    """--runs_dir, --cells, --seeds, --table. meaning: what is in `cells`; seeds: a help text; table: None for none."""
     parser = argparse.ArgumentParser(add_help=False, parents=[runs()])
     parser.add_argument("--cells", type=Path, default=cells, help=f"file with the cells (default: {meaning})")
     parser.add_argument("--seeds", type=_seeds, help=seeds)
+    if table is not None:
+        parser.add_argument("--table", **table)
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from common.errors import UsageError
 from common.machine import cores, gpus
@@ -29,31 +29,22 @@ DEMOS = {
     "demo-moco": moco.summarise,
     "demo-fsr": fsr.summarise,
 }
-
-
-class Engine(Protocol):
-    """Does runs, `jobs` at a time if that is fixed."""
-
-    jobs: Any
-
-    def run(self, runs: list[Run]) -> list[Run]:
-        """Do these; returns those that failed."""
-        ...
+WHICH = {"choices": tuple(DEMOS), "default": "demo", "help": "which demo (default demo)"}
 
 
 def add_commands(commands: Any) -> None:
     """run, demo and claims with their flags."""
     starting, text = options.starting(), "run what is missing of a table"
-    command = options.add_command(commands, "run", text, run, options.selection(), starting)
-    command.add_argument("--table", required=True, help="this table only")
+    which = options.selection(table={**options.ONE_TABLE, "required": True})
+    command = options.add_command(commands, "run", text, run, which, starting)
     command.add_argument("--force", action="store_true", help="run even without a GPU")
     _add_engine(command)
     text = "compare methods on small data: a table and pictures, in minutes"
-    command = options.add_command(commands, "demo", text, demo, options.selection(DEMO, "the demos"), starting)
-    command.add_argument("--table", choices=tuple(DEMOS), default="demo", help="which demo (default demo)")
+    which = options.selection(DEMO, "the demos", table=WHICH)
+    command = options.add_command(commands, "demo", text, demo, which, starting)
     command.add_argument("--out", type=Path, help="folder for the files (default: the demo's name)")
     text = "run the experiments behind the papers' claims and give a verdict on each"
-    which = options.selection(CLAIMS, "the claims", "pilot seeds, 100 and up: printed, never kept")
+    which = options.selection(CLAIMS, "the claims", "pilot seeds, 100 and up: printed, never kept", table=None)
     command = options.add_command(commands, "claims", text, claims, which, starting)
     command.add_argument("--claim", help="this claim only")
     command.add_argument("--out", type=Path, help="folder for page, pictures, records (default: claims in the runs')")
@@ -129,13 +120,13 @@ def _check_gpus(table: str, to_do: list[Run], count: int, engine: str) -> None:
     )
 
 
-def _local_engine(arguments: argparse.Namespace, runs: list[Run]) -> Engine:
+def _local_engine(arguments: argparse.Namespace, runs: list[Run]) -> Any:
     devices = gpus()
     jobs = arguments.jobs or (max(1, len(devices)) if any(run.cell.gpus for run in runs) else cores())
     return LocalEngine(jobs, devices, arguments.data_dir, arguments.retries)
 
 
-def _ray_engine(arguments: argparse.Namespace) -> Engine:
+def _ray_engine(arguments: argparse.Namespace) -> Any:
     from reproduce.engines.ray_cluster import RayEngine
 
     if arguments.worker_dir is not None and not arguments.worker_dir.is_absolute():
@@ -159,7 +150,7 @@ def _do_small(arguments: argparse.Namespace, runs: list[Run]) -> int:
     return _do(arguments, runs, LocalEngine(jobs, devices, arguments.data_dir))
 
 
-def _do(arguments: argparse.Namespace, runs: list[Run], engine: Engine) -> int:
+def _do(arguments: argparse.Namespace, runs: list[Run], engine: Any) -> int:
     """Print the commands of the runs, or do what is missing of them."""
     if arguments.dry_run:
         for run in runs:

@@ -5,45 +5,54 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from common.children import tied
-from common.files import atomic_write
-from common.tables import csv_text, draw_table, format_mean, markdown_table, mean, picture, sample_std
+from common.tables import csv_text, format_mean, markdown_table, mean, picture, sample_std, write_table
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.demos.pictures import example_weights, learning_curves
 from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
+LABEL = "test accuracy (%), averaged weights"
 HEADER = ["method", "mean ± std", "n", "each seed"]
 
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     """Write table and pictures of the finished runs into `folder`; returns what to print."""
-    folder.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == DONE]
     rows = [row_of(cell, values_of(cell, done)) for cell in table.cells]
     note = (
         "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). "
         "The data are small digits, so no published number is shown beside them."
     )
-    text = write_table(folder, table.title, HEADER, rows, note)
-    label = "test accuracy (%), averaged weights"
-    drawn = picture(
-        folder / "learning_curves.png",
-        lambda path: learning_curves(done, table.title, path, "acc/ema_eval", "step", label),
-    )
-    drawn += picture(folder / "example_weights.png", lambda path: example_weights(done, path))
+    pictures = {
+        "learning_curves": partial(
+            learning_curves, done, table.title, metric="acc/ema_eval", against="step", label=LABEL
+        ),
+        "example_weights": partial(example_weights, done),
+    }
+    return shown(*write(table, folder, HEADER, rows, note, pictures))
+
+
+def write(
+    table: Table, folder: Path, header: list[str], rows: list[list[str]], note: str, pictures: Mapping[str, Any]
+) -> tuple[str, list[Path]]:
+    """The table as table.md, .csv and .png, and the pictures by name, each with what draws it into a path.
+
+    Returns the Markdown, and what could be drawn.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"### {table.title}\n\n{markdown_table(header, rows)}\n{note}\n"
+    write_table(folder, "table", text, csv_text(header, rows), table.title, header, rows)
+    return text, [path for name, draw in pictures.items() for path in picture(folder / f"{name}.png", draw)]
+
+
+def shown(text: str, drawn: list[Path]) -> str:
+    """What is printed: the table, and where the pictures are."""
     return f"{text}\nPictures: {', '.join(map(str, drawn))}"
-
-
-def write_table(folder: Path, title: str, header: list[str], rows: list[list[str]], note: str) -> str:
-    """table.md, table.csv and table.png in `folder`; returns the Markdown."""
-    text = f"### {title}\n\n{markdown_table(header, rows)}\n{note}\n"
-    atomic_write(folder / "table.md", text)
-    atomic_write(folder / "table.csv", csv_text(header, rows))
-    picture(folder / "table.png", lambda path: draw_table(path, title, header, rows))
-    return text
 
 
 def settings(table: Table) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from common.tables import format_mean, mean, picture, sample_std
+from common.tables import format_mean, mean, sample_std
 from common.weight_pictures import draw_class_weights, draw_queue_purity
 from reproduce.cells import Table
-from reproduce.demos.demo import row_of, settings, write_table
+from reproduce.demos.demo import LABEL, row_of, settings, shown, write
 from reproduce.demos.pictures import COLOURS, by_method, example_weights, learning_curves, metric_series, weights_file
 from reproduce.runs import DONE, Run
 from reproduce.tables.paper_tables import values_of
 
 DATA = {"noise": "60 % uniform noise", "tail": "long tail, 0.02"}
-LABEL = "test accuracy (%), averaged weights"
 HEADER = ["data", "method", "mean ± std", "n", "each seed", "last step", "probe images"]
 NOTE = (
     "Accuracy of the averaged weights at the last cycle end; std: sample standard deviation (n - 1). Probe images: "
@@ -26,26 +26,21 @@ NOTE = (
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     """Write table and pictures of the finished runs into `folder`; returns what to print."""
-    folder.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == DONE]
     cells = [cell for column in table.columns for cell in table.cells if cell.column == column]
     rows = [
         [DATA[cell.column], *row_of(cell, values_of(cell, done)), *others([run for run in done if run.cell is cell])]
         for cell in cells
     ]
-    text = write_table(folder, table.title, HEADER, rows, NOTE.format(settings=settings(table)))
-    drawn = []
+    pictures: dict[str, Any] = {}
     for column in table.columns:
         curves = partial(learning_curves, [run for run in done if run.cell.column == column], DATA[column])
-        path = folder / f"learning_curves_{column}.png"
-        drawn += picture(path, partial(curves, metric="acc/ema_eval", against="step", label=LABEL))
+        pictures[f"learning_curves_{column}"] = partial(curves, metric="acc/ema_eval", against="step", label=LABEL)
     noisy = [run for run in done if run.cell.column == "noise"]
-    drawn += picture(folder / "example_weights.png", partial(example_weights, noisy))
-    drawn += picture(
-        folder / "queue_purity.png", partial(queue_purity, [run for run in noisy if run.cell.row == "FSR"])
-    )
-    drawn += picture(folder / "class_weights.png", partial(class_weights, [r for r in done if r.cell.column == "tail"]))
-    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
+    pictures["example_weights"] = partial(example_weights, noisy)
+    pictures["queue_purity"] = partial(queue_purity, [run for run in noisy if run.cell.row == "FSR"])
+    pictures["class_weights"] = partial(class_weights, [run for run in done if run.cell.column == "tail"])
+    return shown(*write(table, folder, HEADER, rows, NOTE.format(settings=settings(table)), pictures))
 
 
 def others(runs: list[Run]) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from common.tables import format_mean, mean, picture, sample_std
+from common.tables import format_mean, mean, sample_std
 from reproduce.cells import Cell, Table
-from reproduce.demos.demo import draw, row_of, write_table
+from reproduce.demos.demo import draw, row_of, shown, write
 from reproduce.demos.pictures import method_dots
 from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, Run
@@ -23,7 +24,6 @@ CHANCE, EVEN = 100 / 8, 50.0
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     """Write table and pictures of the finished runs into `folder`; returns what to print."""
-    folder.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == DONE]
     rows, panels = [], {}
     for column, name in QUANTITIES.items():
@@ -32,11 +32,10 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
         rows += [[name, *row_of(cell, list(seeds.values()))] for cell, seeds in zip(cells, values, strict=True)]
         rows.append([name, *difference_row(values)])
         panels[name] = {cell.row: list(seeds.values()) for cell, seeds in zip(cells, values, strict=True)}
-    text = write_table(folder, table.title, HEADER, rows, note(table))
     marks = {name: EVEN if column == "shape_bias" else CHANCE for column, name in QUANTITIES.items()}
-    drawn = picture(folder / "shape_and_texture.png", lambda path: method_dots(panels, marks, path))
-    drawn += pictures(table, done, folder)
-    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
+    dots = {"shape_and_texture": partial(method_dots, panels, marks)}
+    text, drawn = write(table, folder, HEADER, rows, note(table), dots)
+    return shown(text, drawn + pictures(table, done, folder))
 
 
 def by_seed(cell: Cell, done: list[Run]) -> dict[int, float]:

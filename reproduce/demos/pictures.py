@@ -20,7 +20,7 @@ CLEAN, NOISY = "#1a8a4c", "#c23b3b"
 WEIGHTS = "example_weights.npz"
 
 
-def learning_curves(runs: list[Run], title: str, path: Path, metric: str, against: str, label: str) -> None:
+def learning_curves(runs: list[Run], title: str, path: Path, *, metric: str, against: str, label: str) -> None:
     """A metric `against` step or epoch: mean over seeds, band of one sample deviation. label: of the vertical axis."""
     figure = new_figure(7, 4.2)
     axes = figure.add_subplot()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from common.tables import mean, picture
+from common.tables import mean
 from reproduce.cells import Table
-from reproduce.demos.demo import draw, row_of, settings, write_table
+from reproduce.demos.demo import draw, row_of, settings, shown, write
 from reproduce.demos.pictures import learning_curves
 from reproduce.engines.commands import python_of
 from reproduce.runs import DONE, Run
@@ -19,7 +20,6 @@ PICTURES = {"pred_probs": "prediction_probabilities", "sample_dissect": "sample_
 
 def summarise(table: Table, runs: list[Run], folder: Path) -> str:
     """Write table and pictures of the finished runs into `folder`; returns what to print."""
-    folder.mkdir(parents=True, exist_ok=True)
     done = [run for run in runs if run.state == DONE]
     rows = []
     for cell in table.cells:
@@ -34,12 +34,10 @@ def summarise(table: Table, runs: list[Run], folder: Path) -> str:
         "epoch is chosen on the test images and is no result: best − last shows how much a model lost by memorising. "
         "The data are small digits, so no published number is shown beside them."
     )
-    text = write_table(folder, table.title, HEADER, rows, note)
     label = "test accuracy (%) of the tested model"
-    curves = folder / "learning_curves.png"
-    drawn = picture(curves, lambda path: learning_curves(done, table.title, path, "accuracy/test", "epoch", label))
-    drawn += pictures(done, folder)
-    return f"{text}\nPictures: {', '.join(map(str, drawn))}"
+    curves = partial(learning_curves, done, table.title, metric="accuracy/test", against="epoch", label=label)
+    text, drawn = write(table, folder, HEADER, rows, note, {"learning_curves": curves})
+    return shown(text, drawn + pictures(done, folder))
 
 
 def pictures(done: list[Run], folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from reproduce.cells import Table
 from reproduce.claims.page import kept_findings, report_section
 from reproduce.report.packed import packed
 from reproduce.runs import DONE, MISSING, Run, distinct
-from reproduce.tables.comparison import (
+from reproduce.tables.paper_tables import (
     ALONE,
     FARTHER,
     NO_STD,
@@ -25,10 +25,10 @@ from reproduce.tables.comparison import (
     WITHIN_1,
     WITHIN_2,
     Standing,
+    note,
     standings,
     verdict,
 )
-from reproduce.tables.paper_tables import note
 
 HERE = Path(__file__).resolve().parent
 CLASSES = {WITHIN_1: "within1", WITHIN_2: "within2", FARTHER: "farther", NO_STD: "alone", ALONE: "alone"}

@@ -18,7 +18,7 @@ from common.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.engines.commands import started
 from reproduce.runs import DONE, MISSING, Run
-from reproduce.tables.comparison import standings
+from reproduce.tables.paper_tables import standings
 
 FOLDER, ORIGIN = "imported", "logs.txt"
 PROGRAMS = {"re_sln": (["python", "-m", "re_sln.results"], "pytorch")}

@@ -20,7 +20,7 @@ from reproduce.claims.records import DOCS as CLAIMS
 from reproduce.keep import RECORDS
 from reproduce.runs import Run, distinct, runs_of
 from reproduce.tables import paper_tables
-from reproduce.tables.comparison import standings, verdict
+from reproduce.tables.paper_tables import standings, verdict
 
 README, TABLES, EVIDENCE_PAGE = ROOT / "README.md", ROOT / "docs" / "tables", RECORDS / "README.md"
 PAPERS = {"ieg": "IEG", "fsr": "FSR", "sln": "SLN", "moco": "MoCo"}  # a table's name begins with its paper's

@@ -41,12 +41,6 @@ def test_formats() -> None:
     assert sample.with_values([50.0] * 6) == "50.0 ± 0.0 (n = 6)"
 
 
-def test_formats_without_trailing_zeros() -> None:
-    assert format_mean(85.104, 0.0649, 2, trailing_zeros=False) == "85.1 ± 0.06"
-    assert format_mean(87.0, None, 2, trailing_zeros=False) == "87.0"
-    assert format_mean(87.0, 0.8, 2) == "87.00 ± 0.80"
-
-
 def test_float32_is_numpys() -> None:
     import numpy as np
 

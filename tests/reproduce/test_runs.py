@@ -21,7 +21,7 @@ from reproduce.runs import (
     state_of,
 )
 from reproduce.tables import paper_tables
-from reproduce.tables.comparison import Standing, standings
+from reproduce.tables.paper_tables import Standing, standings
 from tests.reproduce import fake_program
 
 

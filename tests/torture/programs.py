@@ -145,7 +145,7 @@ PROGRAMS = (
             "claims --dry_run",
         ),
         (
-            "reproduce.engines.local:LocalEngine.run", "reproduce.commands.records:write_pages",
+            "reproduce.engines.local:LocalEngine.run", "reproduce.commands.results:write_pages",
             "reproduce.keep:keep", "reproduce.verify:verify",
             "reproduce.commands.run:make_data", "reproduce.commands.run:write_claims",
             "reproduce.engines.ray_cluster:RayEngine.run",

@@ -1,4 +1,4 @@
-"""Commands that check, keep and import records: verify, keep, readme, import."""
+"""Commands on finished runs and their records: plan, tables, report, curves, verify, keep, readme, import."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.result_table import FORMS
 from reproduce import keep as kept
+from reproduce import plan as plans
 from reproduce import verify as scores
-from reproduce.cells import EVIDENCE, load_tables, select
+from reproduce.cells import DATA_DIR, EVIDENCE, ROOT, load_tables, select
 from reproduce.commands import options
-from reproduce.runs import DONE, FOREIGN, distinct, record_folders, records_of, runs_of
+from reproduce.curves import draw_curves
+from reproduce.report.page import write_report
+from reproduce.runs import DONE, FOREIGN, Run, distinct, record_folders, records_of, runs_of
 from reproduce.tables import paper_tables
 from reproduce.tables.all_tables import EVERY, filled_tables
 from reproduce.tables.imported import PROGRAMS, agreement, imported_tables, read_logs
@@ -20,11 +24,21 @@ from reproduce.tables.pages import pages, write_pages
 
 
 def add_commands(commands: Any) -> None:
-    """verify, keep, readme and import with their flags."""
+    """All of these with their flags."""
+    text = "list done, running, interrupted and missing runs, and what the rest would cost"
+    command = options.add_command(commands, "plan", text, plan, options.selection(), options.data())
+    text, every = "write the tables from the finished runs", options.selection(meaning=EVERY)
+    command = options.add_command(commands, "tables", text, tables, every)
+    command.add_argument("--out", type=Path, help="folder for the files (default: tables in the runs' folder)")
+    text = "one HTML page: every table, learning curves, and where each number comes from"
+    command = options.add_command(commands, "report", text, report, every)
+    command.add_argument("--out", type=Path, help="the page (default: report.html in the runs' folder)")
+    text = "learning curves of run folders side by side, as a PNG"
+    command = options.add_command(commands, "curves", text, curves)
+    command.add_argument("folders", nargs="+", type=Path, help="run folders (with metrics.jsonl)")
+    command.add_argument("--out", type=Path, required=True, help="the picture")
     text = "score finished runs again from their checkpoints and compare with their records"
-    every = options.selection(meaning=EVERY)
     command = options.add_command(commands, "verify", text, verify, every, options.data())
-    command.add_argument("--table", help="this table only")
     command.add_argument("folders", nargs="*", type=Path, help="records, at any depth (default: every finished run)")
     command.add_argument(
         "--tolerance",
@@ -35,7 +49,6 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--records_only", action="store_true", help="check the records only, score nothing again")
     text = "copy the records of finished runs into docs/evidence, without checkpoints"
     command = options.add_command(commands, "keep", text, keep, options.selection(EVIDENCE, "those of docs/evidence"))
-    command.add_argument("--table", help="this table only")
     text = "write the generated parts of the READMEs and docs/tables/"
     command = options.add_command(commands, "readme", text, readme)
     command.add_argument("--check", action="store_true", help="only list files that would change")
@@ -43,6 +56,41 @@ def add_commands(commands: Any) -> None:
     command = options.add_command(commands, "import", text, import_logs, options.runs())
     command.add_argument("sub_project", choices=tuple(PROGRAMS), help="sub-project that the logs belong to")
     command.add_argument("logs", type=Path, help="folder with the runs; configs and searches are read from beside it")
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print the state of every run, and the totals."""
+    every: list[Run] = []
+    for table in select(load_tables(arguments.cells), arguments.table):
+        runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
+        every += runs
+        print(plans.plan_text(table, distinct(runs)), end="\n\n")
+    print(plans.totals(distinct(every), arguments.data_dir or ROOT / DATA_DIR))
+    return 0
+
+
+def tables(arguments: argparse.Namespace) -> int:
+    """Print and write the tables."""
+    folder = arguments.out or arguments.runs_dir / "tables"
+    for table, runs in filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir):
+        print(paper_tables.filled(table, runs).write(folder))
+    print(f"written to {folder} as {FORMS}", file=sys.stderr)
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    path = arguments.out or arguments.runs_dir / "report.html"
+    write_report(filled_tables(arguments.cells, arguments.table, arguments.seeds, arguments.runs_dir), path)
+    print(f"written to {path}: open it in a browser", file=sys.stderr)
+    return 0
+
+
+def curves(arguments: argparse.Namespace) -> int:
+    """Draw the picture."""
+    draw_curves(arguments.folders, arguments.out)
+    print(f"written to {arguments.out}", file=sys.stderr)
+    return 0
 
 
 def verify(arguments: argparse.Namespace) -> int:

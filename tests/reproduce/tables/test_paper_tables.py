@@ -11,7 +11,7 @@ from common.published import SOURCES, Reference, references
 from common.result_table import NOT_RUN
 from reproduce.cells import Cell, load_tables
 from reproduce.runs import DONE, MISSING, Run
-from reproduce.tables.comparison import (
+from reproduce.tables.paper_tables import (
     ALONE,
     FARTHER,
     NO_STD,
