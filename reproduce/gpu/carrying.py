@@ -12,6 +12,7 @@ from common.errors import DataError
 from common.files import atomic_write
 from common.record_files import CONFIG, METRICS, RESULT, read_result
 from common.saved_state import StateFiles
+from reproduce.gpu.session import RUN
 
 RECORDS, STATE = "records.tar.gz", "state.tar"
 PART = 15 * 2**20  # bytes of a file of STATE at most
@@ -24,7 +25,7 @@ def bundle(work: Path, out: Path) -> None:
     kept = [path for path in sorted(work.rglob("*")) if path.suffix in (".json", ".jsonl", ".yml", ".txt", ".log")]
     atomic_write(out / RECORDS, _tar(work, kept, "w:gz"))
     states = []
-    for config in sorted((work / "runs").rglob(CONFIG)):
+    for config in sorted((work / "runs").rglob(f"{RUN}/{CONFIG}")):
         folder = config.parent
         if (folder / RESULT).is_file() and not read_result(folder)["finished"] and (folder / METRICS).is_file():
             files = CHECKPOINTS.files(folder)

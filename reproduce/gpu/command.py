@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def main(words: list[str]) -> int:
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Packs, or does a piece."""
+    """Packs, or does a piece, whose minutes begin here."""
+    begun = time.monotonic()
     if arguments.pack:
         size = packing.pack(
             arguments.pack, arguments.data_dir, arguments.jpegs, arguments.labels, arguments.photographs
@@ -86,7 +88,7 @@ def work(arguments: argparse.Namespace) -> int:
     _print_plan(session)
     out = arguments.out or Path(os.environ.get("OUT") or folder)
     try:
-        session.piece(60 * (arguments.piece or arguments.minutes))
+        session.piece(60 * (arguments.piece or arguments.minutes) - (time.monotonic() - begun))
     finally:
         session.write()
         found = summary.write(session, out)

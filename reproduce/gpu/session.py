@@ -18,6 +18,7 @@ from reproduce.gpu.programs import STOPPED, end_of, run_program
 
 STATE, LOG, RUN = "session.json", "log.txt", "run"
 SPEED, KERNELS = "speed.json", "kernels.json"
+MISTAKE = 2  # exit code of a command that no setting makes right
 LEAST = 40.0  # seconds: less is not worth a start
 RESERVE = 30.0  # seconds at the end of a piece, in which a run saves its state and the results are written
 VARIANTS = {  # of benchmarks.sln, and the setting that each measures
@@ -136,7 +137,7 @@ class Session:
             self.state["epoch_seconds"] = (self.clock() - begun) / gained
         if code in (0, STOPPED):
             return code == STOPPED
-        self.failed(item, setting, f"exit code {code}: {end_of(log)}")
+        self.failed(item, "as it is" if code == MISTAKE else setting, f"exit code {code}: {end_of(log)}")
         return False
 
     def failed(self, item: Item, setting: str, why: str) -> None:

@@ -35,6 +35,16 @@ def test_finished_runs_leave_no_checkpoint(tmp_path):
     assert not list((tmp_path / "out").glob("state*"))
 
 
+def test_a_run_that_was_put_aside_leaves_its_record_only(tmp_path):
+    machine = Machine(tmp_path / "work", epoch=1.8, minutes=40)
+    machine.session().piece(600)
+    session = machine.session()
+    (running,) = [i for i in plan.everything() if i.kind == "run" and 0 < session.epochs_done(i) < 300]
+    session.failed(running, "compiled, captured", "why")
+    carrying.bundle(machine.work, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("state*"))
+
+
 def test_work_that_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "session.json").write_text("{}")

@@ -96,6 +96,13 @@ def test_a_setting_that_fails_gives_way_to_the_next_and_a_run_that_fails_to_the_
     assert session.setting() == "as it is"
 
 
+def test_a_mistake_in_the_command_is_not_the_settings(tmp_path):
+    machine = Machine(tmp_path, minutes=30, failing={"--noise_mode=sym": 2})
+    machine.session().piece(600)
+    session = machine.session()
+    assert session.state["struck"] == {} and list(session.state["failed"])[:4] == FIRST
+
+
 def test_compiled_runs_are_put_aside_when_compiling_is_given_up(tmp_path):
     machine = Machine(tmp_path, minutes=30)
     session = machine.session()
