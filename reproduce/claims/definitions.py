@@ -50,7 +50,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper. `published`: words and the paper's number; `curve`: metric and what it is drawn against."""
+    """One claim of a paper.
+
+    `published`: words and the paper's number; `curve`: metric and what it is drawn against; `found`: what the reported
+    runs show of it, written after them.
+    """
 
     name: str
     paper: str
@@ -62,6 +66,7 @@ class Claim:
     comparisons: tuple[Comparison, ...]
     cells: tuple[Cell, ...]
     tables: tuple[Table, ...]
+    found: str = ""
 
 
 def load_claims(path: Path = CLAIMS, data_dir: Path | None = None) -> dict[str, Claim]:
@@ -98,7 +103,7 @@ def settings_hash(cell: Cell) -> str:
 
 
 def _claim(name: str, entry: Mapping[str, Any], tables: Mapping[str, Table], numbers: Any) -> Claim:
-    if wrong := set(entry) ^ KEYS:
+    if wrong := (set(entry) | {"found"}) ^ (KEYS | {"found"}):
         raise ValueError(f"missing or unknown: {', '.join(sorted(wrong))}")
     comparisons = tuple(_comparison(line) for line in entry["comparisons"])
     places = {cell_name(cell): (cell, table) for table in tables.values() for cell in table.cells}
@@ -117,6 +122,7 @@ def _claim(name: str, entry: Mapping[str, Any], tables: Mapping[str, Table], num
         comparisons,
         tuple(places[cell][0] for cell in wanted),
         tuple({places[cell][1].name: places[cell][1] for cell in wanted}.values()),
+        entry.get("found", ""),
     )
 
 

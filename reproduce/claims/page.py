@@ -109,6 +109,8 @@ def _section(name: str, finding: Finding, drawn: bool) -> str:
         parts.append(markdown_table(["comparison", "of", "effect", "has to be", "n", "p alone"], lines).strip())
     if drawn:
         parts.append(f"![{name}]({name}.png)")
+    if claim.found:
+        parts.append(claim.found.strip())
     links = ", ".join(f"[{own.name}](records/{own.name}.json)" for own in claim.tables)
     return "\n\n".join([*parts, f"Records: {links if lines else 'none are kept'}."])
 

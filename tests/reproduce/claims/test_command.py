@@ -26,6 +26,7 @@ CLAIM: dict[str, Any] = {
     "published": {"IEG": ["ieg", "uniform_noise", "cifar10", "IEG resnet29 10/class", "0.8"]},
     "scaled_down": "Everything.",
     "curve": {"metric": "acc/ema_eval", "against": "step"},
+    "found": "It wins early.",
     "comparisons": [
         {
             "name": "accuracy",
@@ -81,6 +82,7 @@ def test_runs_records_page_and_picture(claims_file: Path, capsys: pytest.Capture
         accuracy("l2r", seed, 3) for seed in range(3)
     ]
     assert kept["small-a-0"]["curves"]["acc/ema_eval"]["x"] == [1, 2, 3]
+    assert "It wins early." in (folder / "README.md").read_text()
     # The page comes from the records alone; ieg-2 shares the runs of ieg-1.
     found = page.kept_findings(folder, claims_file)
     assert page.page(found, folder) == (folder / "README.md").read_text()
