@@ -75,7 +75,10 @@ def table_rows(text: str, columns: Sequence[str], name: str) -> Iterator[tuple[i
     separator = max(SEPARATORS, key=first.count)
     names = _fields(first, separator)
     if sorted(filter(None, names)) != sorted(columns):
-        raise UsageError(f"{name} begins with {first[:80]!r}: a table of these has {','.join(columns)} there")
+        raise UsageError(
+            f"{name} begins with {first[:80]!r}: a table of these has {','.join(columns)} there; "
+            "save it so, in UTF-8, or get it again"
+        )
     places = [names.index(column) for column in columns]
     for number, line in lines[1:]:
         fields = _fields(line, separator)

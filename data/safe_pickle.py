@@ -57,6 +57,8 @@ def _shaped(dtype: object, content: object, shape: tuple[int, ...], order: str) 
     if not isinstance(dtype, _Dtype):
         raise pickle.UnpicklingError(f"an array of {dtype}")
     numbers = dtype.read(content)
+    if not isinstance(shape, tuple) or not all(type(side) is int for side in shape):
+        raise pickle.UnpicklingError("an array whose shape is no tuple of numbers")
     if math.prod(shape) != len(numbers) or min(shape) < 0:
         raise pickle.UnpicklingError(f"an array of shape {shape} does not go with its content")
     return numbers.reshape(shape, order="F" if order == "F" else "C")

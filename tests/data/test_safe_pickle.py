@@ -160,3 +160,18 @@ def test_readers_need_numpy_only():
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shape", [("a", 10**9), (1.0, 12), [12], None, ((1, 2),)])
+def test_an_array_whose_shape_is_no_shape(tmp_path, shape):
+    """The product of a text and a number would be a longer text."""
+    content = pickle.dumps({b"data": np.zeros(12, np.uint8)}, 5)
+    other = pickle.dumps(shape, 5)
+    start = other.index(b"\x95") + 9 if b"\x95" in other[:4] else 2
+    assert content.count(b"K\x0c\x85") == 1
+    changed = content.replace(b"K\x0c\x85", other[start:-1])
+    frame = changed.index(b"\x95")
+    changed = changed[: frame + 1] + struct.pack("<Q", len(changed) - frame - 9) + changed[frame + 9 :]
+    (tmp_path / "batch").write_bytes(changed)
+    with pytest.raises(DataError, match="shape is no tuple of numbers"):
+        load_batch(tmp_path / "batch")
