@@ -11,7 +11,7 @@ import pytest
 
 import tests.torture.__main__ as torture
 from tests.frame.test_help import programs
-from tests.torture import command_lines
+from tests.torture import command_lines, page
 from tests.torture.campaigns import CAMPAIGNS, PYTORCH, TENSORFLOW, Campaign
 from tests.torture.programs import PROGRAMS, Program
 
@@ -145,3 +145,24 @@ def test_a_slice_of_a_campaign_of_processes(name):
     done = subprocess.run(command, cwd=Path(torture.__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"0 failures  .*[1-9]", done.stdout)
+
+
+def test_the_page_has_the_table_of_its_record():
+    text, record = page.PAGE.read_text(), json.loads(page.RECORD.read_text())
+    assert page.filled(text, record) == text, "run `python -m tests.torture.page`"
+    assert page.table(record).count("\n") == 2 + sum(map(len, record.values()))
+    assert not [name for name, of in record.items() if any(one["failures"] for one in of.values())]
+
+
+def test_a_newer_record_takes_the_place_of_an_older_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "RECORD", tmp_path / "reliability.json")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "reliability.md")
+    page.PAGE.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    for count in (1, 2000):
+        one = {"counts": {"cases": count}, "failures": [], "seed": 3, "date": "2020-01-01", "hardware": "2 cores"}
+        (tmp_path / "new.json").write_text(json.dumps({"a": {"pytorch": one | {"command": "c a --out /x"}}}))
+        page.main([str(tmp_path / "new.json")])
+    text = page.PAGE.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert re.search(r"\| a +\| pytorch +\| 2,000 cases \| 0 +\| 3 +\| 2020-01-01, 2 cores \|", text)
+    assert json.loads(page.RECORD.read_text())["a"]["pytorch"]["command"] == "c a"
