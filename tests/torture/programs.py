@@ -96,7 +96,7 @@ PROGRAMS = (
             f"{MOCO} --multiprocessing-distributed --processes=2 --dist-backend=gloo tree",
             *published("moco_nonsem.moco-non-sem-neg"),
         ),
-        ("moco_nonsem.pretraining.run:start_of", "moco_nonsem.running.program:start_all"),
+        ("moco_nonsem.pretraining.run:Trainer", "moco_nonsem.running.program:start_all"),
         TORCH,
         check=True,
         imported="moco_nonsem.pretraining.program",
@@ -104,7 +104,7 @@ PROGRAMS = (
     Program(
         "moco_nonsem.main_lincls",
         (f"{MOCO} --pretrained=file tree", f"{MOCO} -e --resume=file tree", *published("moco_nonsem.main_lincls")),
-        ("moco_nonsem.linear_probe.run:start_of", "moco_nonsem.running.program:start_all"),
+        ("moco_nonsem.linear_probe.run:train", "moco_nonsem.running.program:start_all"),
         TORCH,
         check=True,
     ),
