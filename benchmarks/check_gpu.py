@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from benchmarks.machine import out_file
 from common.errors import UsageError
 from common.files import atomic_write
 from common.flags import Parser
@@ -143,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--look", action="store_true", help="only see whether there is a GPU and a driver")
     parser.add_argument("--minutes", type=float, default=9.0, help="start no test after that many [9]")
-    parser.add_argument("--out", type=Path, help="JSON file [benchmarks/results/gpu_<date>.json]")
+    parser.add_argument("--out", type=out_file, help="JSON file [benchmarks/results/gpu_<date>.json]")
     options = parser.parse_args(argv)
     if options.look:
         return guarded(lambda: print("\n".join(require_driver())), "interrupted")

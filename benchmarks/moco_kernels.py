@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -122,6 +123,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.turns < 2 or options.warmup < 1 or options.batch_size < 2:
         parser.error("at least 2 --turns after 1 of --warmup, and a --batch_size of 2")
+    if options.images and not os.path.isdir(options.images):
+        parser.error(f"--images={options.images}: there is no such folder")
     import torch
 
     from benchmarks.moco import photographs

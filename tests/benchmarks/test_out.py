@@ -2,13 +2,17 @@
 
 import pytest
 
+import benchmarks.check_gpu
 import benchmarks.commands
 import benchmarks.ieg
 import benchmarks.moco
+import benchmarks.moco_kernels
 import benchmarks.settings
 import benchmarks.sln
 
 PROGRAMS = {
+    benchmarks.check_gpu: [],
+    benchmarks.moco_kernels: [],
     benchmarks.commands: [], benchmarks.ieg: [], benchmarks.moco: [], benchmarks.settings: ["sln"], benchmarks.sln: [],
 }  # fmt: skip
 

@@ -23,7 +23,8 @@ def table(record: dict[str, dict[str, Any]]) -> str:
     lines = []
     for name, by_environment in sorted(record.items()):
         for environment, one in sorted(by_environment.items()):
-            counted = ", ".join(f"{number:,} {what}" for what, number in one["counts"].items())
+            largest_first = sorted(one["counts"].items(), key=lambda item: -item[1])
+            counted = ", ".join(f"{number:,} {what}" for what, number in largest_first)
             where = f"{one['date']}, {one['hardware']}"
             lines.append([name, environment, counted, str(len(one["failures"])), str(one["seed"]), where])
     return markdown_table(["campaign", "environment", "cases", "failures", "seed", "when, where"], lines)

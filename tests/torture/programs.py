@@ -162,6 +162,13 @@ PROGRAMS = (
         ("data.fetch:fetch",),
         imported="data.cli",
     ),
+    Program("benchmarks.check_gpu", ("--minutes=1 --out=x.json", "--look"), ("benchmarks.check_gpu:check",), TORCH),
+    Program(
+        "benchmarks.moco_kernels",
+        ("--device=cpu --images=tree --turns=2 --size=32",),
+        ("benchmarks.moco_kernels:Parts", "benchmarks.moco_kernels:measure"),
+        TORCH,
+    ),
     Program("benchmarks.commands", ("--turns=3 --demo --out=x.json",), ("benchmarks.commands:measured",)),
     Program("benchmarks.ieg", ("--steps=3 --warmup=1",), ("benchmarks.ieg:measure", "benchmarks.ieg:worker"), TF),
     Program("benchmarks.sln", ("--steps=3 --device=cpu",), ("benchmarks.sln:measure",), TORCH),
