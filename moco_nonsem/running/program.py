@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+from common.flags import parse
 from common.program import guarded_training
 from moco_nonsem.running.flags import PLACES, Common
 from moco_nonsem.running.launch import Place, places, start_all
 
 F = TypeVar("F", bound=Common)
-
-
 Work = Callable[[F, Place, list[str]], int]
+
+
+def run_program(
+    kind: type[F], name: str, text: str, check: Callable[[F, int], object], module: str, argv: list[str] | None
+) -> int:
+    """Exit code of the program `name`; see `run`. text: the first line is its description; module: has its `work`."""
+    arguments = sys.argv[1:] if argv is None else argv
+    flags = parse(kind, f"{name}.py", text.partition("\n")[0], arguments, separator="-")
+    return run(flags, check, partial(_work, module), ["python", "-m", f"moco_nonsem.{name}", *arguments])
+
+
+def _work(module: str, flags: F, place: Place, command: list[str]) -> int:
+    return importlib.import_module(module).work(flags, place, command)  # it needs torch
 
 
 def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: list[str]) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user.
 
     check(flags, processes) refuses what it can before torch is loaded; work(flags, place, command) is what each process
-    does, a function of a module, so that a new process finds it; command: for the record.
+    does, and can be pickled for a new process; command: for the record.
     """
 
     def start() -> int:

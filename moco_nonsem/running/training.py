@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from common.config_text import format_config
 from common.errors import Interrupted
+from common.event_files import Scalars
 from common.files import check_places
 from common.process_group import Group
 from common.progress import print_epoch
@@ -22,7 +23,6 @@ from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 from moco_nonsem.running.run_folder import checkpoint_folder, start_of
 from moco_nonsem.running.run_record import STATES, SUB_PROJECT, make_record
-from moco_nonsem.running.scalars import Scalars
 
 
 class Trainer(Work, Protocol):
@@ -107,7 +107,7 @@ def train(
         look_every=flags.print_freq,
         save_minutes=flags.save_minutes,
     )
-    with closing(Scalars(folder, trainer.step)) as scalars, stop_signals() as stopped:
+    with closing(Scalars(folder, trainer.step + 1)) as scalars, stop_signals() as stopped:
         try:
             run_epochs(trainer, plan, stopped, save, after_epoch)
         except Interrupted as stop:

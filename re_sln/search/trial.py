@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from common.errors import Interrupted, UsageError
+from common.event_files import Scalars
 from common.locks import is_running
 from common.process_group import Group
 from common.record import AnyRecord
@@ -21,7 +22,7 @@ from re_sln.search.search import Search
 from re_sln.settings.config import Config
 from re_sln.training import experiment
 from re_sln.training.distributed import pick_device
-from re_sln.training.scalars import Scalars
+from re_sln.training.tally import curve_of
 from re_sln.training.trainer import Trainer
 
 STOP = "stop"
@@ -63,7 +64,7 @@ def run_trial(
     trainer, owner = experiment.build(config, data, group), experiment.owner_of(config, data, values)
     logged = experiment.go_on(trainer, folder, owner)
     record.begin(logged or 0, saved=logged is not None, outputs=experiment.OUTPUTS)
-    with closing(Scalars(folder, trainer.epoch)) as scalars:
+    with closing(Scalars(folder, trainer.epoch, curve_of)) as scalars:
         try:
             trainer.train(
                 stopped,

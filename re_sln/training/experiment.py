@@ -16,6 +16,7 @@ import torch
 
 from common.config_text import format_config
 from common.errors import Interrupted, UsageError
+from common.event_files import Scalars
 from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
@@ -38,7 +39,7 @@ from re_sln.training.evaluation import Images
 from re_sln.training.mean_softmax import mean_softmax, plain_config
 from re_sln.training.networks import Networks, check_weights
 from re_sln.training.run_folder import find_run, new_folder, runs_dir
-from re_sln.training.scalars import Scalars
+from re_sln.training.tally import curve_of
 from re_sln.training.trainer import Trainer
 
 OUTPUTS = ("checkpoint_*.pt", "model*.pth")
@@ -96,7 +97,7 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
     if logged is None and group.leads:
         logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
     record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
-    with closing(Scalars(folder, trainer.epoch)) as scalars, stop_signals() as stopped:
+    with closing(Scalars(folder, trainer.epoch, curve_of)) as scalars, stop_signals() as stopped:
         try:
             trainer.train(
                 stopped,

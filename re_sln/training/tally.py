@@ -6,6 +6,13 @@ import torch
 from torch import Tensor
 
 COLUMNS = ("all", "clean", "noisy")
+LOSS = "loss/train_"
+
+
+def curve_of(name: str) -> tuple[str, str]:
+    """Folder and tag of a metric in TensorBoard, as in the published logs: the losses of COLUMNS have one tag."""
+    column = name.removeprefix(LOSS)
+    return (f"loss_train_{column}", "loss/train") if name.startswith(LOSS) and column in COLUMNS else ("", name)
 
 
 class Tally:
@@ -31,5 +38,5 @@ class Tally:
         values = {"accuracy/train": rows[0][2] / rows[0][0]}
         for name, (count, loss, _) in zip(COLUMNS if apart else COLUMNS[:1], rows, strict=False):
             if count:
-                values[f"loss/train_{name}"] = loss / count
+                values[f"{LOSS}{name}"] = loss / count
         return values
