@@ -26,6 +26,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     are synced, so the new file also survives a power cut. If anything fails, a full disk for one, the old file stays.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path  # /dev/null, /dev/stdout, a pipe: nothing is there to be kept, and a file must not take its place
+        return
     temporary = temporary_beside(path)
     try:
         yield temporary

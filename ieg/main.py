@@ -34,9 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
     flags = parse_flags(arguments)  # answers --help, before even numpy is loaded
-    from ieg.settings.config import resolve
 
     def work() -> int:
+        from ieg.settings.config import resolve
+
         resolve(flags, flags.num_devices or 1)  # refuses what it can before TensorFlow is loaded
         return run(flags, ["python", "-m", "ieg.main", *arguments])
 

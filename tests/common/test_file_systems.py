@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,18 @@ def test_the_warning_is_logged_not_printed(tmp_path, monkeypatch, capsys, caplog
     os.close(take_lock(tmp_path))
     assert [entry.levelno for entry in caplog.records] == [logging.WARNING]
     assert capsys.readouterr().out == ""
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    """`--out /dev/null` as root would make a file of it, for everybody."""
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    atomic_write(pipe, "whole")
+    reader.join()
+    assert (got, pipe.is_fifo(), os.listdir(tmp_path)) == ([b"whole"], True, ["pipe"])
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    atomic_write(null, "nothing")
+    assert null.is_symlink() and null.is_char_device()
