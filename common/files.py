@@ -49,6 +49,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """The name under which a process makes a file of this name; `.*.tmp`, so that what a killed one left is found."""
+    if not path.name:  # what an empty word on a command line becomes
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     name = f".{path.name}.{os.getpid()}.tmp"
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.{os.getpid()}.tmp"

@@ -73,3 +73,9 @@ def test_a_killed_writer_leaves_one_of_the_whole_files(tmp_path: Path) -> None:
         process.wait()
         content = target.read_bytes()
         assert content in (b"a" * size, b"b" * size)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_without_a_name_is_a_folder(path: str) -> None:
+    with pytest.raises(IsADirectoryError):
+        atomic_write(path, "x")
