@@ -69,6 +69,8 @@ def _table(name: str, entry: Mapping[str, Any], content: Mapping[str, Any], numb
     if statistic not in STATISTICS:
         raise ValueError(f"table {name}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
     _check_texts(name, entry)
+    for column, flags in entry["columns"].items():
+        _check_columns_flags(f"table {name}: column {column}", flags, entry.get("flags", {}))
     quoted = _quoted(entry, numbers)
     return Table(
         name=name,
@@ -98,6 +100,17 @@ def _check_texts(name: str, entry: Mapping[str, Any]) -> None:
     for key in keys:
         if "/" in key or key in (".", ".."):
             raise ValueError(f"table {name}: {key!r} names a folder of runs, so it holds no '/'")
+
+
+def _check_columns_flags(where: str, own: Mapping[str, Any], of_table: Mapping[str, Any]) -> None:
+    """Raises: ValueError for a flag of a column that the table's own value replaces, so that columns would be equal."""
+    for flag in own.keys() & of_table.keys():
+        if isinstance(own[flag], Mapping) and isinstance(of_table[flag], Mapping):
+            _check_columns_flags(f"{where}, stage {flag}", own[flag], of_table[flag])
+        elif own[flag] != of_table[flag]:
+            raise ValueError(
+                f"{where}: {flag} {own[flag]} is replaced by the table's {of_table[flag]}; give it only once"
+            )
 
 
 def _cell(name: str, entry: Mapping[str, Any], row: str, column: str, content: Mapping[str, Any], numbers: Any) -> Cell:

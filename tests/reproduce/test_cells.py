@@ -13,6 +13,7 @@ from common.errors import UsageError
 from common.result_table import ResultTable
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
 from reproduce.tables import paper_tables
+from tests.reproduce.conftest import cells_content
 
 TABLES = load_tables()
 ALL_CELLS = [cell for table in TABLES.values() for cell in table.cells]
@@ -202,6 +203,14 @@ def test_the_demo_takes_its_steps_from_its_flags() -> None:
     demo = load_tables(DEMO)["demo"].cells
     assert {cell.steps for cell in demo} == {demo[0].flags["max_iteration"]}
     assert not any(cell.references for cell in demo)
+
+
+def test_a_flag_of_a_column_that_the_table_replaces_is_refused(tmp_path: Path) -> None:
+    content = cells_content(dataset="cifar10_uniform_0.4")
+    path = tmp_path / "cells.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(UsageError, match="is replaced by the table's"):
+        load_tables(path)
 
 
 def test_an_unknown_table_lists_those_there_are() -> None:
