@@ -59,6 +59,7 @@ def test_a_user_without_an_entry_trains(tree, module):
         place = Path(made)
         place.chmod(0o777)
         shutil.copytree(tree, place / "tree")
+        (place / "tree").chmod(0o755)
         words = [*WORDS, str(place / "tree")] if module.startswith("moco") else [*DIGITS, "--p=0"]
         done = in_container(sys.executable, "-m", module, *words, f"--run_dir={place / 'run'}")
         assert done.returncode == 0, done.stderr[-3000:]
