@@ -19,10 +19,10 @@ from xml.etree import ElementTree
 
 from benchmarks.machine import out_file
 from common.errors import UsageError
-from common.files import atomic_write
 from common.flags import Parser
-from common.gpu import driver_version, require_driver, require_framework
 from common.program import guarded
+from common.pytorch.gpu import driver_version, require_driver, require_framework
+from common.storage.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 # Environment, its framework, its tests.

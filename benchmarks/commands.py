@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import described, out_file
-from common.files import atomic_write
 from common.flags import Parser
+from common.storage.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP = (

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from benchmarks.machine import described, measures_bfloat16, out_file
 from common.children import tied
-from common.files import atomic_write
 from common.flags import Parser
 from common.machine import gpus
+from common.storage.files import atomic_write
 from ieg.devices.start_tensorflow import prepare_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent

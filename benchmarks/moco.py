@@ -20,10 +20,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from benchmarks.machine import described, left_out, out_file
-from common.data_folders import files_below
-from common.files import atomic_write
 from common.flags import Parser
 from common.machine import processor
+from common.storage.data_folders import files_below
+from common.storage.files import atomic_write
 
 READERS = ("reference", "device")
 STEPS: dict[str, dict] = {
@@ -57,7 +57,7 @@ def make_loader(paths: list[Path], kind: str, options: argparse.Namespace, worke
     """A loader of views, for images of one class; it repeats the files where they make no batch."""
     import numpy as np
 
-    from common.process_group import Group
+    from common.pytorch.process_group import Group
     from moco_nonsem.images.image_tree import ImageTree
     from moco_nonsem.images.workers import Reading
     from moco_nonsem.views.loader import ViewLoader
@@ -146,7 +146,7 @@ def summarize_input(found: dict[str, list[tuple[float, float]]], cores: int) -> 
 
 def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, device):
     """The trainer of pre-training with patch negatives."""
-    from common.process_group import Group
+    from common.pytorch.process_group import Group
     from moco_nonsem.pretraining.config import resolve
     from moco_nonsem.pretraining.trainer import Trainer
     from moco_nonsem.running.flags import PretrainFlags

@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks.device_profile import profiled, wait_for
 from benchmarks.machine import described, out_file
-from common.files import atomic_write
 from common.flags import Parser
 from common.machine import processor
+from common.storage.files import atomic_write
 
 PACKED = Path(__file__).resolve().parent.parent / "packed" / "photographs"
 

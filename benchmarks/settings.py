@@ -21,8 +21,8 @@ from pathlib import Path
 
 from benchmarks.machine import described, out_file
 from common.children import tied
-from common.files import atomic_write
 from common.flags import Parser
+from common.storage.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=67108864"
@@ -69,7 +69,7 @@ def steps_of(case: str, batch_size: int | None) -> Iterator[None]:
 def worker(case: str, batch_size: int | None) -> None:
     """A step for every line on stdin; prints its seconds, page faults and the process's peak memory as JSON."""
     if os.environ.get("KEEP_FREED_MEMORY") == "1":
-        from common.allocator import keep_freed_memory
+        from common.pytorch.allocator import keep_freed_memory
 
         keep_freed_memory()
     steps = steps_of(case, batch_size)

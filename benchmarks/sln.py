@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.machine import described, left_out, out_file
-from common.files import atomic_write
 from common.flags import Parser
 from common.machine import processor
+from common.storage.files import atomic_write
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
 ORIGINAL = 1.44
@@ -41,7 +41,7 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
     """A trainer of SLN on random images of CIFAR's size."""
     import numpy as np
 
-    from common.process_group import Group
+    from common.pytorch.process_group import Group
     from re_sln.datasets.training_set import Data
     from re_sln.settings.config import resolve
     from re_sln.settings.flags import PROGRAMS, Flags

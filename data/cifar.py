@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import DataError, UsageError
 from common.paths import data_dir as default_data_dir
-from common.text_files import name_in
+from common.storage.text_files import name_in
 from data.checksums import Digests, fingerprint, hash_file
 from data.dataset import ImageDataset
 from data.registry import load_registry

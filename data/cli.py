@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.data_folders import remove_leftovers
 from common.errors import DataError, Interrupted, UsageError
 from common.flags import Parser, underscored
 from common.paths import data_dir, user_path
 from common.program import FAILURES, guarded, printed
+from common.storage.data_folders import remove_leftovers
 from data.disk import explained
 from data.listing import details, markdown, table
 from data.registry import Entry, find_entry, load_registry

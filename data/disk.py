@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import DataError, way_out
-from common.files import sync, temporary_beside
+from common.storage.files import sync, temporary_beside
 
 # Above this many files one sync of everything is cheaper than a sync for each.
 _MANY_FILES = 1000

@@ -15,7 +15,7 @@ import urllib3
 from tqdm import tqdm
 
 from common.errors import DataError
-from common.files import atomic_write
+from common.storage.files import atomic_write
 from data.disk import human, require_space
 from data.watch import Watch, watched_session
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from common.data_folders import is_foreign
 from common.errors import DataError
+from common.storage.data_folders import is_foreign
 from data.checksums import Digests, Hasher
 from data.disk import human, require_space
 

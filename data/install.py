@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from common.data_folders import is_foreign
 from common.errors import DataError
+from common.storage.data_folders import is_foreign
 from data.checksums import Digests, Hasher
 from data.disk import explained_errors, move_into_place, require_space, sync_files
 from data.extract import check_compression, extract, extract_nested

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from common.data_folders import is_foreign
 from common.errors import UsageError
-from common.text_files import read_text
+from common.storage.data_folders import is_foreign
+from common.storage.text_files import read_text
 from data.checksums import Published
 from data.disk import explained
 

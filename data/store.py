@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.data_folders import entries
 from common.errors import DataError, UsageError
-from common.files import atomic_write
-from common.locks import locked
-from common.text_files import read_lines, read_text
+from common.storage.data_folders import entries
+from common.storage.files import atomic_write
+from common.storage.locks import locked
+from common.storage.text_files import read_lines, read_text
 from data.checksums import Digests, Published, hash_file
 from data.disk import human
 from data.registry import Archive, Entry

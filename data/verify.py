@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.data_folders import files_below, say_left_out
+from common.storage.data_folders import files_below, say_left_out
 from data.checksums import hash_file
 from data.disk import explained_errors
 from data.registry import Archive, Entry

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data_folders import entries, say_left_out
 from common.errors import DataError
+from common.storage.data_folders import entries, say_left_out
 
 NUM_CLASSES = 50
 FOLDER = Path("tensorflow_datasets") / "webvisionmini-google"

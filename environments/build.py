@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
-STAMP = "lock.sha256"  # common/provenance.py reads it: every result names the lock it was made with
+STAMP = "lock.sha256"  # common/records/provenance.py reads it: every result names the lock it was made with
 GIGABYTE = 1e9
 DISK_NEEDED = {"tensorflow-cpu": 3.5, "tensorflow-gpu": 9.0, "pytorch": 9.0}  # gigabytes, wheels in passing included
 # pip compiles what it installs: TensorFlow's import takes three times as long where that was left out and

@@ -12,9 +12,9 @@ import tensorflow as tf
 from common.errors import Interrupted, UsageError
 from common.machine import cpu_name
 from common.paths import user_path
-from common.record import AnyRecord, NullRecord, RunRecord
-from common.record_files import check_same_data, finished_result
-from common.saved_state import Owner
+from common.records.record import AnyRecord, NullRecord, RunRecord
+from common.records.record_files import check_same_data, finished_result
+from common.records.saved_state import Owner
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.pretrained import load as load_weights
 from ieg.datasets.batches import BatchSource

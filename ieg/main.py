@@ -16,11 +16,11 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     sys.path.remove(str(Path(__file__).resolve().parent))
 
-from common.config_text import config_hash, format_config
-from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import repo_root, user_path
 from common.program import guarded, start_log
+from common.records.config_text import config_hash, format_config
+from common.storage.files import check_writable
 from ieg.devices.start_tensorflow import prepare_tensorflow
 from ieg.settings.flags import Flags, parse_flags
 

@@ -14,8 +14,8 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 from common.errors import RecordError, UsageError
 from common.flags import Parser
 from common.program import guarded
-from common.record_files import read_config, read_metrics
-from common.tables import new_figure, save_figure
+from common.records.record_files import read_config, read_metrics
+from common.results.tables import new_figure, save_figure
 
 CURVES = {
     "similarity/key": ("q·k, its own key", "C0"),

@@ -16,9 +16,9 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.errors import UsageError
-from common.files import atomic_path
 from common.flags import Parser
 from common.program import guarded
+from common.storage.files import atomic_path
 from moco_nonsem.views.view_recipe import PUBLISHED_PATCH_RATIO
 
 MARGIN, CAPTION = 4, 60
@@ -58,7 +58,7 @@ def sheet(options: argparse.Namespace) -> bytes:
     """The PNG. Raises: UsageError."""
     import torch
 
-    from common.process_group import Group
+    from common.pytorch.process_group import Group
     from moco_nonsem.images.image_tree import TEXTURE_TREE, training_tree
     from moco_nonsem.images.workers import Reading
     from moco_nonsem.views.loader import ViewLoader

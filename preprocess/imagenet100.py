@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from common.data_folders import entries
 from common.errors import UsageError
+from common.storage.data_folders import entries
 from data.imagenet100 import WNIDS, label_of
 
 __all__ = ["ENDINGS", "WNIDS", "class_folders", "images_of", "label_of", "refuse_missing"]

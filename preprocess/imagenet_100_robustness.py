@@ -9,9 +9,9 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.data_folders import entries
 from common.errors import UsageError
 from common.flags import flag
+from common.storage.data_folders import entries
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from preprocess import program
 from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing

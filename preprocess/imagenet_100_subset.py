@@ -9,10 +9,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.data_folders import entries
 from common.errors import UsageError
-from common.files import atomic_write
 from common.flags import flag
+from common.storage.data_folders import entries
+from common.storage.files import atomic_write
 from preprocess import program
 from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from common.data_folders import is_foreign
 from common.errors import UsageError
 from common.foreign_text import one_line
-from common.text_files import lines_of, text_of
+from common.storage.data_folders import is_foreign
+from common.storage.text_files import lines_of, text_of
 from preprocess.imagenet100 import class_folders, images_of
 
 TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"

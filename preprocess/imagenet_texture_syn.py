@@ -18,13 +18,13 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.data_folders import files_below, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
-from common.files import atomic_write
 from common.flags import flag
-from common.locks import locked
 from common.stopping import stop_signals
-from common.text_files import name_in
+from common.storage.data_folders import files_below, say_left_out
+from common.storage.files import atomic_write
+from common.storage.locks import locked
+from common.storage.text_files import name_in
 from preprocess import program
 from preprocess.imagenet100 import ENDINGS
 from preprocess.progress import progress_bar

@@ -12,7 +12,7 @@ import common.flags
 from common import program
 from common.errors import UsageError
 from common.machine import cores
-from common.text_files import read_text
+from common.storage.text_files import read_text
 
 Flags = TypeVar("Flags")
 

@@ -21,12 +21,12 @@ if __package__ in (None, ""):
 import numpy as np
 from PIL import Image
 
-from common.data_folders import files_below, say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
-from common.files import atomic_path, atomic_write
 from common.flags import flag
 from common.random_streams import generator
 from common.stopping import stop_signals
+from common.storage.data_folders import files_below, say_left_out
+from common.storage.files import atomic_path, atomic_write
 from preprocess import program
 from preprocess.progress import progress_bar
 from preprocess.shape_masks import SHAPES, shape_mask

@@ -14,9 +14,9 @@ from PIL import Image
 
 from common.children import tied
 from common.errors import UnreadableImage, WorkFailed
-from common.files import atomic_path
-from common.image_files import open_rgb
 from common.random_streams import generator
+from common.storage.files import atomic_path
+from common.storage.image_files import open_rgb
 from preprocess.quilting import quilt
 from preprocess.texture_patches import enlarged, two_patches
 

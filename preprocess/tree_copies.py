@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common.data_folders import say_left_out
 from common.errors import Interrupted, UsageError, WorkFailed
-from common.files import atomic_path, temporary_beside
 from common.stopping import stop_signals
+from common.storage.data_folders import say_left_out
+from common.storage.files import atomic_path, temporary_beside
 from preprocess.imagenet100 import images_of
 from preprocess.progress import progress_bar
 

@@ -12,12 +12,12 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.errors import DataError, Interrupted, UsageError, WorkFailed
-from common.files import atomic_path
 from common.flags import flag
-from common.image_files import open_rgb, why_unreadable
 from common.paths import data_dir
 from common.random_streams import generator
 from common.stopping import stop_signals
+from common.storage.files import atomic_path
+from common.storage.image_files import open_rgb, why_unreadable
 from data.webvision import (
     NUM_CLASSES,
     PREPARE,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from common.errors import UsageError
-from common.record_files import read_result
+from common.records.record_files import read_result
 from re_sln.settings.flags import Flags
 from re_sln.trained_run import config_of, load_trainer
 from re_sln.training.evaluation import accuracy_and_loss

@@ -17,7 +17,7 @@ from common.errors import UsageError
 from common.flags import Parser, underscored
 from common.paths import repo_root, user_path
 from common.program import guarded_training
-from common.tables import picture
+from common.results.tables import picture
 from re_sln.tables.result_curves import draw_curves
 from re_sln.tables.result_tables import other_tables, published_tables
 from re_sln.tables.run_logs import Logs, read_logs

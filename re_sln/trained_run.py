@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import RecordError, UsageError
-from common.record_files import read_config, read_result
+from common.records.record_files import read_config, read_result
 from re_sln.noise.noise_request import needs_predictions
 from re_sln.settings.config import Config, resolve
 from re_sln.settings.flags import PROGRAMS, Flags
@@ -43,8 +43,8 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
 
     Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.
     """
-    from common.process_group import Group
-    from common.torch_files import MISFITS, load_weights, words_of
+    from common.pytorch.process_group import Group
+    from common.pytorch.torch_files import MISFITS, load_weights, words_of
     from re_sln.datasets import load as datasets
     from re_sln.training import experiment
     from re_sln.training.checkpoint import read_weights

@@ -15,13 +15,13 @@ from typing import Any
 if __package__ in (None, ""):  # started as a file: its own folder must not shadow the packages beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.config_text import format_config, parse_config
-from common.files import atomic_write, check_writable
 from common.program import guarded_training
-from common.record import AnyRecord
-from common.record_files import read_config
+from common.records.config_text import format_config, parse_config
+from common.records.record import AnyRecord
+from common.records.record_files import read_config
+from common.results.tables import csv_text, markdown_table
 from common.stopping import stop_signals
-from common.tables import csv_text, markdown_table
+from common.storage.files import atomic_write, check_writable
 from re_sln.search.search import METRIC, PUBLISHED, Search, best_sigma, parse_search, resolve_search
 from re_sln.settings.flags import PLACES
 
@@ -110,7 +110,7 @@ def try_missing(search: Search, command: list[str]) -> int:
 
 def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str, Any]]:
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
-    from common.process_group import Group
+    from common.pytorch.process_group import Group
     from re_sln.search.trial import trial_data
     from re_sln.training import experiment
     from re_sln.training.distributed import pick_device

@@ -175,7 +175,7 @@ def _animal_cells(arguments: argparse.Namespace) -> tuple[str, Pictures, list[st
 
 def save_cells(path: Path, pictures: Pictures, captions: list[str]) -> None:
     """Draws 4×8 cells on 24×8 inches, without a screen. Args: pictures uint8 [H, W, 3] each, or None for none."""
-    from common.tables import new_figure, save_figure
+    from common.results.tables import new_figure, save_figure
 
     figure = new_figure(24, 8)
     grid = figure.subplots(ROWS, COLUMNS)

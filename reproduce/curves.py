@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.record_files import METRICS, read_config, read_metrics, read_result
-from common.tables import new_figure, save_figure
+from common.records.record_files import METRICS, read_config, read_metrics, read_result
+from common.results.tables import new_figure, save_figure
 
 # Panels in reading order: title and the metrics it shows, in STYLES; one without data is left out. A metric that is
 # named nowhere here has a separate panel after these.

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from common.errors import UsageError
-from common.files import atomic_write
-from common.record_files import CONFIG, METRICS, RESULT, read_result
-from common.result_schema import seal
+from common.records.record_files import CONFIG, METRICS, RESULT, read_result
+from common.records.result_schema import seal
+from common.storage.files import atomic_write
 from reproduce.cells import ROOT
 from reproduce.runs import DONE, Run, records_of
 

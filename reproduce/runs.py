@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from common.data_folders import is_foreign
 from common.errors import RecordError
-from common.locks import is_running
-from common.record_files import read_metrics, read_result
+from common.records.record_files import read_metrics, read_result
+from common.storage.data_folders import is_foreign
+from common.storage.locks import is_running
 from reproduce.cells import Cell
 from reproduce.cells.programs import known_programs, program_of
 

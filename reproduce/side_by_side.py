@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.files import atomic_write
 from common.flags import Parser
 from common.program import guarded
-from common.record_files import read_metrics
-from common.tables import csv_text, mean, new_figure, picture, sample_std, save_figure
+from common.records.record_files import read_metrics
+from common.results.tables import csv_text, mean, new_figure, picture, sample_std, save_figure
+from common.storage.files import atomic_write
 
 Series = Mapping[int, float]  # step to value
 # Title, and what the authors and we call it; their loss/net is the sum of all terms, ours is the first of them.

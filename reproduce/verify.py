@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from common.children import tied
-from common.config_text import config_hash, run_id
 from common.errors import RecordError
-from common.provenance import ask_git, is_repository
-from common.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
-from common.result_schema import seal
+from common.records.config_text import config_hash, run_id
+from common.records.provenance import ask_git, is_repository
+from common.records.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
+from common.records.result_schema import seal
 from reproduce.cells import DATA_DIR, ROOT
 from reproduce.cells.programs import known_programs, program_of
 from reproduce.engines.commands import started

@@ -35,7 +35,7 @@ def refusing(
 
 def without_locks(patch: pytest.MonkeyPatch, code: int = errno.ENOSYS) -> list:
     """flock and lockf are refused. Returns the list of calls."""
-    from common import locks
+    from common.storage import locks
 
     patch.setattr(locks, "_told", [])
     return [refusing(patch, fcntl, name, code) for name in ("flock", "lockf")][1]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import UsageError
-from common.files import atomic_write
-from common.saved_state import MARK, Owner, StateFiles, newest_state
+from common.records.saved_state import MARK, Owner, StateFiles, newest_state
+from common.storage.files import atomic_write
 
 FILES = StateFiles("checkpoint_", ".npz")
 META = "meta.json"

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from common.errors import DataError, UnreadableImage
 from common.foreign_text import one_line
-from common.image_files import open_rgb
+from common.storage.image_files import open_rgb
 from data.webvision import NUM_CLASSES, PREPARE
 from ieg.augmentation import imagenet_policy, inception
 
@@ -72,7 +72,7 @@ class Decoder:
     """Makes batches of one kind of image: `kind` is weak_image, strong_image or evaluation_image.
 
     Called with {"file" or "encoded": string [n], draws: [n,…]}; returns float32 [n,size,size,3]. What TensorFlow does
-    not decode, `common.image_files` does. Raises: UnreadableImage naming the image that neither can.
+    not decode, `common.storage.image_files` does. Raises: UnreadableImage naming the image that neither can.
     """
 
     def __init__(self, kind: Callable, size: int):

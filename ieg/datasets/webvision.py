@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import NAMED, DataError, UnreadableImage, UsageError
-from common.image_files import image_size
 from common.paths import data_dir
+from common.storage.image_files import image_size
 from data.webvision import (
     NUM_CLASSES,
     PREPARE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from common.record_files import read_metrics
-from common.tables import picture
-from common.weight_pictures import draw_class_weights, draw_queue_purity
+from common.records.record_files import read_metrics
+from common.results.tables import picture
+from common.results.weight_pictures import draw_class_weights, draw_queue_purity
 from ieg.settings.dataset_name import DatasetName
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from common.errors import Interrupted, NonFiniteLoss
-from common.files import atomic_write
 from common.progress import Progress, tqdm
-from common.record import AnyRecord
-from common.saved_state import MARK, Owner
+from common.records.record import AnyRecord
+from common.records.saved_state import MARK, Owner
 from common.stopping import stop_signals
+from common.storage.files import atomic_write
 from ieg.checkpoints.checkpoint import FILES, Checkpoint, fitting, save
 from ieg.datasets.batches import prefetch
 from ieg.datasets.inputs import Inputs

@@ -13,8 +13,8 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image, read_file
 from tqdm import tqdm
 
-from common import image_files
 from common.errors import UnreadableImage
+from common.storage import image_files
 
 
 def decode(path: Path) -> Tensor:

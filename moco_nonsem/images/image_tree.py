@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data_folders import entries, files_below, say_left_out
 from common.errors import UsageError, refuse
 from common.machine import cores
-from common.text_files import name_in
+from common.storage.data_folders import entries, files_below, say_left_out
+from common.storage.text_files import name_in
 from moco_nonsem.images.image_files import unreadable
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # of torchvision's ImageFolder

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from common.readers import batches_of, become_reader, check_room
 
 

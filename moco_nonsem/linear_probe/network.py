@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UsageError, WorkFailed
-from common.torch_files import MISFITS, load_weights, words_of
+from common.pytorch.torch_files import MISFITS, load_weights, words_of
 from moco_nonsem.model.encoder import build_network
 from moco_nonsem.running import checkpoint
 

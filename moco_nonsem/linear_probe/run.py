@@ -7,8 +7,8 @@ from pathlib import Path
 
 from common.errors import UsageError
 from common.paths import user_path
-from common.process_group import Group
-from common.record import AnyRecord
+from common.pytorch.process_group import Group
+from common.records.record import AnyRecord
 from moco_nonsem.images.image_tree import ImageTree, read_tree, readable_images
 from moco_nonsem.linear_probe.config import check, record
 from moco_nonsem.linear_probe.network import CLASSES, LinearNetwork, check_frozen, load_backbone

@@ -12,10 +12,10 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
+from common.pytorch.torch_files import MISFITS, copy_into, load_optimiser, words_of
+from common.pytorch.training_loop import FiniteLoss
 from common.random_streams import generator
-from common.torch_files import MISFITS, copy_into, load_optimiser, words_of
-from common.training_loop import FiniteLoss
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading

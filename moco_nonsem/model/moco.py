@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from common.random_streams import generator
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.contrastive_loss import contrastive_logits, contrastive_losses

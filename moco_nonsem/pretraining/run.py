@@ -9,7 +9,7 @@ import torch
 from common.errors import UsageError
 from common.machine import cores
 from common.paths import user_path
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem.images.image_tree import TEXTURE_TREE, ImageTree, read_tree, readable_images, training_tree
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.pretraining.config import PretrainConfig, resolve

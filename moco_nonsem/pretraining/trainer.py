@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import UsageError
-from common.process_group import Group
-from common.torch_files import MISFITS, copy_into, load_optimiser, load_weights, words_of
-from common.training_loop import FiniteLoss
+from common.pytorch.process_group import Group
+from common.pytorch.torch_files import MISFITS, copy_into, load_optimiser, load_weights, words_of
+from common.pytorch.training_loop import FiniteLoss
 from moco_nonsem.model.moco import Contrast, Encoders, MoCo, ViewsOfImages, moco_step
 from moco_nonsem.pretraining.config import PretrainConfig
 from moco_nonsem.pretraining.tally import Tally

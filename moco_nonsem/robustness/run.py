@@ -7,14 +7,14 @@ from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
-from common.config_text import format_config
 from common.errors import Interrupted
-from common.files import atomic_write, check_places, check_writable
 from common.paths import user_path
-from common.process_group import Group
-from common.record_files import CONFIG, METRICS, RESULT, finished_result
+from common.pytorch.process_group import Group
+from common.records.config_text import format_config
+from common.records.record_files import CONFIG, METRICS, RESULT, finished_result
+from common.results.tables import csv_text, markdown_table
 from common.stopping import stop_signals
-from common.tables import csv_text, markdown_table
+from common.storage.files import atomic_write, check_places, check_writable
 from data.imagenet100 import WNIDS
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem.images.image_tree import ImageTree, read_tree, readable_images

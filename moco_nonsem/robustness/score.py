@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from common.errors import Interrupted, UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading

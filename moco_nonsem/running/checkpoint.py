@@ -11,8 +11,8 @@ from torch import Tensor
 
 from common.errors import UsageError
 from common.paths import user_path
-from common.saved_state import MARK, Owner, StateFiles, newest_state
-from common.torch_files import not_finite, read_tensors, whole_number, write_tensors
+from common.pytorch.torch_files import not_finite, read_tensors, whole_number, write_tensors
+from common.records.saved_state import MARK, Owner, StateFiles, newest_state
 
 LARGEST = 2**63 - 1
 FILES = StateFiles("state_", ".pth.tar")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from common.process_group import Group, run_in
+from common.pytorch.process_group import Group, run_in
 from moco_nonsem.running.launch import Place
 
 # The others wait while the first process looks at every image of the training set.

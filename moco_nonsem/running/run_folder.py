@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UsageError
-from common.files import check_writable
 from common.paths import repo_root, user_path
-from common.saved_state import MARK, Owner
+from common.records.saved_state import MARK, Owner
+from common.storage.files import check_writable
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import PLACES, LinearFlags, PretrainFlags
 

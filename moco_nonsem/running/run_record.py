@@ -12,9 +12,9 @@ import torch
 import torchvision
 
 from common.machine import cores, warn_of_slow_bfloat16
-from common.process_group import Group
-from common.record import AnyRecord, NullRecord, RunRecord
-from common.record_files import finished_result
+from common.pytorch.process_group import Group
+from common.records.record import AnyRecord, NullRecord, RunRecord
+from common.records.record_files import finished_result
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.running.flags import Common, Distributed, LinearFlags, PretrainFlags, RobustnessFlags, Training
 

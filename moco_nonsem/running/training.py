@@ -9,16 +9,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.config_text import format_config
 from common.errors import Interrupted
 from common.event_files import Scalars
-from common.files import check_places
-from common.process_group import Group
 from common.progress import print_epoch
-from common.record import AnyRecord
-from common.saved_state import MARK, Owner
+from common.pytorch.process_group import Group
+from common.pytorch.training_loop import Plan, Work, run_epochs
+from common.records.config_text import format_config
+from common.records.record import AnyRecord
+from common.records.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from common.training_loop import Plan, Work, run_epochs
+from common.storage.files import check_places
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 from moco_nonsem.running.run_folder import checkpoint_folder, start_of

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common.data_folders import files_below, say_left_out
 from common.errors import UsageError
-from common.image_files import open_rgb
 from common.paths import data_dir as default_data_dir
+from common.storage.data_folders import files_below, say_left_out
+from common.storage.image_files import open_rgb
 from re_sln.datasets.image_folder import folder_fingerprint, read_images, refuse_files
 from re_sln.datasets.training_set import Data
 from re_sln.images.normalisation import normalisation

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import UsageError, refuse
 from common.paths import data_dir as default_data_dir
-from common.text_files import read_lines, split_last, whole_number
+from common.storage.text_files import read_lines, split_last, whole_number
 from re_sln.datasets.image_folder import refuse_files
 from re_sln.datasets.training_set import Data
 from re_sln.images.normalisation import normalisation

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from common.errors import UnreadableImage, UsageError, refuse
-from common.image_files import decode
+from common.storage.image_files import decode
 from data.checksums import fingerprint
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.tables import new_figure, save_figure
+from common.results.tables import new_figure, save_figure
 
 EDGES = np.linspace(0, 1, 100)  # of the largest softmax value
 KINDS = ("label ✗ prediction ✗", "label ✗ prediction ✓", "label ✓ prediction ✗", "label ✓ prediction ✓")

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
-from common.files import atomic_write
 from common.foreign_text import one_line
-from common.text_files import lines_of, read_text, table_rows, text_of, whole_number
+from common.storage.files import atomic_write
+from common.storage.text_files import lines_of, read_text, table_rows, text_of, whole_number
 
 HEADER = ["label", "label_noisy"]
 RULES_HEADER = ["src", "dsts", "p"]

@@ -7,8 +7,8 @@ import time
 from tqdm import tqdm
 
 from common.errors import RecordError
-from common.record import AnyRecord
-from common.record_files import read_metrics
+from common.records.record import AnyRecord
+from common.records.record_files import read_metrics
 from re_sln.search.search import METRIC, Search
 
 SAY_SECONDS = 60.0

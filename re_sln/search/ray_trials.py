@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import UsageError, WorkFailed
-from common.files import atomic_write
 from common.machine import cores
 from common.readers import lost_reader
+from common.storage.files import atomic_write
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 

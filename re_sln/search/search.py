@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.config_text import config_hash
 from common.errors import UsageError
 from common.flags import flag, parse
 from common.paths import data_dir, user_path
-from common.record_files import finished_result
+from common.records.config_text import config_hash
+from common.records.record_files import finished_result
 from re_sln.settings.config import Config, resolve
 from re_sln.settings.flags import PROGRAMS, Flags
 from re_sln.training.run_folder import runs_dir

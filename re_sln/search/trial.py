@@ -12,10 +12,10 @@ import torch
 
 from common.errors import Interrupted, UsageError
 from common.event_files import Scalars
-from common.locks import is_running
-from common.process_group import Group
-from common.record import AnyRecord
-from common.record_files import check_same_config
+from common.pytorch.process_group import Group
+from common.records.record import AnyRecord
+from common.records.record_files import check_same_config
+from common.storage.locks import is_running
 from re_sln.datasets.training_set import Data
 from re_sln.datasets.validation_split import hold_out
 from re_sln.search.search import Search

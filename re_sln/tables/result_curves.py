@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from common.tables import new_figure, save_figure
+from common.results.tables import new_figure, save_figure
 from re_sln.settings.names import MODELS
 from re_sln.tables.cell_of_run import SAMPLES
 from re_sln.tables.result_tables import MAIN, grouped, is_ablation, is_published, name_of

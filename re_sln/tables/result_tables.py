@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import yaml
 
-from common.published import PUBLISHED, references
-from common.result_table import Result, ResultTable, note
-from common.tables import STATISTICS, mean
-from common.text_files import read_text
+from common.results.published import PUBLISHED, references
+from common.results.result_table import Result, ResultTable, note
+from common.results.tables import STATISTICS, mean
+from common.storage.text_files import read_text
 from re_sln.settings.names import MODELS
 from re_sln.settings.published_settings import TASKS
 from re_sln.tables.run_logs import LoggedRun, LoggedSearch, Logs

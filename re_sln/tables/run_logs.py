@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from common.data_folders import is_foreign
 from common.errors import RecordError, UsageError
-from common.record_files import read_config, read_metrics, read_result
-from common.text_files import read_text
+from common.records.record_files import read_config, read_metrics, read_result
+from common.storage.data_folders import is_foreign
+from common.storage.text_files import read_text
 from re_sln.tables.cell_of_run import Place, place_of, search_place
 
 Curve = list[tuple[float, float]]  # (epoch, value), epochs rising

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from common.data_folders import entries
 from common.errors import UsageError
 from common.foreign_text import one_line
-from common.text_files import read_text
+from common.storage.data_folders import entries
+from common.storage.text_files import read_text
 from re_sln.tables.cell_of_run import search_place
 from re_sln.tables.run_logs import LoggedSearch, Logs
 

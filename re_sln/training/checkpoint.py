@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.saved_state import MARK, Owner, StateFiles, newest_state
-from common.torch_files import MISFITS, read_tensors, words_of, write_tensors
+from common.pytorch.torch_files import MISFITS, read_tensors, words_of, write_tensors
+from common.records.saved_state import MARK, Owner, StateFiles, newest_state
 
 FILES = StateFiles("checkpoint_", ".pt")
 

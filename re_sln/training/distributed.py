@@ -8,7 +8,7 @@ import torch
 
 from common.environment import torchrun
 from common.errors import UsageError
-from common.process_group import Group, run_in
+from common.pytorch.process_group import Group, run_in
 
 
 def in_group(device: str, work: Callable[[Group], int]) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from re_sln.images.augmentation import Crops
 
 

@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.config_text import format_config
 from common.errors import Interrupted, UsageError
 from common.event_files import Scalars
-from common.files import check_writable
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
-from common.process_group import Group
 from common.progress import print_epoch
-from common.record import AnyRecord, NullRecord, RunRecord
-from common.record_files import check_same_config, finished_result
-from common.saved_state import MARK, Owner
+from common.pytorch.process_group import Group
+from common.pytorch.torch_files import whole_number
+from common.records.config_text import format_config
+from common.records.record import AnyRecord, NullRecord, RunRecord
+from common.records.record_files import check_same_config, finished_result
+from common.records.saved_state import MARK, Owner
 from common.stopping import stop_signals
-from common.torch_files import whole_number
+from common.storage.files import check_writable
 from re_sln.datasets import load as datasets
 from re_sln.datasets.training_set import Data, Pictures
 from re_sln.images.device_images import DeviceImages, Look

@@ -13,8 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import UsageError
 from common.paths import user_path
-from common.process_group import Group
-from common.torch_files import load_optimiser, load_weights, not_finite
+from common.pytorch.process_group import Group
+from common.pytorch.torch_files import load_optimiser, load_weights, not_finite
 from re_sln.settings.config import Config
 from re_sln.training.checkpoint import read_weights
 from re_sln.training.moving_average import start_moving_average

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import RecordError, UsageError
 from common.paths import repo_root, user_path
-from common.record_files import read_config
+from common.records.record_files import read_config
 from re_sln.former_names import from_recorded
 from re_sln.settings.flags import Flags, Program
 

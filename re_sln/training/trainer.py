@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
+from common.pytorch.torch_files import copy_into, whole_number
+from common.pytorch.training_loop import FiniteLoss, Plan, run_epochs
 from common.random_streams import generator
-from common.torch_files import copy_into, whole_number
-from common.training_loop import FiniteLoss, Plan, run_epochs
 from re_sln.datasets.training_set import Data
 from re_sln.images.augmentation import Crops, draw_crops
 from re_sln.settings.config import Config

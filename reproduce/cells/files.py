@@ -9,7 +9,7 @@ import yaml
 
 from common.errors import UsageError
 from common.paths import repo_root
-from common.text_files import read_text
+from common.storage.text_files import read_text
 
 ROOT, HERE = repo_root(), Path(__file__).resolve().parent
 PAPERS = tuple(HERE / f"{paper}.yaml" for paper in ("ieg", "fsr", "sln", "moco"))

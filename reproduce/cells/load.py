@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.files import LONGEST_NAME
-from common.published import PUBLISHED, Reference, references
-from common.tables import STATISTICS
+from common.results.published import PUBLISHED, Reference, references
+from common.results.tables import STATISTICS
+from common.storage.files import LONGEST_NAME
 from reproduce.cells.files import PAPERS, read_yaml
 from reproduce.cells.programs import completed, path_flags
 from reproduce.cells.table import Cell, Cost, Stage, Table

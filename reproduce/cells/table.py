@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.published import Reference
+from common.results.published import Reference
 from reproduce.cells.command import build_command
 from reproduce.cells.files import DATA_DIR
 

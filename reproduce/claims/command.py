@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
-from common.files import atomic_write
-from common.tables import picture
+from common.results.tables import picture
+from common.storage.files import atomic_write
 from reproduce.claims import records
 from reproduce.claims.definitions import Claim
 from reproduce.claims.page import kept_findings, page, table

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.published import published_number
-from common.tables import format_mean
+from common.results.published import published_number
+from common.results.tables import format_mean
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cells.files import CLAIMS, read_yaml
 from reproduce.claims.measures import terms

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError, UsageError
-from common.record_files import METRICS, read_metrics, read_result
+from common.records.record_files import METRICS, read_metrics, read_result
 from reproduce.runs import Run, records_of
 
 KINDS = ("last", "first", "best", "note", "seconds")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
-from common.tables import markdown_table
+from common.results.tables import markdown_table
 from reproduce.cells.files import CLAIMS
 from reproduce.claims import records
 from reproduce.claims.definitions import Claim, load_claims

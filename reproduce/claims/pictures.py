@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.tables import new_figure, save_figure
+from common.results.tables import new_figure, save_figure
 from reproduce.claims.definitions import UNITS
 from reproduce.claims.verdicts import Effect, Finding
 

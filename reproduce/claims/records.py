@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
-from common.tables import mean, sample_std
+from common.results.tables import mean, sample_std
+from common.storage.files import atomic_write
 from reproduce.cells import ROOT, Cell
 from reproduce.claims.definitions import Claim, cell_name, settings_hash
 from reproduce.claims.measures import curve, numbers_of, seconds

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import product
 
-from common.tables import mean, sample_std
+from common.results.tables import mean, sample_std
 
 MOST_PAIRS = 16  # 2^16 sign patterns; with more the exact test takes minutes
 ROUNDING = 1e-9  # of the mean absolute value: equal means that were added in another order

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.tables import mean
+from common.results.tables import mean
 from reproduce.claims.definitions import UNITS, Claim, Comparison
 from reproduce.claims.measures import value
 from reproduce.claims.statistics import holm, sign_flip_p, t_interval

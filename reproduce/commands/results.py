@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.result_table import FORMS
+from common.results.result_table import FORMS
 from reproduce import keep as kept
 from reproduce import plan as plans
 from reproduce import verify as scores

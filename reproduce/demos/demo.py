@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.children import tied
-from common.tables import csv_text, format_mean, markdown_table, mean, picture, sample_std, write_table
+from common.results.tables import csv_text, format_mean, markdown_table, mean, picture, sample_std, write_table
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.demos.pictures import example_weights, learning_curves
 from reproduce.runs import DONE, Run

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.tables import format_mean, mean, sample_std
-from common.weight_pictures import draw_class_weights, draw_queue_purity
+from common.results.tables import format_mean, mean, sample_std
+from common.results.weight_pictures import draw_class_weights, draw_queue_purity
 from reproduce.cells import Table
 from reproduce.demos.demo import LABEL, row_of, settings, shown, write
 from reproduce.demos.pictures import COLOURS, by_method, example_weights, learning_curves, metric_series, weights_file

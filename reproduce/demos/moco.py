@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from common.tables import format_mean, mean, sample_std
+from common.results.tables import format_mean, mean, sample_std
 from reproduce.cells import Cell, Table
 from reproduce.demos.demo import draw, row_of, shown, write
 from reproduce.demos.pictures import method_dots

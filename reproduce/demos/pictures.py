@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
-from common.record_files import read_metrics
-from common.tables import mean, new_figure, sample_std, save_figure
+from common.records.record_files import read_metrics
+from common.results.tables import mean, new_figure, sample_std, save_figure
 from reproduce.runs import Run
 
 COLOURS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from common.tables import mean
+from common.results.tables import mean
 from reproduce.cells import Table
 from reproduce.demos.demo import draw, row_of, settings, shown, write
 from reproduce.demos.pictures import learning_curves

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common import children
-from common.locks import take_lock
+from common.storage.locks import take_lock
 from reproduce.cells import ROOT
 from reproduce.runs import Run
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.errors import RecordError
-from common.files import atomic_path
+from common.storage.files import atomic_path
 from reproduce.engines.commands import do, end_of_log, environment_of
 from reproduce.runs import DONE, RUNNING, Run, progress, state_of
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import DataError
-from common.files import atomic_write
-from common.record_files import CONFIG, METRICS, RESULT, read_result
-from common.saved_state import StateFiles
+from common.records.record_files import CONFIG, METRICS, RESULT, read_result
+from common.records.saved_state import StateFiles
+from common.storage.files import atomic_write
 from reproduce.gpu.session import RUN
 
 RECORDS, STATE = "records.tar.gz", "state.tar"

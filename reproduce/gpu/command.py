@@ -14,9 +14,9 @@ from typing import Any
 
 from common.errors import UsageError, WorkFailed
 from common.flags import Parser, underscored
-from common.gpu import require_driver, require_framework
 from common.paths import repo_root
 from common.program import guarded
+from common.pytorch.gpu import require_driver, require_framework
 from reproduce.gpu import carrying, packing, summary
 from reproduce.gpu.session import Options, Session
 

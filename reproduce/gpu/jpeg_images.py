@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import DataError
-from common.files import atomic_write
+from common.storage.files import atomic_write
 from data.dataset import ImageDataset
 
 IMAGES, INDEX, NAME = "images.bin.xz", "index.npz", "cifar10-jpeg"

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 from common.errors import DataError, UsageError
-from common.files import atomic_write
 from common.paths import data_dir as default_data_dir
 from common.paths import repo_root
-from common.provenance import COMMIT, ask_git, git_state, is_repository
+from common.records.provenance import COMMIT, ask_git, git_state, is_repository
+from common.storage.files import atomic_write
 from data.cifar import load_cifar
 from reproduce.gpu.jpeg_images import IMAGES, INDEX, NAME, decode, encode
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
-from common.record_files import METRICS, RESULT, read_metrics, read_result
+from common.records.record_files import METRICS, RESULT, read_metrics, read_result
+from common.storage.files import atomic_write
 from reproduce.gpu import plan
 from reproduce.gpu.plan import Item
 from reproduce.gpu.programs import STOPPED, end_of, run_program

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
-from common.record_files import read_metrics, read_result
+from common.records.record_files import read_metrics, read_result
+from common.storage.files import atomic_write
 from reproduce.gpu import plan
 from reproduce.gpu.session import KERNELS, SPEED, Session
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from common.errors import RecordError
 from common.foreign_text import shortened, visible
-from common.record_files import CONFIG, METRICS, parse_evaluation, read_result
-from common.tables import STATISTICS
+from common.records.record_files import CONFIG, METRICS, parse_evaluation, read_result
+from common.results.tables import STATISTICS
 from reproduce.cells import ROOT, Table
 from reproduce.curves import PANELS
 from reproduce.engines.commands import LOG

@@ -8,10 +8,10 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from common.files import atomic_write
-from common.provenance import git_state
-from common.result_table import known_text
-from common.tables import STATISTICS, format_mean
+from common.records.provenance import git_state
+from common.results.result_table import known_text
+from common.results.tables import STATISTICS, format_mean
+from common.storage.files import atomic_write
 from reproduce.cells import Table
 from reproduce.claims.page import kept_findings, report_section
 from reproduce.report.packed import packed

@@ -14,7 +14,7 @@ from typing import Any
 
 from common.children import tied
 from common.errors import UsageError
-from common.tables import STATISTICS
+from common.results.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
 from reproduce.engines.commands import started
 from reproduce.runs import DONE, MISSING, Run

@@ -10,9 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 from common.errors import UsageError
-from common.files import atomic_write
-from common.result_table import NOT_RUN
-from common.tables import markdown_table
+from common.results.result_table import NOT_RUN
+from common.results.tables import markdown_table
+from common.storage.files import atomic_write
 from reproduce import plan
 from reproduce.cells import EVIDENCE, ROOT, Table, load_tables
 from reproduce.claims import page as claims_page

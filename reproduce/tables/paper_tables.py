@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common import result_table
-from common.result_table import NOT_RUN, Result, ResultTable
-from common.tables import STATISTICS
+from common.results import result_table
+from common.results.result_table import NOT_RUN, Result, ResultTable
+from common.results.tables import STATISTICS
 from reproduce.cells import Cell, Table
 from reproduce.runs import DONE, Run, by_cell
 

@@ -1,6 +1,6 @@
 """A slice of the campaign of damaged images: `make torture` tries ten thousand, with the readers of both frameworks."""
 
-from common.image_files import FORMATS, decode
+from common.storage.image_files import FORMATS, decode
 from tests.torture.damaged_images import attack, originals
 
 

@@ -17,7 +17,7 @@ from common.environment import KEPT, REMOVED, folder_for_ray, leads, settle, sho
 from common.errors import UsageError
 from common.machine import gpus
 from common.program import guarded
-from common.tables import new_figure, picture, save_figure
+from common.results.tables import new_figure, picture, save_figure
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -202,7 +202,7 @@ def test_a_terminal_of_ascii_is_no_end(tmp_path):
 def test_a_picture_needs_no_backend_and_no_style_of_the_user(tmp_path, backend):
     (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe no text")
     program = (
-        "import sys; from pathlib import Path; from common.tables import new_figure, save_figure;"
+        "import sys; from pathlib import Path; from common.results.tables import new_figure, save_figure;"
         "figure = new_figure(1, 1); figure.add_subplot().plot([1, 2]); save_figure(figure, Path(sys.argv[1]))"
     )
     done = subprocess.run(

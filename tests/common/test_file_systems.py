@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import RecordError, UsageError, explained
-from common.files import atomic_path, atomic_write, check_writable, sync, temporary_beside
-from common.locks import is_running, locked, take_lock
+from common.storage.files import atomic_path, atomic_write, check_writable, sync, temporary_beside
+from common.storage.locks import is_running, locked, take_lock
 from tests.common.test_record import make
 from tests.file_systems import refusing, without_locks, without_sync_of_folders
 
@@ -62,7 +62,7 @@ def test_a_lock_is_waited_for_and_waiting_is_said_once(tmp_path, monkeypatch):
             raise answers.pop()
 
     monkeypatch.setattr(fcntl, "lockf", lockf)
-    monkeypatch.setattr("common.locks.POLL_SECONDS", 0)
+    monkeypatch.setattr("common.storage.locks.POLL_SECONDS", 0)
     with locked(tmp_path / "a.lock", lambda: said.append(1)):
         assert (answers, said) == ([], [1])
 

@@ -4,7 +4,7 @@ import io
 import pytest
 
 from common.foreign_text import LONGEST, markdown_text, shortened, visible
-from common.tables import csv_text, draw_table, markdown_table
+from common.results.tables import csv_text, draw_table, markdown_table
 
 
 def test_a_long_text_keeps_its_beginning_and_its_end():

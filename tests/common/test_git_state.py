@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common import provenance
+from common.records import provenance
 
 NULL = {"commit": None, "dirty": None}
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from common import allocator, machine
-from common.result_schema import OPTIONAL
+from common import machine
+from common.pytorch import allocator
+from common.records.result_schema import OPTIONAL
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_machine_that_tells_nothing(monkeypatch):
 
 FAULTS = """
 import ctypes, resource, sys
-from common.allocator import keep_freed_memory
+from common.pytorch.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)

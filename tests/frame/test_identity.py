@@ -14,7 +14,7 @@ import moco_nonsem.pretraining.config
 import re_sln.search.search
 import re_sln.settings.config
 import re_sln.settings.flags
-from common.config_text import config_hash
+from common.records.config_text import config_hash
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 
 

@@ -60,6 +60,6 @@ def rooms(package: str) -> dict[str, set[str]]:
     return {room: others & set(found) for room, others in found.items()}
 
 
-@pytest.mark.parametrize("package", ["ieg", "re_sln", "moco_nonsem", "reproduce"])
+@pytest.mark.parametrize("package", ["common", "ieg", "re_sln", "moco_nonsem", "reproduce"])
 def test_no_two_rooms_need_each_other(package: str) -> None:
     TopologicalSorter(rooms(package)).prepare()  # raises CycleError

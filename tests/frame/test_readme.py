@@ -134,7 +134,7 @@ def test_every_deviation_is_tagged_and_has_a_row_in_the_table(project: str) -> N
         for _ in range(path.read_text(encoding="utf-8").count("DEVIATION:"))
     )
     tagged.update(
-        {"ieg": ["../common/random_streams.py"], "moco_nonsem": ["../common/image_files.py"]}.get(project, [])
+        {"ieg": ["../common/random_streams.py"], "moco_nonsem": ["../common/storage/image_files.py"]}.get(project, [])
     )
     table = rows(project, "Deviations")
     assert all(len(row) == 3 and all(row) for row in table)

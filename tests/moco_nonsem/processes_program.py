@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem.model.batch_shuffle import shuffle_order, shuffled_share, unshuffled
 from moco_nonsem.model.moco import MoCo
 from moco_nonsem.pretraining import trainer as training

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import checkpoint

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.record import RunRecord
+from common.records.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = Path(os.environ.get("SHARED_DATA") or ROOT.parent / "shared" / "data") / "re-sln-runs" / "runs.tar.xz"
@@ -62,7 +62,7 @@ PUBLISHED: dict[str, Any] = {
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of the time, and two tests look at them."""
-    monkeypatch.setattr("common.tables.draw_table", lambda *_: None)
+    monkeypatch.setattr("common.results.tables.draw_table", lambda *_: None)
     monkeypatch.setattr("re_sln.results.draw_curves", lambda *_: None)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from re_sln.training import networks as networks_module
 from re_sln.training.distributed import in_group
 from re_sln.training.experiment import build

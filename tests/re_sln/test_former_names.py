@@ -2,8 +2,8 @@
 
 import pytest
 
-from common.config_text import config_hash
-from common.record_files import read_config
+from common.records.config_text import config_hash
+from common.records.record_files import read_config
 from re_sln import viz
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.settings.config import resolve

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from common.config_text import format_config
-from common.files import atomic_write
-from common.record_files import read_config
+from common.records.config_text import format_config
+from common.records.record_files import read_config
+from common.storage.files import atomic_write
 from data.digits import load_digits
 from re_sln import plot, train_cifar, train_real
 from re_sln.figures import run_pictures

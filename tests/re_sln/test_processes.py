@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from common.errors import UsageError
-from common.process_group import Group
-from common.training_loop import AGREE_EVERY
+from common.pytorch.process_group import Group
+from common.pytorch.training_loop import AGREE_EVERY
 from re_sln.training import checkpoint
 from re_sln.training.experiment import load_data
 from re_sln.training.wide_resnet import build_network

@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from common.files import atomic_path
-from common.record import RunRecord
-from common.record_files import read_metrics
+from common.records.record import RunRecord
+from common.records.record_files import read_metrics
+from common.storage.files import atomic_path
 
 
 def main(argv: list[str]) -> int:

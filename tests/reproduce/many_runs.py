@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.config_text import config_hash, format_config
-from common.result_schema import validate_result
+from common.records.config_text import config_hash, format_config
+from common.records.result_schema import validate_result
 from reproduce.cells import Cell
 
 METRICS = ("accuracy/test", "accuracy/train", "loss/train_clean", "loss/train_noisy", "loss/test", "learningrate")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from common.errors import UsageError
-from common.result_table import ResultTable
+from common.results.result_table import ResultTable
 from reproduce.cells import DEMO, PUBLISHED, Cell, Table, load_tables, select
 from reproduce.tables import paper_tables
 from tests.reproduce.conftest import cells_content

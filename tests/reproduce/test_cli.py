@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from common.record_files import read_metrics, read_result
+from common.records.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.engines.commands import environment_of

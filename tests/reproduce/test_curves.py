@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from common.record import RunRecord
+from common.records.record import RunRecord
 from reproduce.cli import main
 from reproduce.curves import labels, panels
 

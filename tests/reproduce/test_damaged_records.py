@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from common.errors import RecordError
-from common.record_files import finished_result, read_config, read_metrics, read_result
+from common.records.record_files import finished_result, read_config, read_metrics, read_result
 from reproduce.cells import load_tables
 from reproduce.cli import main
 from reproduce.report.packed import thinned_lines

@@ -14,7 +14,7 @@ import moco_nonsem.running.flags
 import re_sln.search.search
 import re_sln.settings.flags
 from common.errors import UsageError
-from common.record_files import read_result
+from common.records.record_files import read_result
 from reproduce.cells import DEMO, ROOT, Cell, load_tables
 from reproduce.cells.programs import known_programs
 from reproduce.keep import keep

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.record_files import read_result
+from common.records.record_files import read_result
 from reproduce.cells import Cell, load_tables
 from reproduce.runs import (
     DONE,

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from common.errors import UsageError
-from common.record_files import read_result
-from common.result_table import GAP
+from common.records.record_files import read_result
+from common.results.result_table import GAP
 from reproduce import plan
 from reproduce.cells import PUBLISHED, Cell, Table, load_tables
 from reproduce.cli import main

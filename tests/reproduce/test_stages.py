@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from common.errors import UsageError
-from common.record_files import read_metrics, read_result
+from common.records.record_files import read_metrics, read_result
 from reproduce import plan
 from reproduce.cells import ROOT, Table, load_tables
 from reproduce.cli import main

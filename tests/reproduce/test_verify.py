@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from common.record import RunRecord
-from common.record_files import read_result
-from common.result_schema import seal
+from common.records.record import RunRecord
+from common.records.record_files import read_result
+from common.records.result_schema import seal
 from reproduce import verify as module
 from reproduce.cells import ROOT
 from reproduce.cells.programs import Program, known_programs, program_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from common.record_files import read_result
-from common.result_schema import seal
+from common.records.record_files import read_result
+from common.records.result_schema import seal
 from reproduce.cells import ROOT
 from reproduce.cli import main
 from reproduce.engines.commands import python_of

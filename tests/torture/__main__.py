@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import described
-from common.files import atomic_write
+from common.storage.files import atomic_write
 from tests.torture.campaigns import CAMPAIGNS, TENSORFLOW
 
 SHOWN = 20  # failures of one campaign; the record holds them all

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
-from common.config_text import format_config
 from common.foreign_text import LONGEST
+from common.records.config_text import format_config
 from tests.torture.programs import PROGRAMS, Begun, Program
 
 SECONDS_A_LINE = 60.0  # a machine with nothing else to do needs milliseconds

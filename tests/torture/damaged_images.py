@@ -1,7 +1,7 @@
 """Damaged image files of every format that Pillow writes: each is decoded, or refused by one error that names it.
 
-What the check before training accepts, the decoder of training must read: `common.image_files`, and the readers of the
-environment the campaign runs in, of moco_nonsem (torchvision first) or of ieg (TensorFlow first).
+What the check before training accepts, the decoder of training must read: `common.storage.image_files`, and the
+readers of the environment the campaign runs in, of moco_nonsem (torchvision first) or of ieg (TensorFlow first).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import UnreadableImage
-from common.image_files import FORMATS, decode, image_size, why_unreadable
+from common.storage.image_files import FORMATS, decode, image_size, why_unreadable
 
 MODES = ("RGB", "L", "1", "P", "RGBA", "CMYK", "I;16")
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

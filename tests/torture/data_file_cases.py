@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from common.text_files import name_in
+from common.storage.text_files import name_in
 from data.safe_pickle import load_batch
 from preprocess.imagenet_source import DEVKIT, GROUND_TRUTH, validation_classes
 from tests.torture.damaged_images import originals

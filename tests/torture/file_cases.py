@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from common.record_files import read_config, read_metrics, read_result
+from common.records.record_files import read_config, read_metrics, read_result
 from data.checksums import Published
 from data.registry import Archive, Entry, _load
 from data.store import Store
@@ -80,8 +80,8 @@ def record_cases(folder: Path) -> dict[str, Case]:
 
 def seal_again(run: Path) -> None:
     """As our programs write it: with a seal."""
-    from common.config_text import run_id
-    from common.result_schema import seal
+    from common.records.config_text import run_id
+    from common.records.result_schema import seal
 
     result = json.loads((run / "result.json").read_text())
     result["run_id"] = run_id(result["sub_project"], result["config_hash"], result["seed"])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from common.record_files import read_result
+from common.records.record_files import read_result
 from tests.torture.campaigns import PYTORCH, TENSORFLOW
 
 RESULT = ("metrics", "metrics_step", "best_on_test", "finished", "config_hash", "run_id")

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
-from common.tables import markdown_table
+from common.results.tables import markdown_table
+from common.storage.files import atomic_write
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RECORD, PAGE = DOCS / "reliability.json", DOCS / "reliability.md"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import UsageError
-from common.saved_state import MARK
+from common.records.saved_state import MARK
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.checkpoint import Checkpoint
 from ieg.main import main

@@ -123,7 +123,7 @@ def test_damaged_files_are_named(data, tmp_path):
 
 
 def test_sixteen_bits_are_read_alike_by_tensorflow_and_here(tmp_path):
-    from common.image_files import decode
+    from common.storage.image_files import decode
 
     grey = np.random.default_rng(1).integers(0, 65536, (5, 6)).astype(np.uint16)
     Image.fromarray(grey).save(tmp_path / "a.png")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem import main_lincls
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem.model import moco as moco_module
 from moco_nonsem.model.batch_shuffle import shuffle_order
 from moco_nonsem.model.contrastive_loss import contrastive_losses

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from common.errors import UsageError
-from common.process_group import Group
-from common.saved_state import MARK
+from common.pytorch.process_group import Group
+from common.records.saved_state import MARK
 from moco_nonsem import eval_robustness, main_lincls, similarity_curves
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.workers import Reading

@@ -13,7 +13,7 @@ import torch
 
 from common import readers
 from common.errors import ProcessLost, UsageError, WorkFailed
-from common.process_group import Group, run_in
+from common.pytorch.process_group import Group, run_in
 from moco_nonsem.images.workers import Reading, read
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import launch

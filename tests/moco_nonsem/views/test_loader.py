@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from moco_nonsem.images.image_tree import ImageTree, read_tree
 from moco_nonsem.images.normalisation import STD
 from moco_nonsem.images.workers import Reading

@@ -16,7 +16,7 @@ import torch
 
 from common import ray_cluster
 from common.errors import UsageError
-from common.record_files import read_config
+from common.records.record_files import read_config
 from data.digits import load_digits
 from re_sln import tune
 from re_sln.datasets.validation_split import hold_out, validation_split

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from common.published import PUBLISHED
+from common.results.published import PUBLISHED
 from re_sln.results import main
 from tests.re_sln.logged_runs import ARCHIVE, ROOT, no_pictures, unpack  # noqa: F401 a fixture
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from common.errors import UsageError
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from re_sln.settings.config import Config
 from re_sln.training import captured_steps, replay
 from re_sln.training.experiment import build

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from common.errors import RecordError, UsageError
-from common.process_group import Group
-from common.saved_state import MARK
+from common.pytorch.process_group import Group
+from common.records.saved_state import MARK
 from re_sln import train_cifar, tune
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.training import checkpoint, experiment

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import UsageError, WorkFailed
-from common.process_group import Group, run_in
+from common.pytorch.process_group import Group, run_in
 from re_sln.training.networks import pretrained_resnet50
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from re_sln.datasets import load as datasets
 from re_sln.training.experiment import build
 from re_sln.training.mean_softmax import mean_softmax, plain_config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.process_group import Group
+from common.pytorch.process_group import Group
 from re_sln.settings.config import Config
 from re_sln.training.experiment import build
 from re_sln.training.trainer import Trainer

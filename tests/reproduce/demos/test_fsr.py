@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from common.weight_pictures import weights_by_class
+from common.results.weight_pictures import weights_by_class
 from reproduce.cells import DEMO, load_tables
 from reproduce.cells.files import PROGRAMS, read_yaml
 from reproduce.cli import main

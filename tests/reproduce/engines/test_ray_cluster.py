@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from common.record_files import read_metrics, read_result
+from common.records.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
 from reproduce.engines.ray_worker import pack, unpack

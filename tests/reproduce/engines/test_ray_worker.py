@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.record_files import read_metrics
+from common.records.record_files import read_metrics
 from reproduce.cells import ROOT, load_tables
 from reproduce.engines import ray_worker
 from reproduce.engines.ray_worker import pack, unpack, work
@@ -99,7 +99,7 @@ def test_a_run_that_fails_shows_its_end(run_of: Callable[..., Run], tmp_path: Pa
 def test_a_run_that_another_has_is_skipped(run_of: Callable[..., Run], tmp_path: Path) -> None:
     run = run_of(max_iteration=30, step_seconds=0.1)
     run.folder.mkdir(parents=True)
-    holder = "import sys, time; from pathlib import Path; from common.locks import take_lock;"
+    holder = "import sys, time; from pathlib import Path; from common.storage.locks import take_lock;"
     holder += "take_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", holder, str(run.folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:

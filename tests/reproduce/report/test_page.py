@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.record_files import CONFIG, METRICS, RESULT
+from common.records.record_files import CONFIG, METRICS, RESULT
 from reproduce.cells import EVIDENCE, load_tables
 from reproduce.claims.page import kept_findings
 from reproduce.cli import main

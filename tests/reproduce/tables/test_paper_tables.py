@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from common.latex import escaped, latex_table
-from common.published import SOURCES, Reference, references
-from common.result_table import NOT_RUN
+from common.results.latex import escaped, latex_table
+from common.results.published import SOURCES, Reference, references
+from common.results.result_table import NOT_RUN
 from reproduce.cells import Cell, load_tables
 from reproduce.runs import DONE, MISSING, Run
 from reproduce.tables.paper_tables import (

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from common.record_files import read_result
-from common.result_schema import seal
+from common.records.record_files import read_result
+from common.records.result_schema import seal
 from reproduce.cells import EVIDENCE, ROOT, load_tables
 from reproduce.cli import main
 from reproduce.keep import RECORDS, keep

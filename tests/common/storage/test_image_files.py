@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from common.errors import UnreadableImage
-from common.image_files import decode, image_size, open_rgb, why_unreadable
+from common.storage.image_files import decode, image_size, open_rgb, why_unreadable
 
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((60, 48), 3)
 OTHER = COLOURS.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -131,7 +131,9 @@ def test_the_error_crosses_between_processes():
 
 def test_no_other_program_reads_a_file():
     """Pillow gives EPS to Ghostscript."""
-    script = "import sys, common.image_files\nassert 'PIL.EpsImagePlugin' not in sys.modules\n"
-    script += "try: common.image_files.decode(b'%!PS-Adobe-3.0 EPSF-3.0')\nexcept Exception as error: print(error)"
+    script = "import sys, common.storage.image_files\nassert 'PIL.EpsImagePlugin' not in sys.modules\n"
+    script += (
+        "try: common.storage.image_files.decode(b'%!PS-Adobe-3.0 EPSF-3.0')\nexcept Exception as error: print(error)"
+    )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "it is none of" in out

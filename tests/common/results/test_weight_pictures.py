@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common import weight_pictures
-from common.weight_pictures import draw_class_weights, draw_queue_purity, weights_by_class
+from common.results import weight_pictures
+from common.results.weight_pictures import draw_class_weights, draw_queue_purity, weights_by_class
 
 
 @pytest.fixture

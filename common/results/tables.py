@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from common.environment import picture_settings
-from common.files import atomic_path, atomic_write
 from common.foreign_text import csv_field, visible
+from common.storage.files import atomic_path, atomic_write
 
 MOST_LETTERS, MOST_LINES = 300, 20  # of a cell in a picture
 PLUS_MINUS = "±"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from common.errors import Interrupted, NonFiniteLoss
-from common.process_group import Group
 from common.progress import Progress
+from common.pytorch.process_group import Group
 
 AGREE_EVERY = 10  # steps between questions to the other processes
 

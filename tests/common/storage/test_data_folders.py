@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from common.data_folders import entries, files_below, is_foreign, remove_leftovers, say_left_out
-from common.files import atomic_path
+from common.storage.data_folders import entries, files_below, is_foreign, remove_leftovers, say_left_out
+from common.storage.files import atomic_path
 
 FOREIGN = [
     ".DS_Store", "._a.jpg", ".ipynb_checkpoints", ".Trash-1000", ".AppleDouble", ".a.jpg.swp", ".#a.jpg", ".a.1.tmp",
@@ -61,7 +61,7 @@ def test_it_is_said_once(tmp_path, caplog):
 
 
 def test_half_written_files_of_dead_processes_are_removed(tmp_path):
-    script = "import os, sys, common.files as files\nwith files.atomic_path(sys.argv[1]) as path:\n"
+    script = "import os, sys, common.storage.files as files\nwith files.atomic_path(sys.argv[1]) as path:\n"
     script += "    path.write_text('half')\n    os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.json")], check=False)
     (leftover,) = tmp_path.iterdir()

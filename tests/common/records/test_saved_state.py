@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import UsageError
-from common.saved_state import MARK, Owner, newest_state, outdated
+from common.records.saved_state import MARK, Owner, newest_state, outdated
 
 OWNER = Owner.of("ieg", {"seed": 3, "lr": 0.1}, 3, "data-one")
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.files import atomic_write
 from common.foreign_text import markdown_text
-from common.latex import latex_table
-from common.published import SOURCES, Reference
-from common.tables import STATISTICS, Statistic, csv_text, format_mean, markdown_table, write_table
+from common.results.latex import latex_table
+from common.results.published import SOURCES, Reference
+from common.results.tables import STATISTICS, Statistic, csv_text, format_mean, markdown_table, write_table
+from common.storage.files import atomic_write
 
 FORMS = "Markdown, CSV, LaTeX and PNG"
 NOT_RUN = "not run"

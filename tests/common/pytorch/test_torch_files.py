@@ -11,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from common import torch_files as module  # noqa: E402
-from common.torch_files import (  # noqa: E402
+from common.pytorch import torch_files as module  # noqa: E402
+from common.pytorch.torch_files import (  # noqa: E402
     first_of,
     load_weights,
     not_finite,
@@ -80,7 +80,7 @@ def test_nothing_runs_for_numbers_of_numpy(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["O", "V8", "M8", "S4", "f8,f8", "x" * 5000])
 def test_only_types_of_numbers_are_made(tmp_path, dtype):
-    from common.torch_files import _Dtype
+    from common.pytorch.torch_files import _Dtype
 
     with pytest.raises(ValueError, match="is no type of numbers"):
         _Dtype(dtype, False, True)

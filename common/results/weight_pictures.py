@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.tables import mean, new_figure, sample_std, save_figure
+from common.results.tables import mean, new_figure, sample_std, save_figure
 
 BLUE, GREEN = "#1f6fb4", "#1a8a4c"
 Curve = tuple[Sequence[float], Sequence[float]]  # epochs, shares of true labels

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = str(Path(__file__).resolve().parent.parent)
+ROOT = str(Path(__file__).resolve().parent.parent.parent)
 COMMIT = "packed_commit.json"  # in a copy of the code that is no repository: what `git_state` said of it
 ENVIRONMENT_STAMP = "lock.sha256"  # environments/build.py leaves it in the environment it built
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from common import provenance
 from common.errors import RecordError
-from common.locks import is_running
-from common.record import RunRecord
-from common.record_files import read_config, read_metrics, read_result
+from common.records import provenance
+from common.records.record import RunRecord
+from common.records.record_files import read_config, read_metrics, read_result
+from common.storage.locks import is_running
 
 
 def make(folder: Path, *, environment: str | None = None, **config: Any) -> RunRecord:

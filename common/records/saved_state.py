@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.config_text import config_hash, run_id
 from common.errors import UsageError
+from common.records.config_text import config_hash, run_id
 
 MARK = "run"  # where the content of a checkpoint keeps its mark
 KEPT = 2

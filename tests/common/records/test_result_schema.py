@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from common.errors import RecordError
-from common.record_files import read_result
-from common.result_schema import RULES, validate_result
+from common.records.record_files import read_result
+from common.records.result_schema import RULES, validate_result
 from tests.common.test_record import whole_run
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.files import atomic_path
+from common.storage.files import atomic_path
 
 # What torch raises over content that is well-formed and yet no state: a list for a mapping, a key that is missing, …
 MISFITS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)

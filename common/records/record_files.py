@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.config_text import config_hash, format_config, parse_config
 from common.errors import RecordError
-from common.result_schema import validate_result
+from common.records.config_text import config_hash, format_config, parse_config
+from common.records.result_schema import validate_result
 
 CONFIG, METRICS, RESULT = "config.yml", "metrics.jsonl", "result.json"
 Folder = str | os.PathLike[str]

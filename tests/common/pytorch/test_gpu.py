@@ -6,7 +6,7 @@ import os
 import pytest
 
 from common.errors import UsageError
-from common.gpu import require_driver, require_framework
+from common.pytorch.gpu import require_driver, require_framework
 
 ONE = "GPU 0: NVIDIA H100 (UUID: GPU-0)"
 TORCH = {"version": "2.11.0+cu130", "cuda": "13.0", "count": 1, "error": ""}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.tables import (
+from common.results.tables import (
     STATISTICS,
     csv_text,
     draw_table,
@@ -97,5 +97,8 @@ def test_matplotlib_is_loaded_only_to_draw() -> None:
     import subprocess
     import sys
 
-    program = "import sys, common.tables, common.record; assert not {'numpy', 'matplotlib', 'yaml'} & set(sys.modules)"
+    program = (
+        "import sys, common.results.tables, common.records.record; "
+        "assert not {'numpy', 'matplotlib', 'yaml'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

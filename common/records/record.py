@@ -16,13 +16,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from common.config_text import config_hash, format_config, run_id
 from common.errors import RecordError
-from common.files import atomic_write, check_places
-from common.locks import LOCK, take_lock
 from common.machine import machine
-from common.provenance import environment_lock, git_state, peak_memory
-from common.record_files import (
+from common.records.config_text import config_hash, format_config, run_id
+from common.records.provenance import environment_lock, git_state, peak_memory
+from common.records.record_files import (
     CONFIG,
     METRICS,
     RESULT,
@@ -32,7 +30,9 @@ from common.record_files import (
     read_metrics,
     read_result,
 )
-from common.result_schema import SCHEMA_VERSION, seal, validate_result
+from common.records.result_schema import SCHEMA_VERSION, seal, validate_result
+from common.storage.files import atomic_write, check_places
+from common.storage.locks import LOCK, take_lock
 
 
 class RunRecord:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from common.files import TEMPORARY
+from common.storage.files import TEMPORARY
 
 # As Windows, macOS, Linux, and the disks of Synology and QNAP call them, in small letters. Names that begin with a dot
 # (.DS_Store, ._a.jpg, .ipynb_checkpoints, .Trash-1000, .AppleDouble) need no list.

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from common.config_text import config_hash, format_config, parse_config
 from common.errors import RecordError
+from common.records.config_text import config_hash, format_config, parse_config
 
 CONFIG: dict[str, Any] = {
     "learning_rate": 1e-05,

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from common.allocator import keep_freed_memory
 from common.children import end_with_parent
 from common.errors import RESUME, ProcessLost, UsageError, UserError, WorkFailed
 from common.machine import check_port, cpu_name
+from common.pytorch.allocator import keep_freed_memory
 from common.readers import lost_reader
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.files import atomic_path, atomic_write
+from common.storage.files import atomic_path, atomic_write
 
 
 def test_writes_text_and_bytes(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_kernel_refusing_more_bytes_leaves_the_old_file(tmp_path: Path) -> None:
     atomic_write(tmp_path / "a", "old")
     program = (
-        "import resource, signal, sys; from common.record import atomic_write\n"
+        "import resource, signal, sys; from common.records.record import atomic_write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "atomic_write(sys.argv[1], b'x' * 5000)"
     )
@@ -60,7 +60,7 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_one_of_the_whole_files(tmp_path: Path) -> None:
     size = 3_000_000
     program = (
-        "import sys; from common.record import atomic_write\n"
+        "import sys; from common.records.record import atomic_write\n"
         f"while True:\n    for c in (b'a', b'b'): atomic_write(sys.argv[1], c * {size})"
     )
     target = tmp_path / "a"

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from common.errors import UsageError
-from common.text_files import lines_of, name_in, read_lines, read_text, split_last, table_rows, whole_number
+from common.storage.text_files import lines_of, name_in, read_lines, read_text, split_last, table_rows, whole_number
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

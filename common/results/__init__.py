@@ -1,0 +1,1 @@
+"""Numbers as people read them: statistics, tables, LaTeX, pictures, the published numbers."""
