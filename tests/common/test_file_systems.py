@@ -14,7 +14,7 @@ import pytest
 from common.errors import RecordError, UsageError, explained
 from common.storage.files import atomic_path, atomic_write, check_writable, sync, temporary_beside
 from common.storage.locks import is_running, locked, take_lock
-from tests.common.test_record import make
+from tests.common.records.test_record import make
 from tests.file_systems import refusing, without_locks, without_sync_of_folders
 
 PLACES = "--run_dir or RUNS_DIR"

@@ -141,7 +141,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from tests.common.test_record import make\n"
+        "import sys; from pathlib import Path; from tests.common.records.test_record import make\n"
         "record = make(Path(sys.argv[1])); record.begin(); print('begun', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdin=-1, stdout=-1) as process:

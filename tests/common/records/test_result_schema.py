@@ -9,7 +9,7 @@ import pytest
 from common.errors import RecordError
 from common.records.record_files import read_result
 from common.records.result_schema import RULES, validate_result
-from tests.common.test_record import whole_run
+from tests.common.records.test_record import whole_run
 
 
 @pytest.fixture
