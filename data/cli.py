@@ -1,6 +1,7 @@
 """The command line: fetch, verify, list, import. Exit codes: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,8 +112,9 @@ def _work(arguments: argparse.Namespace) -> int:
     folder = None
     try:
         folder = data_dir(arguments.data_dir)
-        for place in (folder, *(folder / ".work").glob("*")):
-            remove_leftovers(place)
+        with contextlib.suppress(PermissionError):  # what the command itself needs is looked at below
+            for place in (folder, *(folder / ".work").glob("*")):
+                remove_leftovers(place)
         registry = load_registry(user_path(arguments.registry) if arguments.registry else None)
         if arguments.verb == "fetch":
             return _fetch(arguments, registry, folder)

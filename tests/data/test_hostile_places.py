@@ -206,7 +206,7 @@ def test_a_folder_that_may_not_be_entered(open_to_all, capsys, verb):
     with without_rights(closed, 0o000):
         code = main([*(str(closed / "x") if word == "FILE" else word for word in verb), *options])
     err = capsys.readouterr().err
-    assert code == (2 if verb[0] == "import" else 1)
+    assert code == (2 if verb[0] == "import" else 1), err
     assert "Permission denied" in err and len(err.splitlines()) == 1
 
 
