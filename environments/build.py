@@ -119,6 +119,8 @@ def build(name: str, home: Path) -> None:
     lock = ROOT / "environments" / (lock_name(name) + ".txt")
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     folder, log = home / name, home / (name + ".log")
+    if folder.is_symlink() and is_built(folder, digest):
+        return  # several checkouts may share one
     home.mkdir(parents=True, exist_ok=True)
     check_places(folder, log, home / (name + ".building"))
     with one_at_a_time(home / (name + ".building")) as lock_file:

@@ -244,6 +244,16 @@ def test_a_link_to_another_folder_is_not_emptied(build: ModuleType, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("quick")
+def test_checkouts_may_share_an_environment_through_a_link(build: ModuleType, tmp_path: Path) -> None:
+    assert run(build, tmp_path / "one") == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tensorflow").symlink_to(tmp_path / "one" / "tensorflow")
+    assert run(build, tmp_path / "other") == 0
+    (tmp_path / "environments" / "tensorflow-cpu.txt").write_text(EMPTY_LOCK + "# another lock\n")
+    assert run(build, tmp_path / "other") == 2
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, capsys: pytest.CaptureFixture[str]
