@@ -146,7 +146,10 @@ def moco_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 picture(number).save(folder / f"{wnid}_{number}.{'png' if 'texture' in name else 'JPEG'}")
     for corruption in CORRUPTIONS:
         for severity in SEVERITIES:
-            (root / "data" / "imagenet100-c" / corruption / str(severity)).mkdir(parents=True)
+            for wnid in WNIDS:
+                folder = root / "data" / "imagenet100-c" / corruption / str(severity) / wnid
+                folder.mkdir(parents=True)
+                (folder / "0.JPEG").hardlink_to(root / "data" / "imagenet100" / "val" / wnid / f"{wnid}_0.JPEG")
     encoder = {f"encoder_q.{key}": value for key, value in build_encoder("resnet50", 128, True, 0).state_dict().items()}
     networks = {
         "pretrain/checkpoint_0199.pth.tar": checkpoint.prefixed(encoder),
