@@ -125,7 +125,9 @@ def test_checkpoints_that_are_gone_are_missed(unfinished, capfd):
     (unfinished / "checkpoint_00000003.pt").unlink()
     assert train_cifar.main([*RUN, f"--run_dir={unfinished}"]) == 0
     (warning,) = [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line]
-    assert str(unfinished / "metrics.jsonl") in warning and "no checkpoint" in warning and "from the beginning" in warning
+    assert (
+        str(unfinished / "metrics.jsonl") in warning and "no checkpoint" in warning and "from the beginning" in warning
+    )
     assert [line["step"] for line in metrics_of(unfinished)] == [3]
 
 
