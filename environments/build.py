@@ -24,7 +24,6 @@ from typing import Any, Callable, Iterator, List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "lock.sha256"  # common/records/provenance.py reads it: every result names the lock it was made with
-GIGABYTE = 1e9
 DISK_NEEDED = {"tensorflow-cpu": 3.5, "tensorflow-gpu": 9.0, "pytorch": 9.0}  # gigabytes, wheels in passing included
 # pip compiles what it installs: TensorFlow's import takes three times as long where that was left out and
 # PYTHONDONTWRITEBYTECODE is set, as in many containers, or where the environment cannot be written to.
@@ -79,7 +78,7 @@ def check_venv() -> None:
 
 def check_disk(folder: Path, gigabytes: float) -> None:
     """An installation that runs out of disk half-way helps nobody."""
-    free = shutil.disk_usage(str(folder)).free / GIGABYTE
+    free = shutil.disk_usage(str(folder)).free / 1e9
     if free < gigabytes:
         raise BuildError(
             f"not enough disk: {folder} has {free:.1f} GB free and the environment needs about {gigabytes:g} GB;"
@@ -135,8 +134,8 @@ def build(name: str, home: Path) -> None:
         try:
             with open(str(log), "w") as file:
                 python = str(folder / "bin" / "python")
-                command = [sys.executable, "-m", "venv", str(folder)]
-                run(command, file, progress, lambda: "making an empty one", lock_file)
+                venv = [sys.executable, "-m", "venv", str(folder)]
+                run(venv, file, progress, lambda: "making an empty one", lock_file)
                 bootstrap = [python, *PIP, "-r", str(lock.parent / "bootstrap.txt")]
                 run(bootstrap, file, progress, lambda: "fetching pip and setuptools", lock_file)
                 before, start = count_installed(folder), log.stat().st_size
@@ -246,9 +245,7 @@ def check_places(folder: Path, *files: Path) -> None:
     """A file where the environment goes, or a folder where a file goes, is somebody's: it is not removed."""
     for path, wanted in [(folder, "folder")] + [(file, "file") for file in files]:
         if path.is_symlink() or (path.exists() and path.is_dir() != (wanted == "folder")):
-            raise BuildError(
-                f"{path} is no {wanted} of this program's: move it away, or name another place with --home"
-            )
+            raise BuildError(f"{path} is no {wanted} of this program's: move it away, or name another with --home")
 
 
 def remove(folder: Path) -> None:
@@ -279,13 +276,12 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="tensorflow, pytorch; none: only check this Python")
     parser.add_argument("--home", type=Path, default=Path(".venv"), help="where environments live (default .venv)")
     arguments = parser.parse_args(argv)
-    known = ("tensorflow", "pytorch")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         check_python()
         for name in arguments.names:
-            if name not in known:
-                raise BuildError(f"there is no environment {name!r}; there are: {', '.join(known)}")
+            if name not in ("tensorflow", "pytorch"):
+                raise BuildError(f"there is no environment {name!r}; there are: tensorflow, pytorch")
             check_venv()
             build(name, arguments.home)
     except BuildError as error:
