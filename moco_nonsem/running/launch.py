@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
@@ -134,20 +135,29 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
     try:
         for process in started:
             process.start()
-        failed = 0
+        failed, was_killed = 0, False
         while alive := [process.sentinel for process in started if process.is_alive()]:
             multiprocessing.connection.wait(alive)
             failed = failed or _first_failure(started)
             if failed not in (0, 130):
-                multiprocessing.connection.wait(alive, GRACE_SECONDS)
+                _let_end(started)
+                was_killed = any((process.exitcode or 0) < 0 for process in started)
                 end(started, GRACE_SECONDS)
         failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if (started[0].exitcode or 0) < 0:
+    if (was_killed or failed < 0) and (started[0].exitcode or 0) <= 0:
         print(f"error: a process of the run was killed; {RESUME}", file=sys.stderr)
     return failed if failed >= 0 else 1
+
+
+def _let_end(started: list[SpawnProcess]) -> None:
+    """Waits for processes to notice that one has failed, and to say so."""
+    until = time.monotonic() + GRACE_SECONDS
+    while alive := [process.sentinel for process in started if process.is_alive()]:
+        if not multiprocessing.connection.wait(alive, max(0.0, until - time.monotonic())):
+            return
 
 
 def _first_failure(started: list[SpawnProcess]) -> int:

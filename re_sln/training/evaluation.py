@@ -54,7 +54,7 @@ def all_logits(
     places = [own for place in places if len(own := place[group.share(len(place))])]
     with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
         for place, batch in zip(places, images.batches([chosen[place] for place in places], crops), strict=True):
-            logits[int(place[0]) : int(place[-1]) + 1] = (forward or model)(batch).float()
+            logits[int(place[0]) : int(place[-1]) + 1] = (model if forward is None else forward)(batch).float()
     return group.add(logits)
 
 

@@ -36,7 +36,7 @@ def test_a_process_for_each_gpu(device, tmp_path, measured):
     if count < 2:
         pytest.skip(f"one GPU: two processes would not have one each ({count})")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    program = ["-m", "re_sln.train_cifar", *SLN, f"--device={device}", f"--run_dir={tmp_path / 'run'}"]
+    program = ["-m", "--", "re_sln.train_cifar", *SLN, f"--device={device}", f"--run_dir={tmp_path / 'run'}"]
     done = subprocess.run(
         [*launch, *program], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )
