@@ -25,9 +25,12 @@ chosen on pilot seeds (100 and up, [pilots.md](pilots.md)) and written into
 
 The effect is paired by seed, with Student's 95 % interval; p is that of the exact two-sided sign-flip test, after
 Holm's correction over all claims. A claim is *supported* where p ≤ 0.05 and each of its effects lies beyond its bound
-by the smallest distance that matters, *contradicted* where p ≤ 0.05 and one lies as far on the other side, else
-*not supported*. The data are small digits and drawn images: no number here stands for a paper's.
-The cost is that of all runs of a claim on one core; runs that claims share are done once."""
+by the smallest distance that matters, *contradicted* where p ≤ 0.05 and one lies as far on the other side (with its own
+p times their number ≤ 0.05), else *not supported*: [verdicts.py](../../reproduce/claims/verdicts.py),
+[its test](../../tests/reproduce/claims/test_verdicts.py).
+
+The data are small digits and drawn images: no number here stands for a paper's. The cost is that of all runs of a claim
+on one core; runs that claims share are done once."""
 
 
 def kept_findings(folder: Path = records.DOCS, claims_file: Path = CLAIMS) -> dict[str, Finding]:
