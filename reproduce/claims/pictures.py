@@ -11,7 +11,6 @@ from reproduce.claims.definitions import UNITS
 from reproduce.claims.verdicts import Effect, Finding
 
 HOLDS, FAILS = "#1a8a4c", "#c23b3b"
-MOST_LABEL = 34
 
 
 def draw(finding: Finding, records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -47,14 +46,13 @@ def _effects(axes: Any, effects: list[Effect], unit: str) -> None:
 def _curves(axes: Any, finding: Finding, records: Mapping[str, Mapping[str, Any]]) -> None:
     metric, against = finding.claim.curve
     names = dict.fromkeys(cell for found in finding.effects for cell in reversed(found.comparison.cells))
+    labels = {cell.id.rpartition("-")[0]: f"{cell.row}, {cell.column}" for cell in finding.claim.cells}
     for number, name in enumerate(names):
         line = records[name]["curves"].get(metric)
         if not line or not line["x"]:
             continue
         colour = f"C{number % 10}"
-        axes.plot(
-            line["x"], line["mean"], color=colour, linestyle="-" if number < 10 else "--", label=name[-MOST_LABEL:]
-        )
+        axes.plot(line["x"], line["mean"], color=colour, linestyle="-" if number < 10 else "--", label=labels[name])
         low, high = ([m + sign * s for m, s in zip(line["mean"], line["std"], strict=True)] for sign in (-1, 1))
         axes.fill_between(line["x"], low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_title(metric, fontsize=8)

@@ -46,7 +46,7 @@ class RayEngine:
 
     `address`: of a running cluster, or None for one on this machine. `worker_dir`: a folder on the workers' own disks,
     where these do not share the folder of runs; results are then brought back. Every node has the repository in the
-    same place, with its environments. A run whose worker dies goes on elsewhere, at most `retries` times: from its
+    same place, with its environments. A run whose worker dies resumes elsewhere, at most `retries` times: from its
     checkpoint where that can be reached, else from the start.
     """
 
