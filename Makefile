@@ -99,7 +99,7 @@ test-slow: env-tensorflow env-pytorch ## run the slow tests, within an hour; MIN
 torture: env-tensorflow env-pytorch ## random kills, damaged files, hostile input, to runs/torture.json; MINUTES=20: as many as fit
 	@status=0; \
 	for python in $(TENSORFLOW) $(PYTORCH); do \
-	    "$$python" -m tests.torture --minutes $(shell expr $(or $(MINUTES),20) / 2) --out runs/torture.json || status=1; \
+	    "$$python" -m tests.torture --minutes "$(or $(shell expr $(or $(MINUTES),20) / 2 2> /dev/null),$(MINUTES))" --out runs/torture.json || status=1; \
 	done; \
 	exit $$status
 

@@ -103,6 +103,14 @@ def resolve(program: Program, flags: Flags, world_size: int = 1) -> Config:
     if flags.capture_steps and (flags.cuda_graphs or world_size > 1):
         other = "--cuda_graphs" if flags.cuda_graphs else f"{world_size} processes"
         raise UsageError(f"--capture_steps captures the steps of one process by itself: it does not go with {other}")
+    in_files = task.resize > 0  # photographs of all sizes
+    if flags.loader == "device" and in_files:
+        raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
+    if flags.capture_steps and (flags.loader == "dataloader" or in_files):
+        which = (
+            f"{flags.dataset_name} is read file by file" if in_files else "--loader=dataloader does not put them there"
+        )
+        raise UsageError(f"--capture_steps: the images must lie on the device, and {which}; leave one of the two out")
     if flags.image_size != 32 and flags.dataset_name != "digits":
         raise UsageError(f"--image_size={flags.image_size}: only the digits come in other sizes than 32")
     if flags.resume and flags.run_dir:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from common.errors import UsageError
 from re_sln.images.device_images import DeviceImages
 from re_sln.training.replay import Recorder, Replay, recorder_of
 
@@ -21,12 +20,11 @@ if TYPE_CHECKING:
 
 
 class CapturedSteps:
-    """Steps of a trainer whose images lie on its device. Raises: UsageError where they do not."""
+    """Steps of a trainer whose images lie on its device."""
 
     def __init__(self, trainer: Trainer, recorder_of: Callable[[torch.device], Recorder | None] = recorder_of) -> None:
         images, batch_size = trainer.train_images, trainer.config.flags.batch_size
-        if not isinstance(images, DeviceImages):
-            raise UsageError("--capture_steps: the images must lie on the device; leave it out, or use --loader=device")
+        assert isinstance(images, DeviceImages)  # `resolve` refuses what is read otherwise
         self.trainer, self.images, self.batch_size, self.recorder_of = trainer, images, batch_size, recorder_of
         device, count = images.device, images.count
         self.order = torch.zeros(trainer.epoch_size(), dtype=torch.int64, device=device)

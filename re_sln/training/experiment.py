@@ -193,11 +193,9 @@ def build(config: Config, data: Data, group: Group) -> Trainer:
 
 
 def images_of(pictures: Pictures, look: Look, flags: Flags, group: Group) -> Images:
-    """Where the images of a set are stored. Raises: UsageError."""
+    """Where the images of a set are stored."""
     if isinstance(pictures, np.ndarray) and flags.loader != "dataloader":
         return DeviceImages(pictures, look, group.device)
-    if flags.loader == "device":
-        raise UsageError(f"--loader=device: {flags.dataset_name} is read file by file, use --loader=dataloader")
     from re_sln.images.loader_images import LoaderImages  # it needs torchvision, whose import takes longer than torch's
 
     return LoaderImages(pictures, look, group.device, flags.workers, group.local_size)

@@ -97,6 +97,8 @@ def claims(arguments: argparse.Namespace) -> int:
     """Do the runs behind the claims, then give a verdict on each."""
     known = load_claims(arguments.cells, arguments.data_dir)
     asked = chosen(known, arguments.claim)
+    if arguments.seeds and len(arguments.seeds) < 2 and not arguments.dry_run:
+        raise UsageError(f"--seeds {arguments.seeds[0]}: an effect with its interval needs two seeds at least")
     for table in {table.name: table for claim in asked.values() for table in claim.tables}.values():
         make_data(table, arguments.dry_run)
     code = _do_small(arguments, runs_of_claims(asked.values(), arguments.seeds, arguments.runs_dir))

@@ -51,6 +51,13 @@ def test_every_campaign_of_this_environment_runs_within_the_minutes_and_a_failur
     assert "case 2: Traceback" in said and "3 cases" in said and "failures in: bad" in said
 
 
+@pytest.mark.parametrize("words", [["--count=0"], ["--count=-1"], ["--minutes=-1"], ["--minutes=nan"]])
+def test_counts_and_minutes_that_are_none_are_refused(called, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        torture.main(words)
+    assert "or more" in capsys.readouterr().err and not called
+
+
 def test_the_other_environment_leaves_out_what_needs_none(called, monkeypatch):
     monkeypatch.setattr(sys, "prefix", f"/x/{PYTORCH}")
     assert torture.main([]) == 1

@@ -160,6 +160,8 @@ def test_a_folder_without_it_says_how_to_get_it(root, capfd, tmp_path):
         (["--images_per_class=0"], "--images_per_class=0"),
         (["--images_per_class=-2"], "--images_per_class=-2"),
         (["--loader=device"], "use --loader=dataloader"),
+        (["--loader=device", "--check"], "use --loader=dataloader"),
+        (["--capture_steps", "--check"], "clothing1m is read file by file"),
         (["--dataset_name=cifar10"], "train_clothing1m reads clothing1m"),
     ],
 )

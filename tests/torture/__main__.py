@@ -61,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=20.0, help="for all of them together [20]")
     parser.add_argument("--out", type=Path, help="JSON file to write; campaigns that do not run keep their place in it")
     options = parser.parse_args(words)
+    if options.count is not None and options.count < 1:
+        parser.error(f"--count={options.count}: must be 1 or more")
+    if not options.minutes >= 0:
+        parser.error(f"--minutes={options.minutes:g}: must be 0 or more")
     if unknown := [name for name in options.names if name not in CAMPAIGNS]:
         parser.error(f"there is no campaign {unknown[0]!r}; there are: {', '.join(CAMPAIGNS)}")
     here, end, failed = Path(sys.prefix).name, time.monotonic() + 60 * options.minutes, []

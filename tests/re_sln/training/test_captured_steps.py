@@ -122,7 +122,7 @@ def test_what_does_not_go_together(flags, words):
 
 def test_images_of_worker_processes_are_refused():
     with pytest.raises(UsageError, match="--capture_steps: the images must lie on the device"):
-        trainer_of(sigma=0.0, capture_steps=True, loader="dataloader")
+        config_of(sigma=0.0, capture_steps=True, loader="dataloader")
 
 
 def test_the_first_calls_do_the_work_and_the_later_ones_replay_it():

@@ -113,6 +113,13 @@ def test_pilot_seeds_are_printed_and_not_kept(claims_file: Path, capsys: pytest.
     assert len(capsys.readouterr().out.splitlines()) == 6
 
 
+def test_a_single_seed_is_refused_before_it_runs(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(claims_file, "--seeds", "100") == 2
+    assert "two seeds at least" in capsys.readouterr().err
+    assert not list(claims_file.parent.rglob("result.json"))
+    assert run(claims_file, "--seeds", "100", "--dry_run") == 0
+
+
 def test_a_verdict_other_than_the_kept_one_is_told(
     claims_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
