@@ -17,7 +17,7 @@ from common.children import end_with_parent
 from common.errors import RESUME, ProcessLost, UsageError, UserError, WorkFailed
 from common.machine import check_port, cpu_name
 from common.pytorch.allocator import keep_freed_memory
-from common.readers import lost_reader
+from common.pytorch.readers import lost_reader
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UsageError
 from common.pytorch.process_group import Group
-from common.readers import batches_of, become_reader, check_room
+from common.pytorch.readers import batches_of, become_reader, check_room
 
 
 @dataclass(frozen=True, kw_only=True)

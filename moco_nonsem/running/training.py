@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.errors import Interrupted
-from common.event_files import Scalars
 from common.progress import print_epoch
+from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
 from common.pytorch.training_loop import Plan, Work, run_epochs
 from common.records.config_text import format_config

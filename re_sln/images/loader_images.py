@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from common.errors import UnreadableImage
-from common.readers import batches_of, become_reader, check_room
+from common.pytorch.readers import batches_of, become_reader, check_room
 from common.storage.image_files import open_rgb
 from re_sln.images.augmentation import Crops, offsets
 from re_sln.images.device_images import Look

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import UsageError, WorkFailed
 from common.machine import cores
-from common.readers import lost_reader
+from common.pytorch.readers import lost_reader
 from common.storage.files import atomic_write
 from re_sln.search.search import Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial

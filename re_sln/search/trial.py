@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from common.errors import Interrupted, UsageError
-from common.event_files import Scalars
+from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
 from common.records.record import AnyRecord
 from common.records.record_files import check_same_config

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from common.errors import Interrupted, UsageError
-from common.event_files import Scalars
 from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
 from common.progress import print_epoch
+from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
 from common.pytorch.torch_files import whole_number
 from common.records.config_text import format_config

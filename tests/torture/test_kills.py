@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture import kills
 from tests.torture.kill_programs import PROGRAMS, Program
-from tests.torture.kills import KILLS_A_RUN, Tally, Victim, campaign, torment
+from tests.torture.kills import KILLS_A_RUN, Tally, campaign, torment
 
 # A program of ten steps with a state; what goes wrong is its first word.
 FAKE = """
@@ -37,13 +37,6 @@ while step < 10:
 """
 
 
-def wait_for_the_fault(victim, seconds, wait=Victim.wait):
-    until = time.monotonic() + 60
-    while not (victim.folder / "again").exists() and not wait(victim, 0.02) and time.monotonic() < until:
-        pass
-    return wait(victim, seconds)
-
-
 @pytest.mark.parametrize(
     ("fault", "failure"),
     [
@@ -65,8 +58,6 @@ def test_what_goes_wrong_is_found(fault, failure, tmp_path, monkeypatch):
     def words(folder, shared):
         return ["-S", str(fake), "none" if folder.parent == shared else fault, str(folder)]
 
-    if fault in ("torn", "sulks"):  # no kill comes before the fault, however slow the machine is
-        monkeypatch.setattr(Victim, "wait", wait_for_the_fault)
     program = Program("any", words)
     monkeypatch.setitem(PROGRAMS, "fake", program)
     tally = Tally()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from common.event_files import event_writer
+from common.pytorch.event_files import event_writer
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from tests.file_systems import on_small_disk, refusing, without_locks, without_sync_of_folders

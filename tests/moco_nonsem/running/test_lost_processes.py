@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from common import readers
 from common.errors import ProcessLost, UsageError, WorkFailed
+from common.pytorch import readers
 from common.pytorch.process_group import Group, run_in
 from moco_nonsem.images.workers import Reading, read
 from moco_nonsem.pretraining import program as pretrain_program

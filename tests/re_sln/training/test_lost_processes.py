@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from common import readers
+from common.pytorch import readers
 from re_sln import train_cifar
 from re_sln.images.loader_images import _Cut
 from re_sln.search import ray_trials
