@@ -16,7 +16,7 @@ from reproduce.claims.measures import terms
 from reproduce.demo_cells import prepare
 
 UNITS = {"points": (100.0, 1), "cosine": (1.0, 3), "times": (1.0, 2), "": (1.0, 3)}  # factor, digits
-KEYS = {"paper", "statement", "place", "published", "scaled_down", "curve", "comparisons"}
+KEYS = {"paper", "statement", "short", "place", "published", "scaled_down", "curve", "comparisons"}
 COMPARISON_KEYS = {"name", "measure", "of", "minus", "over", "above", "below", "matters", "unit"}
 
 
@@ -59,6 +59,7 @@ class Claim:
     name: str
     paper: str
     statement: str
+    short: str
     place: str
     published: Mapping[str, str]
     scaled_down: str
@@ -115,6 +116,7 @@ def _claim(name: str, entry: Mapping[str, Any], tables: Mapping[str, Table], num
         name,
         entry["paper"],
         entry["statement"],
+        entry["short"],
         entry["place"],
         published,
         entry["scaled_down"],

@@ -55,7 +55,7 @@ def summary(found: Mapping[str, Finding]) -> str:
     """For the README: a sentence for all, then a line a paper."""
     papers = dict.fromkeys(finding.claim.paper for finding in found.values())
     lines = [
-        f"- {paper}: {_by_verdict((name, own) for name, own in found.items() if own.claim.paper == paper)}"
+        f"- {paper}: {_by_verdict(own for own in found.values() if own.claim.paper == paper)}"
         for paper in papers
     ]
     counts = Counter(finding.verdict for finding in found.values())
@@ -93,11 +93,11 @@ def cost(claim: Claim) -> str:
     return f"{len(runs_of(claim.cells, None, Path()))} runs, {max(1, round(seconds / 60))} min"
 
 
-def _by_verdict(found: Iterable[tuple[str, Finding]]) -> str:
+def _by_verdict(found: Iterable[Finding]) -> str:
     names: dict[str, list[str]] = {}
-    for name, finding in found:
-        names.setdefault(finding.verdict, []).append(name)
-    return "; ".join(f"{verdict}: {', '.join(names[verdict])}" for verdict in VERDICTS if verdict in names)
+    for finding in found:
+        names.setdefault(finding.verdict, []).append(finding.claim.short)
+    return "; ".join(f"*{verdict}*: {', '.join(names[verdict])}" for verdict in VERDICTS if verdict in names)
 
 
 def _section(name: str, finding: Finding, drawn: bool) -> str:

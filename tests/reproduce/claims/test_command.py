@@ -22,6 +22,7 @@ from tests.reproduce.fake_program import accuracy
 CLAIM: dict[str, Any] = {
     "paper": "IEG",
     "statement": "IEG beats L2R.",
+    "short": "beats L2R",
     "place": "a table",
     "published": {"IEG": ["ieg", "uniform_noise", "cifar10", "IEG resnet29 10/class", "0.8"]},
     "scaled_down": "Everything.",
