@@ -54,10 +54,7 @@ def table(found: Mapping[str, Finding]) -> str:
 def summary(found: Mapping[str, Finding]) -> str:
     """For the README: a sentence for all, then a line a paper."""
     papers = dict.fromkeys(finding.claim.paper for finding in found.values())
-    lines = [
-        f"- {paper}: {_by_verdict(own for own in found.values() if own.claim.paper == paper)}"
-        for paper in papers
-    ]
+    lines = [f"- {paper}: {_by_verdict(own for own in found.values() if own.claim.paper == paper)}" for paper in papers]
     counts = Counter(finding.verdict for finding in found.values())
     total = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
     every = f"Of {len(found)} claims of the papers, at the size of a laptop (`make claims`): {total}"

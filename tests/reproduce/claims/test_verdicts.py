@@ -31,7 +31,9 @@ def claim(tmp_path: Path) -> Claim:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     table = prepare(load_tables(path)["small"])
     curve = ("acc/ema_eval", "step")
-    return Claim("one", "IEG", "it wins", "wins", "a table", {}, "all of it", curve, (comparison(),), table.cells, (table,))
+    return Claim(
+        "one", "IEG", "it wins", "wins", "a table", {}, "all of it", curve, (comparison(),), table.cells, (table,)
+    )
 
 
 def numbers(own: list[float], other: float = 0.5) -> dict[str, dict[int, dict[str, float]]]:
