@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ class Comparison:
 
     def text(self, number: float) -> str:
         """A number in its unit's digits, with its sign where it is a difference."""
-        digits = UNITS[self.unit][1]
-        return f"{number:.{digits}f}" if self.over else f"{number:+.{digits}f}".replace("-", "−")
+        sign = "+" if self.minus or " - " in self.measure else ""
+        return f"{number:{sign}.{UNITS[self.unit][1]}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class Claim:
     tables: tuple[Table, ...]
     found: str = ""
 
+    def label(self, name: str) -> str:
+        """What readers call a cell: its row, with the column where the claim has several."""
+        (cell,) = (cell for cell in self.cells if cell_name(cell) == name)
+        return cell.row if len({other.column for other in self.cells}) == 1 else f"{cell.row}, {cell.column}"
+
 
 def load_claims(path: Path = CLAIMS, data_dir: Path | None = None) -> dict[str, Claim]:
     """Every claim of the file, by name. A cell's run has a hash of its settings in its name: see `demo_cells`.
@@ -86,11 +91,12 @@ def load_claims(path: Path = CLAIMS, data_dir: Path | None = None) -> dict[str, 
     return claims
 
 
-def chosen(claims: Mapping[str, Claim], name: str | None) -> dict[str, Claim]:
-    """The claim of that name, or all of them. Raises: UsageError."""
-    if name is not None and name not in claims:
-        raise UsageError(f"there is no claim {name!r}; there are: {', '.join(claims)}")
-    return {name: claims[name]} if name is not None else dict(claims)
+def chosen(claims: Mapping[str, Claim], names: Sequence[str] = ()) -> dict[str, Claim]:
+    """The claims of these names; without any, all of them. Raises: UsageError."""
+    for name in names:
+        if name not in claims:
+            raise UsageError(f"there is no claim {name!r}; there are: {', '.join(claims)}")
+    return {name: claims[name] for name in names or claims}
 
 
 def cell_name(cell: Cell) -> str:

@@ -17,9 +17,13 @@ Numbers = Mapping[str, Mapping[int, Mapping[str, float]]]  # cell → seed → t
 
 @dataclass(frozen=True)
 class Effect:
-    """A comparison's number of each seed, in its unit; their mean, 95 % interval, exact two-sided p of the bound."""
+    """A comparison's number of each seed, in its unit; their mean, 95 % interval, exact two-sided p of the bound.
+
+    levels: of each of its cells what is compared, a number a seed.
+    """
 
     comparison: Comparison
+    levels: tuple[tuple[float, ...], ...]
     values: tuple[float, ...]
     mean: float
     interval: tuple[float, float]
@@ -46,9 +50,11 @@ def effect(comparison: Comparison, numbers: Numbers) -> Effect:
     """From the numbers of every seed that all its cells have."""
     seeds = sorted(set.intersection(*(set(numbers[cell]) for cell in comparison.cells)))
     factor = UNITS[comparison.unit][0]
-    values = tuple(factor * _of_seed(comparison, numbers, seed) for seed in seeds)
+    measured = [[value(comparison.measure, numbers[cell][seed]) for seed in seeds] for cell in comparison.cells]
+    levels = tuple(tuple(factor * number for number in own) for own in measured)
+    values = tuple(factor * _compared(comparison, *of_seed) for of_seed in zip(*measured, strict=True))
     p = sign_flip_p([number - comparison.bound for number in values])
-    return Effect(comparison, values, mean(values), t_interval(values), p)
+    return Effect(comparison, levels, values, mean(values), t_interval(values), p)
 
 
 def findings(claims: Mapping[str, Claim], numbers: Numbers) -> dict[str, Finding]:
@@ -95,8 +101,5 @@ def _name(cell_id: str) -> str:
     return cell_id.rpartition("-")[0]
 
 
-def _of_seed(comparison: Comparison, numbers: Numbers, seed: int) -> float:
-    own, *other = (value(comparison.measure, numbers[cell][seed]) for cell in comparison.cells)
-    if comparison.over:
-        return own / other[0]
-    return own - other[0] if other else own
+def _compared(comparison: Comparison, own: float, other: float = 0.0) -> float:
+    return own / other if comparison.over else own - other

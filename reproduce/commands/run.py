@@ -96,7 +96,7 @@ def demo(arguments: argparse.Namespace) -> int:
 def claims(arguments: argparse.Namespace) -> int:
     """Do the runs behind the claims, then give a verdict on each."""
     known = load_claims(arguments.cells, arguments.data_dir)
-    asked = chosen(known, arguments.claim)
+    asked = chosen(known, [arguments.claim] if arguments.claim else [])
     if arguments.seeds and len(arguments.seeds) < 2 and not arguments.dry_run:
         raise UsageError(f"--seeds {arguments.seeds[0]}: an effect with its interval needs two seeds at least")
     for table in {table.name: table for claim in asked.values() for table in claim.tables}.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from common.errors import UsageError
+from common.results.tables import mean, sample_std
 from reproduce.claims import page, records
 from reproduce.claims.definitions import load_claims
 from reproduce.claims.measures import terms
@@ -75,15 +77,20 @@ def test_runs_records_page_and_picture(claims_file: Path, capsys: pytest.Capture
     folder = claims_file.parent / "runs" / "claims"
     differences = [100 * (accuracy("ieg", seed, 3) - accuracy("l2r", seed, 3)) for seed in range(3)]
     assert f"{sum(differences) / 3:+.1f} [".replace("-", "−") in printed.out
-    assert "IEG 85.6 ± 1.1 (a table)" in printed.out
-    assert "purity: +100.0 [+100.0, +100.0]" in printed.out  # (1.3 − 1 + 0.7) of 1
+    levels = [100 * accuracy("l2r", seed, 3) for seed in range(3)]
+    row = next(line for line in printed.out.splitlines() if line.startswith("| accuracy"))
+    assert f"| L2R {mean(levels):.1f} ± {sample_std(levels):.1f} |" in " ".join(row.split())
+    assert "+100.0 [+100.0, +100.0]" in printed.out  # (1.3 − 1 + 0.7) of 1
+    assert "IEG: IEG beats L2R. **Not supported, p 1.000.**" in printed.out
     assert (folder / "ieg-1.png").read_bytes().startswith(b"\x89PNG")
     kept = json.loads((folder / "records" / "small.json").read_text())
     assert [own["numbers"]["last accuracy"] for own in kept["small-b-0"]["runs"]] == [
         accuracy("l2r", seed, 3) for seed in range(3)
     ]
     assert kept["small-a-0"]["curves"]["acc/ema_eval"]["x"] == [1, 2, 3]
-    assert "It wins early." in (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text()
+    assert "It wins early." in text and "The paper, a table: IEG 85.6 ± 1.1." in text
+    assert (text.count("Everything."), text.count("Scaled down as [ieg-1](#ieg-1).")) == (1, 1)
     # The page comes from the records alone; ieg-2 shares the runs of ieg-1.
     found = page.kept_findings(folder, claims_file)
     assert page.page(found, folder) == (folder / "README.md").read_text()
@@ -108,8 +115,14 @@ def test_records_of_other_settings_do_not_count(claims_file: Path, capsys: pytes
 
 def test_pilot_seeds_are_printed_and_not_kept(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(claims_file, "--seeds", "100,101") == 0
-    assert "accuracy: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "cannot give a p below 0.5" in printed and "**No verdict here; on all seeds: not run.**" in printed
     assert not (claims_file.parent / "runs" / "claims").exists()
+    out = claims_file.parent / "pilots"
+    assert run(claims_file, "--seeds", "100,101", "--out", str(out)) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "ieg-1.png", "ieg-2.png"]
+    assert re.sub(r"!\[ieg-.\]\(ieg-.\.png\)\n\n?", "", (out / "README.md").read_text()).strip() == printed.strip()
+    capsys.readouterr()
     assert run(claims_file, "--dry_run") == 0
     assert len(capsys.readouterr().out.splitlines()) == 6
 

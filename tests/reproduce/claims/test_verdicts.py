@@ -54,6 +54,7 @@ def verdict(claim: Claim, own: list[float], claims: int = 1) -> str:
 def test_an_effect_is_paired_and_in_points() -> None:
     found = effect(comparison(), numbers([0.61, 0.62, 0.63]))
     assert found.values == (pytest.approx(11), pytest.approx(12), pytest.approx(13))
+    assert found.levels == (pytest.approx((61, 62, 63)), pytest.approx((50, 50, 50)))
     assert found.mean == pytest.approx(12)
     assert found.interval == (pytest.approx(12 - 4.302653 / 3**0.5), pytest.approx(12 + 4.302653 / 3**0.5))
     assert found.p == 0.25
@@ -67,6 +68,10 @@ def test_a_ratio_a_bound_and_a_number_alone() -> None:
     assert found.gain == pytest.approx(0.45)
     alone = effect(comparison(minus="", measure="1 - last accuracy", bound=30.0), numbers([0.6, 0.6, 0.6]))
     assert alone.mean == pytest.approx(40)
+    assert alone.levels == (pytest.approx((40, 40, 40)),)
+    assert [line.comparison.text(1.5) for line in (found, alone)] == ["1.50", "+1.5"]
+    assert comparison(minus="").text(1.5) == "1.5"  # no difference, so no sign
+    assert comparison().text(-1.5) == "−1.5"
     assert alone.gain == pytest.approx(10)
 
 
