@@ -41,9 +41,9 @@ SLOW_FLAGS = $(if $(BEGIN),--begin $(BEGIN)) $(if $(MINUTES),--minutes $(shell e
 PYTEST := -m pytest -n $(or $(WORKERS),auto) --maxprocesses 8 --dist loadfile --no-loadscope-reorder -q
 
 on = $(filter-out 0,$(1))
-RUN_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(JOBS),--jobs "$(JOBS)") \
-            $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(WORKER_DIR),--worker_dir "$(WORKER_DIR)") \
-            $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(FORCE)),--force)
+SMALL_FLAGS = $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+RUN_FLAGS = $(SMALL_FLAGS) $(if $(ENGINE),--engine "$(ENGINE)") $(if $(ADDRESS),--address "$(ADDRESS)") \
+            $(if $(WORKER_DIR),--worker_dir "$(WORKER_DIR)") $(if $(call on,$(FORCE)),--force)
 # Ray is in the environment of PyTorch; it starts the programs of the other one all the same.
 RAY := $(filter ray,$(ENGINE))
 RUNNER := $(if $(RAY),$(PYTORCH),$(TENSORFLOW))
@@ -68,20 +68,19 @@ help: ## print this list
 	    t && /^    title:/ {sub(/^ *title: */, ""); gsub(/"/, ""); printf "  %-31s %s\n", "reproduce-" name, $$0}' $(CELLS)
 
 demo: env-tensorflow ## first command: three methods on real digits with 80 % wrong labels: a table and two pictures, in minutes
-	@$(TENSORFLOW) -m reproduce demo $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+	@$(TENSORFLOW) -m reproduce demo $(SMALL_FLAGS)
 
-demo-fsr: env-tensorflow ## FSR beside plain training and L2R on noisy and on long-tailed digits: a table and pictures, in minutes
-	@$(TENSORFLOW) -m reproduce demo --table demo-fsr $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+demo-fsr: env-tensorflow ## claims of FSR, without trusted images: beats plain training, its queue grows pure; tables and pictures, in minutes
+	@$(TENSORFLOW) -m reproduce demo --table demo-fsr $(SMALL_FLAGS)
 
-demo-sln: env-pytorch ## the four models of re_sln on digits with 40 % wrong labels: a table and pictures, in minutes
-	@$(PYTORCH) -m reproduce demo --table demo-sln $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+demo-sln: env-pytorch ## claims of SLN on digits with 40 % wrong labels: what σ, MO and LC do; tables and pictures, in minutes
+	@$(PYTORCH) -m reproduce demo --table demo-sln $(SMALL_FLAGS)
 
-demo-moco: env-pytorch ## MoCo v2 with and without patch negatives: shape or texture? a table and pictures, in minutes
-	@$(PYTORCH) -m reproduce demo --table demo-moco $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run)
+demo-moco: env-pytorch ## claims of MoCo with patch negatives: shape or texture? tables and pictures, in minutes
+	@$(PYTORCH) -m reproduce demo --table demo-moco $(SMALL_FLAGS)
 
 claims: env-tensorflow env-pytorch ## the papers' claims as small experiments with a verdict each, in hours; CLAIM=sln-1: one, in minutes
-	@$(TENSORFLOW) -m reproduce claims $(if $(CLAIM),--claim "$(CLAIM)") $(if $(SEEDS),--seeds "$(SEEDS)") \
-	    $(if $(JOBS),--jobs "$(JOBS)") $(if $(call on,$(DRY_RUN)),--dry_run) $(if $(call on,$(KEEP)),--keep)
+	@$(TENSORFLOW) -m reproduce claims $(if $(CLAIM),--claim "$(CLAIM)") $(SMALL_FLAGS) $(if $(call on,$(KEEP)),--keep)
 
 test: env-tensorflow env-pytorch lint ## second command: build both environments, run lint, types and every test that is not slow
 	@status=0; \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,14 @@ from reproduce.claims.definitions import chosen, load_claims
 from reproduce.claims.records import runs_of_claims
 from reproduce.commands import options
 from reproduce.demo_cells import make_data, prepare
-from reproduce.demos import demo as demo_ieg
-from reproduce.demos import fsr, moco, sln
+from reproduce.demos.demo import summarise
 from reproduce.engines.commands import printable
 from reproduce.engines.local import RETRIES, LocalEngine
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
 
-DEMOS = {
-    "demo": demo_ieg.summarise,
-    "demo-sln": sln.summarise,
-    "demo-moco": moco.summarise,
-    "demo-fsr": fsr.summarise,
-}
-WHICH = {"choices": tuple(DEMOS), "default": "demo", "help": "which demo (default demo)"}
+CLAIMS_OF = {"demo-fsr": ("fsr-1", "fsr-2"), "demo-sln": ("sln-2", "sln-3", "sln-4"), "demo-moco": ("moco-1", "moco-4")}
+SEEDS_OF_A_DEMO = 3
+WHICH = {"choices": ("demo", *CLAIMS_OF), "default": "demo", "help": "which demo (default demo)"}
 
 
 def add_commands(commands: Any) -> None:
@@ -39,8 +35,8 @@ def add_commands(commands: Any) -> None:
     command = options.add_command(commands, "run", text, run, which, starting)
     command.add_argument("--force", action="store_true", help="run even without a GPU")
     _add_engine(command)
-    text = "compare methods on small data: a table and pictures, in minutes"
-    which = options.selection(DEMO, "the demos", table=WHICH)
+    text = "compare methods on small data, some of them in claims of the papers: tables and pictures, in minutes"
+    which = options.selection(None, "the demo's", table=WHICH)
     command = options.add_command(commands, "demo", text, demo, which, starting)
     command.add_argument("--out", type=Path, help="folder for the files (default: the demo's name)")
     text = "run the experiments behind the papers' claims and give a verdict on each"
@@ -79,24 +75,34 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Do the runs of a demo, then print its table and draw its pictures."""
-    (table,) = select(load_tables(arguments.cells), arguments.table)
+    """Do the runs of a demo, then print its tables and draw its pictures."""
+    arguments.out = arguments.out or ROOT / arguments.table
+    if arguments.table in CLAIMS_OF:
+        return _claims(arguments, CLAIMS_OF[arguments.table], SEEDS_OF_A_DEMO)
+    (table,) = select(load_tables(arguments.cells or DEMO), arguments.table)
     table = prepare(table, arguments.data_dir)
-    make_data(table, arguments.dry_run)
-    code = _do_small(arguments, distinct(runs_of(table.cells, arguments.seeds, arguments.runs_dir)))
+    code = _do_small(arguments, runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     if code == 0 and not arguments.dry_run:
         runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
         unfinished = [run.name for run in runs if run.state != DONE]
         if unfinished:
             raise UsageError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
-        print("\n" + DEMOS[table.name](table, runs, arguments.out or ROOT / table.name))
+        print("\n" + summarise(table, runs, arguments.out))
     return code
 
 
 def claims(arguments: argparse.Namespace) -> int:
     """Do the runs behind the claims, then give a verdict on each."""
+    return _claims(arguments, [arguments.claim] if arguments.claim else [])
+
+
+def _claims(arguments: argparse.Namespace, names: Sequence[str], first: int | None = None) -> int:
+    """The claims of these names, without any all of them, on their seeds or the first few of them."""
+    arguments.cells = arguments.cells or CLAIMS
     known = load_claims(arguments.cells, arguments.data_dir)
-    asked = chosen(known, [arguments.claim] if arguments.claim else [])
+    asked = chosen(known, names)
+    if first is not None:
+        arguments.seeds = arguments.seeds or asked[names[0]].cells[0].seeds[:first]
     if arguments.seeds and len(arguments.seeds) < 2 and not arguments.dry_run:
         raise UsageError(f"--seeds {arguments.seeds[0]}: an effect with its interval needs two seeds at least")
     for table in {table.name: table for claim in asked.values() for table in claim.tables}.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +10,27 @@ from common.records.record_files import read_metrics
 from common.results.tables import mean, new_figure, sample_std, save_figure
 from reproduce.runs import Run
 
-COLOURS = {
-    **{"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4", "FSR": "#1f6fb4"},
-    **{"MoCo v2": "#7f7f7f", "MoCo v2 + patch": "#1f6fb4"},
-    **{"CE": "#7f7f7f", "SLN": "#d98200", "SLN-MO": "#1a8a4c", "SLN-MO-LC": "#1f6fb4"},
-}
+COLOURS = {"supervised": "#7f7f7f", "L2R": "#d98200", "IEG": "#1f6fb4"}
 CLEAN, NOISY = "#1a8a4c", "#c23b3b"
 WEIGHTS = "example_weights.npz"
 
 
-def learning_curves(runs: list[Run], title: str, path: Path, *, metric: str, against: str, label: str) -> None:
-    """A metric `against` step or epoch: mean over seeds, band of one sample deviation. label: of the vertical axis."""
+def learning_curves(runs: list[Run], title: str, path: Path) -> None:
+    """Test accuracy of the averaged weights over the steps: mean over seeds, band of one sample deviation."""
     figure = new_figure(7, 4.2)
     axes = figure.add_subplot()
-    for method, of_method in by_method(runs).items():
-        steps, series = metric_series(of_method, metric, against)
+    for method, of_method in _by_method(runs).items():
+        steps, series = _metric_series(of_method, "acc/ema_eval")
         centre = [100 * mean(values) for values in series]
         spread = [100 * (sample_std(values) or 0.0) for values in series]
         colour = COLOURS.get(method, "black")
         axes.plot(steps, centre, color=colour, label=f"{method} (n = {len(of_method)})")
         low, high = ([c + sign * s for c, s in zip(centre, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.set(xlabel=against, ylabel=label, title=title)
+    axes.set(xlabel="step", ylabel="test accuracy (%), averaged weights", title=title)
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.tight_layout()
-    save_figure(figure, path)
-
-
-def method_dots(panels: Mapping[str, Mapping[str, list[float]]], marks: Mapping[str, float], path: Path) -> None:
-    """A panel for each quantity: the methods' values in percent, a dot a seed, bars: mean and one sample deviation.
-
-    marks: where a dotted line is drawn in a panel.
-    """
-    figure = new_figure(2.4 * len(panels) + 0.4, 3.6)
-    for number, (title, methods) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for index, (method, values) in enumerate(methods.items()):
-            colour, spread = COLOURS.get(method, "black"), sample_std(values) or 0.0
-            axes.bar(index, mean(values), 0.6, color=colour, alpha=0.35, yerr=spread, capsize=5, ecolor=colour)
-            across = [index + 0.12 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
-            axes.plot(across, values, "o", color=colour, markersize=4)
-        axes.axhline(marks[title], color="0.4", linewidth=0.8, linestyle=":")
-        axes.set(title=title.replace(", ", ",\n"), ylim=(0, 100), xlim=(-0.6, len(methods) - 0.4))
-        axes.set_xticks(range(len(methods)), [method.replace(" + ", "\n+ ") for method in methods], fontsize=8)
-        axes.title.set_fontsize(9)
-        axes.grid(axis="y", alpha=0.3)
-    figure.axes[0].set_ylabel("percent")
     figure.tight_layout()
     save_figure(figure, path)
 
@@ -67,7 +39,7 @@ def example_weights(runs: list[Run], path: Path) -> None:
     """Left: mean weight of clean and of noisy examples during training. Right: each example's last weight."""
     import numpy as np
 
-    methods = {method: of_method for method, of_method in by_method(runs).items() if _has_weights(of_method)}
+    methods = {method: of_method for method, of_method in _by_method(runs).items() if _has_weights(of_method)}
     if not methods:
         raise RecordError(f"none of the runs has {WEIGHTS} and weights/clean, weights/noisy in metrics.jsonl")
     figure = new_figure(10, 3.3 * len(methods))
@@ -76,7 +48,7 @@ def example_weights(runs: list[Run], path: Path) -> None:
     for number, (method, of_method) in enumerate(methods.items()):
         left = figure.add_subplot(len(methods), 2, 2 * number + 1)
         for name, colour in (("clean", CLEAN), ("noisy", NOISY)):
-            steps, series = metric_series(of_method, f"weights/{name}")
+            steps, series = _metric_series(of_method, f"weights/{name}")
             left.plot(steps, [mean(values) for values in series], color=colour, label=f"{name} examples")
         left.axhline(1, color="0.6", linewidth=0.8, linestyle=":")
         left.set(xlabel="step", ylabel="mean weight × batch size", title=f"{method}: mean weight, 1 = uniform")
@@ -101,7 +73,7 @@ def example_weights(runs: list[Run], path: Path) -> None:
     save_figure(figure, path)
 
 
-def by_method(runs: list[Run]) -> dict[str, list[Run]]:
+def _by_method(runs: list[Run]) -> dict[str, list[Run]]:
     """The runs of each method."""
     methods: dict[str, list[Run]] = {}
     for run in runs:
@@ -118,20 +90,20 @@ def _has_weights(runs: list[Run]) -> bool:
     """Whether all runs have weights, and not the same for every example: then there is nothing to see."""
     logs = [_metrics(run) for run in runs]
     logged = all(any("weights/noisy" in line for line in log) for log in logs)
-    kept = all(weights_file(run).exists() for run in runs)
+    kept = all(_weights_file(run).exists() for run in runs)
     return (
         kept and logged and any(not line["weights/clean"] == line["weights/noisy"] == 1 for log in logs for line in log)
     )
 
 
-def metric_series(runs: list[Run], name: str, against: str = "step") -> tuple[list[float], list[list[float]]]:
-    """The steps (or epochs) at which every seed has this metric, and its values there."""
-    curves = [{line[against]: line[name] for line in _metrics(run) if name in line} for run in runs]
+def _metric_series(runs: list[Run], name: str) -> tuple[list[float], list[list[float]]]:
+    """The steps at which every seed has this metric, and its values there."""
+    curves = [{line["step"]: line[name] for line in _metrics(run) if name in line} for run in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     return steps, [[curve[step] for curve in curves] for step in steps]
 
 
-def weights_file(run: Run) -> Path:
+def _weights_file(run: Run) -> Path:
     """The last weight of each example."""
     assert run.record_folder is not None
     return run.record_folder / WEIGHTS
@@ -143,7 +115,7 @@ def _last_weights(runs: list[Run]) -> tuple[Any, Any]:
 
     weights, clean = [], []
     for run in runs:
-        with np.load(weights_file(run), allow_pickle=False) as file:
+        with np.load(_weights_file(run), allow_pickle=False) as file:
             seen = ~np.isnan(file["weight"])
             weights.append(file["weight"][seen])
             clean.append(file["is_clean"][seen])

@@ -142,11 +142,11 @@ def test_variables_become_flags(place: Path) -> None:
             "ieg-cifar100",
             "--seeds",
             '"0,1"',
-            "--engine",
-            '"local"',
             "--jobs",
             '"2"',
             "--dry_run",
+            "--engine",
+            '"local"',
             "--force",
         ]
     )
@@ -157,6 +157,9 @@ def test_variables_become_flags(place: Path) -> None:
     assert tables == ["fsr-longtail-cifar10", "fsr-longtail-cifar100"]
     line = make(place, "-n", "reproduce-sln-sigma", "SEEDS=123").stdout.splitlines()[-1]
     assert line.rstrip() == '.venv/pytorch/bin/python -m reproduce run --table sln-sigma --seeds "123"'
+    line = make(place, "-n", "demo-moco", "SEEDS=0,1", "JOBS=2", "DRY_RUN=1").stdout.splitlines()[-1]
+    flags = ["--seeds", '"0,1"', "--jobs", '"2"', "--dry_run"]
+    assert line.split(" -m ")[1].split() == ["reproduce", "demo", "--table", "demo-moco", *flags]
 
 
 def test_the_noise_comes_with_the_images(place: Path) -> None:

@@ -15,7 +15,8 @@ import re_sln.search.search
 import re_sln.settings.flags
 from common.errors import UsageError
 from common.records.record_files import read_result
-from reproduce.cells import DEMO, ROOT, Cell, load_tables
+from reproduce.cells import ROOT, Cell, load_tables
+from reproduce.cells.files import CLAIMS
 from reproduce.cells.programs import known_programs
 from reproduce.keep import keep
 from reproduce.runs import DONE, runs_of
@@ -114,8 +115,8 @@ def test_every_program_of_every_cells_file_is_known_with_the_flag_of_its_folder(
 
 
 def test_another_cells_file_need_not_say_it_again_and_may_say_its_own(made: Path) -> None:
-    demo = load_tables(DEMO)
-    (flags,) = {tuple(cell.stages[-1].path_flags) for cell in demo["demo-moco"].cells}
+    claims = load_tables(CLAIMS)
+    (flags,) = {tuple(cell.stages[-1].path_flags) for cell in claims["claims-moco"].cells}
     assert "cue_conflict" in flags
     stage = dataclasses.replace(PATCH.stages[-1], path_flags={})
     run = runs_of((dataclasses.replace(PATCH, stages=(*PATCH.stages[:-1], stage)),), (0,), made)[0]

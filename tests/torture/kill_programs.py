@@ -97,7 +97,7 @@ def tree(shared: Path) -> Path:
 
 
 def demo(folder: Path, shared: Path, *more: str) -> list[str]:
-    """The runner: two cells of one seed at the same time, and the demo's table and pictures."""
+    """The runner: two runs at the same time, then table and pictures of a demo, or records and page of a claim."""
     here = Path(sys.prefix).name
     path = shared / f"cells-{here}.yaml"
     if not path.exists():
@@ -105,26 +105,26 @@ def demo(folder: Path, shared: Path, *more: str) -> list[str]:
     places = ["--cells", str(path), "--runs_dir", str(folder / "runs")]
     if more:
         return ["-m", "reproduce", "run", *places, "--table", "small", "--force", "--engine", "ray", *more]
-    table = {TENSORFLOW: "demo", PYTORCH: "demo-sln"}[here]
-    return ["-m", "reproduce", "demo", *places, "--table", table, "--jobs", "2", "--out", str(folder / "out")]
+    command = {TENSORFLOW: "demo", PYTORCH: "claims"}[here]
+    return ["-m", "reproduce", command, *places, "--jobs", "2", "--out", str(folder / "out")]
 
 
 def cells(environment: str) -> dict[str, Any]:
-    """A cells file with two small cells: of ieg, or of re_sln."""
+    """A cells file with two small runs: two cells of ieg, or one of re_sln with two seeds, and a claim."""
     columns: dict[str, dict[str, Any]]
     if environment == TENSORFLOW:
         program, name, words = "ieg", "demo", ieg(Path(), "supervised")
         columns = {"0.8": {"dataset": "digits_uniform_0.8"}, "0.4": {"dataset": "digits_uniform_0.4"}}
     else:
-        program, name, words = "sln", "demo-sln", sln(Path())
-        columns = {"0.4": {"p": 0.4}, "0.2": {"p": 0.2}}
+        program, name, words = "sln", "claims-sln", sln(Path())
+        columns = {"0.4": {"p": 0.4}}
     flags: dict[str, Any] = {}
     for flag, equals, value in (word[2:].partition("=") for word in words[2:]):
         if flag not in ("run_dir", "dataset", "seed"):
             flags[flag] = value if equals else True
     entry = {
-        "command": ["python", *words[:2]], "environment": environment, "folder_flag": "run_dir", "seeds": [0],
-        "steps": 90,
+        "command": ["python", *words[:2]], "environment": environment, "folder_flag": "run_dir",
+        "seeds": [0] if environment == TENSORFLOW else [0, 1], "steps": 90,
     }  # fmt: skip
     table = {
         "title": "Small runs", "columns_are": "noise", "program": program, "metric": "accuracy", "flags": flags,
@@ -132,7 +132,15 @@ def cells(environment: str) -> dict[str, Any]:
         "rows": {"a": {"label": "small", "cost": "small", "flags": {}}},
     }  # fmt: skip
     cost = {"gpu_hours": 0, "basis": "small", "cpu_step_seconds": 0.1, "cpu_basis": "estimated"}
-    return {"programs": {program: entry}, "costs": {"small": cost}, "tables": {name: table, "small": table}}
+    comparison = {
+        "name": "accuracy", "measure": "last accuracy", "of": "claims-sln-a-0.4", "above": 0, "matters": 0,
+    }  # fmt: skip
+    claim = {
+        "paper": "SLN", "statement": "It learns.", "place": "none", "published": {}, "scaled_down": "Small.",
+        "curve": {"metric": "accuracy/test", "against": "epoch"}, "comparisons": [comparison],
+    }  # fmt: skip
+    content = {"programs": {program: entry}, "costs": {"small": cost}, "tables": {name: table, "small": table}}
+    return content | {"claims": {"sln-1": claim}}
 
 
 PROGRAMS = {
@@ -146,7 +154,7 @@ PROGRAMS = {
     "moco ranks": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2", *TWO)),
     "linear": Program(PYTORCH, linear, needs="moco readers"),
     "robustness": Program(PYTORCH, robustness, needs="linear", begins=False),
-    "demo of sln": Program(PYTORCH, demo),
+    "claim of sln": Program(PYTORCH, demo),
     "tune": Program(PYTORCH, lambda folder, _: tune(folder)),
     "ray engine": Program(PYTORCH, lambda folder, shared: demo(folder, shared, "--cpus_per_run", "1")),
 }
@@ -160,7 +168,7 @@ def environment(marker: str, shared: Path) -> dict[str, str]:
 
 
 def left_by(folder: Path) -> dict[str, Any]:
-    """Of every run below a folder what an uninterrupted one leaves as well: result, log, last checkpoint, tables."""
+    """Of every run below a folder what an uninterrupted one leaves as well: result, log, last checkpoint, pages."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("result.json")):
         run, result = path.parent, read_result(path.parent)
@@ -168,7 +176,7 @@ def left_by(folder: Path) -> dict[str, Any]:
         found[name] = {key: result[key] for key in RESULT}
         found[f"{name} metrics.jsonl"] = (run / "metrics.jsonl").read_bytes()
         found |= {f"{name} {checkpoint.name}": digest(checkpoint) for checkpoint in checkpoints(run)}
-    for path in sorted(folder.rglob("table.md")):
+    for path in sorted([*folder.rglob("table.md"), *folder.rglob("README.md")]):
         found[str(path.relative_to(folder))] = path.read_text(encoding="utf-8")
     return found
 

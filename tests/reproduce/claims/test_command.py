@@ -13,11 +13,13 @@ import yaml
 
 from common.errors import UsageError
 from common.results.tables import mean, sample_std
+from reproduce.cells import ROOT
 from reproduce.claims import page, records
 from reproduce.claims.definitions import load_claims
 from reproduce.claims.measures import terms
 from reproduce.claims.verdicts import NOT_RUN, SUPPORTED
 from reproduce.cli import main
+from reproduce.commands.run import CLAIMS_OF, SEEDS_OF_A_DEMO
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.fake_program import accuracy
 
@@ -125,6 +127,56 @@ def test_pilot_seeds_are_printed_and_not_kept(claims_file: Path, capsys: pytest.
     capsys.readouterr()
     assert run(claims_file, "--dry_run") == 0
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_a_demo_is_the_first_seeds_of_its_claims(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = content()
+    own["programs"]["ieg"]["seeds"] = [3, 4, 5, 6]
+    own["claims"] = dict(zip(("fsr-1", "fsr-2"), own["claims"].values(), strict=True))
+    claims_file.write_text(yaml.safe_dump(own, sort_keys=False))
+    out = claims_file.parent / "out"
+    words = ["demo", "--table=demo-fsr", f"--cells={claims_file}", f"--runs_dir={claims_file.parent / 'runs'}"]
+    assert main([*words, f"--out={out}"]) == 0
+    printed = capsys.readouterr()
+    assert "6 runs to do" in printed.err and "fsr-1, fsr-2: seeds 3, 4, 5\n" in printed.out
+    levels = [100 * accuracy("ieg", seed, 3) for seed in (3, 4, 5)]
+    assert f" {mean(levels):.1f} ± {sample_std(levels):.1f} " in printed.out
+    assert "cannot give a p below 0.25" in printed.out and "docs/claims/README.md" in printed.out
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "fsr-1.png", "fsr-2.png"]
+    assert not list(claims_file.parent.rglob("records"))
+    assert main([*words, f"--out={out}"]) == 0
+    again = capsys.readouterr()
+    assert again.out == printed.out and "runs to do" not in again.err
+    assert run(claims_file) == 0
+    assert "2 runs to do (6 of 8 already done" in capsys.readouterr().err
+
+
+def test_demos_of_claims_as_they_are_shipped() -> None:
+    claims, makefile = load_claims(), (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name, parts in CLAIMS_OF.items():
+        cells = {cell.id: cell for part in parts for cell in claims[part].cells}.values()
+        seconds = SEEDS_OF_A_DEMO * sum(cell.steps * cell.cost.cpu_step_seconds for cell in cells)
+        assert seconds < 2 * 300, name  # five minutes of two cores
+        (environment,) = {cell.environment for cell in cells}
+        target = makefile.partition(f"\n{name}:")[2].partition("\n\n")[0]
+        assert f" env-{environment} " in target and f"$({environment.upper()}) -m reproduce demo" in target
+
+
+@pytest.mark.parametrize("command", [["claims"], ["demo", "--table=demo-fsr"]])
+def test_images_are_made_before_any_run(
+    claims_file: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = content()
+    own["claims"] = dict(zip(("fsr-1", "fsr-2"), own["claims"].values(), strict=True))
+    own["tables"]["small"]["prepare"] = ["python", "-c", "import sys; sys.exit('error: no room')", "{data_dir}/x"]
+    claims_file.write_text(yaml.safe_dump(own, sort_keys=False))
+    words = [*command, f"--cells={claims_file}", f"--runs_dir={claims_file.parent / 'runs'}", "--data_dir=/somewhere"]
+    assert main([*words, "--dry_run"]) == 0
+    images, *runs = capsys.readouterr().out.splitlines()
+    assert images.endswith(" /somewhere/x") and len(runs) == 6
+    assert main(words) == 2
+    assert "the images were not made" in capsys.readouterr().err
+    assert not list(claims_file.parent.glob("runs/*"))
 
 
 def test_a_single_seed_is_refused_before_it_runs(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
