@@ -133,13 +133,13 @@ def _outcome(name: str, finding: Finding, verdict: str) -> list[str]:
     parts = [f"## {name}", f"{claim.paper}: {claim.statement} **{verdict}.**"]
     if not finding.effects:
         return parts
-    header = ["comparison", "measure", "of", "against", "effect, 95 % interval", "has to be", "n", "p alone"]
+    header = ["comparison", "of", "against", "effect, 95 % interval", "has to be", "n", "p alone"]
     rows = [
-        [found.comparison.name, _measure(found.comparison), *_levels(claim, found), effect_text(found),
+        [found.comparison.name, *_levels(claim, found), effect_text(found),
          _rule(found.comparison), str(len(found.values)), f"{found.p:.4f}"]
         for found in finding.effects
     ]  # fmt: skip
-    return [*parts, markdown_table(header, rows).strip()]
+    return [*parts, markdown_table(header, rows).strip(), _measured(finding.effects)]
 
 
 def _section(name: str, finding: Finding, as_there: str, folder: Path) -> str:
@@ -162,8 +162,15 @@ def _picture(name: str, folder: Path) -> list[str]:
     return [f"![{name}]({name}.png)"] if (folder / f"{name}.png").exists() else []
 
 
-def _measure(own: Comparison) -> str:
-    return f"{own.measure}, {own.unit}" if own.unit in ("points", "cosine") else own.measure
+def _measured(effects: Iterable[Effect]) -> str:
+    """What the comparisons measure, once where it is the same."""
+    texts = {
+        own.name: own.measure + (f", in {own.unit}" if own.unit in ("points", "cosine") else "")
+        for own in (found.comparison for found in effects)
+    }
+    if len(set(texts.values())) == 1:
+        return f"Measured: {next(iter(texts.values()))}."
+    return f"Measured: {'; '.join(f'{name}: {text}' for name, text in texts.items())}."
 
 
 def _levels(claim: Claim, found: Effect) -> list[str]:
