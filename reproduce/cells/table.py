@@ -109,7 +109,7 @@ class Cell:
 class Table:
     """A table's cells in the order of its rows.
 
-    `prepare`: words of a command that makes a demo's data, or none. `quoted`: published values by row and column, of
+    `prepare`: words of a command that makes its data, or none. `quoted`: published values by row and column, of
     rows that have no cells; `not_run`: why they have none.
     """
 

@@ -136,8 +136,8 @@ def cells(environment: str) -> dict[str, Any]:
         "name": "accuracy", "measure": "last accuracy", "of": "claims-sln-a-0.4", "above": 0, "matters": 0,
     }  # fmt: skip
     claim = {
-        "paper": "SLN", "statement": "It learns.", "place": "none", "published": {}, "scaled_down": "Small.",
-        "curve": {"metric": "accuracy/test", "against": "epoch"}, "comparisons": [comparison],
+        "paper": "SLN", "statement": "It learns.", "short": "it learns", "place": "none", "published": {},
+        "scaled_down": "Small.", "curve": {"metric": "accuracy/test", "against": "epoch"}, "comparisons": [comparison],
     }  # fmt: skip
     content = {"programs": {program: entry}, "costs": {"small": cost}, "tables": {name: table, "small": table}}
     return content | {"claims": {"sln-1": claim}}
