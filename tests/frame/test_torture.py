@@ -74,7 +74,7 @@ def test_named_campaigns_run_alone_and_keep_the_others_in_the_record(called, tmp
     assert {name: list(where) for name, where in record.items()} == {
         "bad": [TENSORFLOW], "good": [PYTORCH], "of-torch": [PYTORCH],
     }  # fmt: skip
-    bad = record["bad"][TENSORFLOW]
+    (bad,) = record["bad"][TENSORFLOW]
     assert bad["counts"] == {"cases": 5} and bad["failures"] == ["case 2: Traceback"]
     assert bad["command"] == f"python -m tests.torture bad --out {out}" and bad["date"] and bad["hardware"]
 
@@ -158,18 +158,21 @@ def test_the_page_has_the_table_of_its_record():
     text, record = page.PAGE.read_text(), json.loads(page.RECORD.read_text())
     assert page.filled(text, record) == text, "run `python -m tests.torture.page`"
     assert page.table(record).count("\n") == 2 + sum(map(len, record.values()))
-    assert not [name for name, of in record.items() if any(one["failures"] for one in of.values())]
+    assert not [name for name, of in record.items() for runs in of.values() if any(one["failures"] for one in runs)]
 
 
-def test_a_newer_record_takes_the_place_of_an_older_one(tmp_path, monkeypatch):
+def test_records_of_one_campaign_are_summed_and_the_same_command_counts_once(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "RECORD", tmp_path / "reliability.json")
     monkeypatch.setattr(page, "PAGE", tmp_path / "reliability.md")
     page.PAGE.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
-    for count in (1, 2000):
-        one = {"counts": {"cases": count}, "failures": [], "seed": 3, "date": "2020-01-01", "hardware": "2 cores"}
-        (tmp_path / "new.json").write_text(json.dumps({"a": {"pytorch": one | {"command": "c a --out /x"}}}))
+    for count, seed in ((1, 3), (2000, 3), (30, 4)):
+        counts = {"cases": count, "SIGKILL to the program": 7}
+        one = {"counts": counts, "failures": [], "seed": seed, "date": "2020-01-01", "hardware": "2 cores"}
+        new = {"a": {"pytorch": [one | {"command": f"c a --seed {seed} --out /x"}]}}
+        (tmp_path / "new.json").write_text(json.dumps(new))
         page.main([str(tmp_path / "new.json")])
     text = page.PAGE.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert re.search(r"\| a +\| pytorch +\| 2,000 cases \| 0 +\| 3 +\| 2020-01-01, 2 cores \|", text)
-    assert json.loads(page.RECORD.read_text())["a"]["pytorch"]["command"] == "c a"
+    assert re.search(r"\| a +\| pytorch +\| 2,030 cases \| 0 +\| 3, 4 +\| 2020-01-01, 2 cores \|", text)
+    commands = [one["command"] for one in json.loads(page.RECORD.read_text())["a"]["pytorch"]]
+    assert commands == ["c a --seed 3", "c a --seed 4"]

@@ -25,11 +25,11 @@ def chosen(names: list[str], here: str) -> list[str]:
     return names or [name for name, one in CAMPAIGNS.items() if here in (one.environments or (TENSORFLOW,))]
 
 
-def run(name: str, seed: int, count: int | None, seconds: float) -> dict[str, Any]:
+def run(name: str, seed: int, count: int | None, seconds: float, *only: tuple[str, ...]) -> dict[str, Any]:
     """One campaign's record; what it raises is a failure."""
     started = time.monotonic()
     try:
-        found = CAMPAIGNS[name].function()(seed, count or CAMPAIGNS[name].count, seconds)
+        found = CAMPAIGNS[name].function()(seed, count or CAMPAIGNS[name].count, seconds, *only)
     except Exception:
         found = {"counts": {}, "failures": [f"the campaign itself failed: {traceback.format_exc()}"]}
     return {"seconds": round(time.monotonic() - started, 1), "seed": seed, **found}
@@ -44,11 +44,33 @@ def show(name: str, record: dict[str, Any]) -> None:
 
 
 def save(path: Path, here: str, record: dict[str, Any], name: str) -> None:
-    """Put the record of one campaign into the file, beside those of others and of the other environment."""
+    """Put the record of one campaign into the file, beside those of other commands, campaigns and environments."""
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    kept.setdefault(name, {})[here] = record
+    merge(kept, {name: {here: [record]}})
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def merge(kept: dict[str, dict[str, list]], newer: dict[str, dict[str, list]]) -> None:
+    """Put records {campaign: {environment: [record]}} beside those that are kept, or in the place of the same command's."""
+    for name, by_environment in newer.items():
+        for here, records in by_environment.items():
+            commands = [one["command"] for one in records]
+            before = kept.setdefault(name, {}).setdefault(here, [])
+            before[:] = [one for one in before if one["command"] not in commands] + records
+
+
+def only(text: str) -> tuple[str, ...]:
+    """Names of programs of `kills` that this environment runs. Raises: ArgumentTypeError."""
+    from tests.torture.kill_programs import PROGRAMS
+
+    names, known = (
+        tuple(text.split(",")),
+        [n for n, one in PROGRAMS.items() if one.environment == Path(sys.prefix).name],
+    )
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"there is no program {unknown[0]!r} here; there are: {', '.join(known)}")
+    return names
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(CAMPAIGNS)}")
     parser.add_argument("--seed", type=int, default=0, help="another seed tries other cases [0]")
     parser.add_argument("--count", type=int, help="cases of each campaign [each has its own]")
+    parser.add_argument("--only", type=only, metavar="PROGRAM,…", help="kill these programs only; runs `kills` alone")
     parser.add_argument("--minutes", type=float, default=20.0, help="for all of them together [20]")
     parser.add_argument("--out", type=Path, help="JSON file to write; campaigns that do not run keep their place in it")
     options = parser.parse_args(words)
@@ -68,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := [name for name in options.names if name not in CAMPAIGNS]:
         parser.error(f"there is no campaign {unknown[0]!r}; there are: {', '.join(CAMPAIGNS)}")
     here, end, failed = Path(sys.prefix).name, time.monotonic() + 60 * options.minutes, []
-    names = chosen(options.names, here)
+    names = ["kills"] if options.only else chosen(options.names, here)
     for name in names:
         if here not in (CAMPAIGNS[name].environments or (here,)):
             parser.error(f"{name} runs with {' or '.join(CAMPAIGNS[name].environments)}: not in {sys.prefix}")
@@ -76,7 +99,9 @@ def main(argv: list[str] | None = None) -> int:
         left = max(end - time.monotonic(), 1.0)
         share = left / (len(names) - place)  # what one campaign leaves unused, the others have
         print(f"{place + 1} of {len(names)}: {name}, at most {share:.0f} s; all: at most {left:.0f} s", flush=True)
-        record = described("tests.torture", words) | run(name, options.seed, options.count, share)
+        record = described("tests.torture", words) | run(
+            name, options.seed, options.count, share, *([options.only] if options.only else [])
+        )
         show(name, record)
         failed += [name] * bool(record["failures"])
         if options.out:

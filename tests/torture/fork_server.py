@@ -22,9 +22,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = {
-    "tensorflow": ("tensorflow", "numba", "matplotlib.figure"),
-    "pytorch": ("torch.distributed", "torchvision", "torch.utils.tensorboard", "matplotlib.figure"),
-}
+    "tensorflow": ("tensorflow", "numba", "matplotlib.figure", "ieg.experiment"),
+    "pytorch": (
+        "torch.distributed", "torchvision", "torch.utils.tensorboard", "matplotlib.figure",
+        "re_sln.training.experiment", "moco_nonsem.pretraining.run",
+    ),
+}  # fmt: skip
 
 
 class ForkServer:

@@ -16,6 +16,7 @@ import yaml
 from common.records.record_files import read_result
 from tests.torture.campaigns import PYTORCH, TENSORFLOW
 
+SEARCH = "sigma_search.csv"
 RESULT = ("metrics", "metrics_step", "best_on_test", "finished", "config_hash", "run_id")
 
 
@@ -23,13 +24,15 @@ RESULT = ("metrics", "metrics_step", "best_on_test", "finished", "config_hash", 
 class Program:
     """One kind of program. words: of the command, given its folder and a folder that all of them share.
 
-    needs: another program, whose reference run it starts from; begins: whether a record says that training has begun.
+    needs: another program, whose reference run it starts from; begins: whether a record says that training has begun;
+    kills: of one run at most, after which it is let finish and compared: few where a start costs much.
     """
 
     environment: str
     words: Callable[[Path, Path], list[str]]
     needs: str = ""
     begins: bool = True
+    kills: int = 16
 
 
 def ieg(folder: Path, method: str) -> list[str]:
@@ -71,7 +74,7 @@ def moco(folder: Path, shared: Path, *more: str) -> list[str]:
 
 def linear(folder: Path, shared: Path) -> list[str]:
     """The linear classifier on the reference run of moco."""
-    start = f"--pretrained={shared / 'moco readers' / 'checkpoint_0007.pth.tar'}"
+    start = f"--pretrained={shared / 'moco-readers' / 'checkpoint_0007.pth.tar'}"
     words = ["-m", "moco_nonsem.main_lincls", *MOCO, start, "--epochs=12", "--save-minutes=0", "-j", "2"]
     return [*words, f"--run_dir={folder}", str(tree(shared))]
 
@@ -123,7 +126,7 @@ def cells(environment: str) -> dict[str, Any]:
         if flag not in ("run_dir", "dataset", "seed"):
             flags[flag] = value if equals else True
     entry = {
-        "command": ["python", *words[:2]], "environment": environment, "folder_flag": "run_dir",
+        "command": ["python", *words[:2]], "environment": environment, "folder_flag": "run_dir", "subfolder": "run",
         "seeds": [0] if environment == TENSORFLOW else [0, 1], "steps": 90,
     }  # fmt: skip
     table = {
@@ -145,18 +148,19 @@ def cells(environment: str) -> dict[str, Any]:
 
 PROGRAMS = {
     "ieg": Program(TENSORFLOW, lambda folder, _: ieg(folder, "ieg")),
+    "l2r": Program(TENSORFLOW, lambda folder, _: ieg(folder, "l2r")),
     "fsr": Program(TENSORFLOW, lambda folder, _: ieg(folder, "fsr")),
-    "supervised": Program(TENSORFLOW, lambda folder, _: ieg(folder, "supervised")),
-    "demo of ieg": Program(TENSORFLOW, demo),
-    "sln": Program(PYTORCH, lambda folder, _: sln(folder)),
-    "sln readers": Program(PYTORCH, lambda folder, _: sln(folder, "--loader=dataloader", "--workers=2")),
-    "moco readers": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2")),
-    "moco ranks": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2", *TWO)),
-    "linear": Program(PYTORCH, linear, needs="moco readers"),
+    "supervised": Program(TENSORFLOW, lambda folder, _: ieg(folder, "supervised"), kills=32),
+    "demo-ieg": Program(TENSORFLOW, demo, kills=8),
+    "sln": Program(PYTORCH, lambda folder, _: sln(folder), kills=32),
+    "sln-readers": Program(PYTORCH, lambda folder, _: sln(folder, "--loader=dataloader", "--workers=2")),
+    "moco-readers": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2"), kills=32),
+    "moco-ranks": Program(PYTORCH, lambda folder, shared: moco(folder, shared, "-j", "2", *TWO), kills=8),
+    "linear": Program(PYTORCH, linear, needs="moco-readers"),
     "robustness": Program(PYTORCH, robustness, needs="linear", begins=False),
-    "claim of sln": Program(PYTORCH, demo),
-    "tune": Program(PYTORCH, lambda folder, _: tune(folder)),
-    "ray engine": Program(PYTORCH, lambda folder, shared: demo(folder, shared, "--cpus_per_run", "1")),
+    "claim-sln": Program(PYTORCH, demo, kills=8),
+    "tune": Program(PYTORCH, lambda folder, _: tune(folder), kills=4),
+    "ray-engine": Program(PYTORCH, lambda folder, shared: demo(folder, shared, "--cpus_per_run", "1"), kills=4),
 }
 
 
@@ -174,9 +178,11 @@ def left_by(folder: Path) -> dict[str, Any]:
         run, result = path.parent, read_result(path.parent)
         name = str(run.relative_to(folder))
         found[name] = {key: result[key] for key in RESULT}
-        found[f"{name} metrics.jsonl"] = (run / "metrics.jsonl").read_bytes()
+        if not (run / SEARCH).exists():  # its own log has the epochs of its trials in the order in which they came
+            found[f"{name} metrics.jsonl"] = (run / "metrics.jsonl").read_bytes()
         found |= {f"{name} {checkpoint.name}": digest(checkpoint) for checkpoint in checkpoints(run)}
-    for path in sorted([*folder.rglob("table.md"), *folder.rglob("README.md")]):
+    pages = [path for name in ("table.md", "README.md", SEARCH) for path in folder.rglob(name)]
+    for path in sorted(pages):
         found[str(path.relative_to(folder))] = path.read_text(encoding="utf-8")
     return found
 

@@ -1,6 +1,6 @@
 """Kills at random moments: each program and every process of it, by kill -9, SIGTERM and Ctrl-C; then it is resumed.
 
-What is checked: it ends within a minute, with an exit code and at most one sentence; nothing that it started is left;
+What is checked: it ends within two minutes, with an exit code and at most one sentence; nothing that it started is left;
 no file is half written; and the run that was killed again and again is in the end, bit for bit, one that was not.
 """
 
@@ -28,9 +28,12 @@ from tests.torture.kill_programs import PROGRAMS, environment, left_by
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 GONE_SECONDS, END_SECONDS = 30.0, 120.0
+PATIENCE = 5  # times what the reference took, where that is more: other programs may have the machine
 FORKED = 0.9  # of all starts; see fork_server
-KILLS_A_RUN = 8  # then it is let finish, and compared
-OF_RAY = {"raylet": "raylet", "gcs_server": "Ray's head", "ray::": "Ray worker"}
+OF_RAY = {
+    "raylet": "raylet", "gcs_server": "Ray's head", "ray::DashboardAgent": "Ray agent",
+    "ray::RuntimeEnvAgent": "Ray agent", "ray::": "Ray worker",
+}  # fmt: skip
 
 
 @dataclass
@@ -132,10 +135,10 @@ class Victim:
         self.tally.kills += 1
         return f"{number.name} to {kind}"
 
-    def end(self, done: str) -> bool:
+    def end(self, done: str, seconds: float) -> bool:
         """Let it end after what was done to it, and look at what is left. Returns whether it has finished its work."""
-        if not self.wait(END_SECONDS):
-            self.fail(done, f"has not ended {END_SECONDS:.0f} s after")
+        if not self.wait(seconds):
+            self.fail(done, f"has not ended {seconds:.0f} s after")
             for process in self.family():
                 os.kill(process, signal.SIGKILL)
             self.wait(GONE_SECONDS)
@@ -209,6 +212,7 @@ def torment(
     if name not in times:
         reference(name, shared, times, server)
     start, work = times[name]
+    patience = max(END_SECONDS, PATIENCE * (start + work))
     folder, done, finished, left = shared / "killed" / name, "", False, kills
     shutil.rmtree(folder, ignore_errors=True)
     while not finished:
@@ -220,12 +224,12 @@ def torment(
                 limit = time.monotonic() + 3 * start + 60
                 while not victim.begun() and not victim.wait(0.02) and time.monotonic() < limit:
                     pass
-                moment = chance.random() * work / 3
+                moment = chance.random() * 2 * work / max(4, PROGRAMS[name].kills)
             else:
                 moment = chance.random() * (start + work)
             if not victim.wait(moment):
                 done = victim.kill(chance)
-        finished = victim.end(done) or (not done and victim.code != 0)
+        finished = victim.end(done, patience) or (not done and victim.code != 0)
         if not done and victim.code:
             victim.fail(done, f"ends with {victim.code}: …{victim.said()[-800:]}")
             return
@@ -251,7 +255,7 @@ def campaign(seed: int, count: int, seconds: float, names: tuple[str, ...] = ())
         try:
             while tally.kills < count and time.monotonic() < until:
                 name, before, place = chosen[place % len(chosen)], tally.kills, place + 1
-                most = min(KILLS_A_RUN, count - before)
+                most = min(PROGRAMS[name].kills, count - before)
                 torment(name, chance, most, until, Path(folder), times, tally, server)
                 tally.counts[f"of {name}"] += tally.kills - before
         finally:

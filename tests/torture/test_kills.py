@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture import kills
 from tests.torture.kill_programs import PROGRAMS, Program
-from tests.torture.kills import KILLS_A_RUN, Tally, campaign, torment
+from tests.torture.kills import Tally, campaign, torment
 
 # A program of ten steps with a state; what goes wrong is its first word.
 FAKE = """
@@ -61,7 +61,7 @@ def test_what_goes_wrong_is_found(fault, failure, tmp_path, monkeypatch):
     program = Program("any", words)
     monkeypatch.setitem(PROGRAMS, "fake", program)
     tally = Tally()
-    torment("fake", random.Random(1), KILLS_A_RUN, time.monotonic() + 30, shared, {}, tally, None)
+    torment("fake", random.Random(1), 8, time.monotonic() + 30, shared, {}, tally, None)
     assert tally.kills
     if failure is None:
         assert tally.failures == []
