@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 POLL_SECONDS = 0.2
+WATCH = "watch"
 
 
 def tied(command: Sequence[str]) -> list[str]:
@@ -93,8 +94,31 @@ def end_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def taken_along(processes: Sequence[int]) -> Iterator[None]:
+    """Kills processes that this one did not start itself at the exit from the context, or when this process ends."""
+    words = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), WATCH, *map(str, processes)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True):  # the exit closes the pipe
+        yield
+
+
+def watch(processes: Sequence[int]) -> int:
+    """Kills these processes once stdin is closed, which a process that is gone has done."""
+    there = []
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            there.append(os.pidfd_open(process))  # of this very process, whoever has its number later
+    sys.stdin.read()
+    for one in there:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(one, signal.SIGKILL)
+    return 0
+
+
 def main(words: list[str]) -> int:
-    """Becomes the program of words[1:], tied to the parent, whose process id is words[0]."""
+    """Becomes the program of words[1:], tied to the parent, whose process id is words[0]; or watches."""
+    if words[0] == WATCH:
+        return watch([int(word) for word in words[1:]])
     # What the parent ignores or blocks, Ray's workers Ctrl-C for one, the program would inherit.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)

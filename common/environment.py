@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from common.errors import UsageError
@@ -38,6 +40,7 @@ REMOVED = (
 )
 KEPT = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "TQDM_DISABLE")
 XLA_FLAGS_KEPT = ("--xla_gpu_cuda_data_dir",)  # where the compiler for GPUs lies
+RC = "matplotlibrc"
 NO_HOME = "/nonexistent"  # as passwd has it for accounts without a home
 # AF_UNIX takes 107 bytes: of a reading worker "/pymp-xxxxxxxx/listener-xxxxxxxx", of Ray
 # "/ray_xxxxxxxx/session_<date>_<time>_<microseconds>_<process>/sockets/plasma_store" follow.
@@ -165,11 +168,13 @@ def _have_a_name_and_a_home() -> None:
 def picture_settings() -> None:
     """Lets matplotlib draw as it is delivered, whatever backend or style a user's environment names.
 
-    Called before its first import. A matplotlibrc in the current folder is read all the same.
+    Called before its first import.
     """
-    from importlib.util import find_spec
-
     package = find_spec("matplotlib")
     os.environ["MPLBACKEND"] = "agg"
     if package is not None and package.origin is not None:
-        os.environ["MATPLOTLIBRC"] = str(Path(package.origin).parent / "mpl-data" / "matplotlibrc")
+        own = Path(package.origin).parent / "mpl-data" / RC
+        os.environ["MATPLOTLIBRC"] = str(own)
+        if os.path.exists(RC):  # in the current folder, where it is looked for first
+            with contextlib.chdir(own.parent):
+                importlib.import_module("matplotlib")

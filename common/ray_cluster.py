@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from common.children import taken_along
 from common.environment import folder_for_ray
 from common.errors import UsageError
 from common.machine import cores
@@ -56,6 +58,9 @@ def ray_started(address: str | None, gpus: float | None = None) -> Iterator[Any]
         # Ray lets workers import from the current folder, where our modules' names would hide others'.
         with contextlib.chdir(repo_root()):
             _init(ray, address, settings)
+        if not address:
+            stack.enter_context(taken_along(_of_the_node(ray)))
+            stack.callback(ray.shutdown)  # before they are killed
         yield ray
 
 
@@ -74,6 +79,20 @@ def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             if not left:
                 raise OSError(f"Ray does not start: {sentence(error)}") from error
             logging.warning("Ray did not start, it gets another try: %s", sentence(error))
+
+
+def _of_the_node(ray: Any) -> list[int]:
+    """Process ids of what this machine's node has started: agents, workers.
+
+    The agents of a node that is killed try for a minute to tell the head of the cluster, which is gone as well.
+    """
+    (node,) = ray._private.worker.global_worker.node.all_processes[ray._private.ray_constants.PROCESS_TYPE_RAYLET]
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(place.read_text().rpartition(")")[2].split()[1]) == node.process.pid:
+                found.append(int(place.parent.name))
+    return found
 
 
 def _check_address(address: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
+from common.children import end_with_parent
 from common.errors import UsageError, WorkFailed
 from common.machine import cores
 from common.pytorch.readers import lost_reader
@@ -135,6 +136,7 @@ class _AllStopped(Exception):
 
 def _work(search: Search, sigma: str, command: list[str], room: Room, tell: Callable[[dict], None]) -> None:
     """One trial, in a process of Ray's; why it fails is left in its folder."""
+    end_with_parent(os.getppid())  # Ray's node: a search that is started again would wait for this process
     why = search.trial_folder(sigma) / ERROR
     why.unlink(missing_ok=True)
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from common.children import end_with_parent
 from common.errors import UsageError
 from common.ray_cluster import ray_started, sentence
 from reproduce.cells import ROOT
@@ -149,6 +151,7 @@ class RayEngine:
 
 def _work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
     """The task."""
+    end_with_parent(os.getppid())  # Ray's node: a runner that is started again would wait for this process
     return work(run, runs_dir, data_dir, threads, _Messenger(board, run.name), brought)
 
 

@@ -63,6 +63,22 @@ def test_a_child_ends_with_its_parent(way: str, number: int) -> None:
     assert wait_for(lambda: not alive(child))
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, None])
+def test_what_others_started_is_taken_along(number: int | None) -> None:
+    program = (
+        "import sys, time; from common.children import taken_along\n"
+        "with taken_along([int(sys.argv[1]), 2**22 - 1]): print('in', flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(SLEEPER, stdout=pipe) as other:
+        words = [sys.executable, "-c", program, str(other.pid)]
+        with subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe) as one:
+            assert one.stdout is not None and one.stdin is not None and one.stdout.readline() == b"in\n"
+            assert other.poll() is None
+            one.send_signal(number) if number else one.stdin.close()
+        assert other.wait(30) == -signal.SIGKILL
+
+
 def test_a_child_whose_parent_is_gone_before_it_looks_ends_at_once() -> None:
     words = children.tied(["true"])
     words[words.index(str(os.getpid()))] = "1" if os.getpid() != 1 else "2"

@@ -206,9 +206,17 @@ def test_a_picture_needs_no_backend_and_no_style_of_the_user(tmp_path, backend):
         "figure = new_figure(1, 1); figure.add_subplot().plot([1, 2]); save_figure(figure, Path(sys.argv[1]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "a.png")], capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, "MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
-    )  # fmt: skip
+        [sys.executable, "-c", program, "a.png"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "MPLBACKEND": backend,
+            "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+            "PYTHONPATH": str(ROOT),
+        },
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 

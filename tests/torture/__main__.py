@@ -52,7 +52,7 @@ def save(path: Path, here: str, record: dict[str, Any], name: str) -> None:
 
 
 def merge(kept: dict[str, dict[str, list]], newer: dict[str, dict[str, list]]) -> None:
-    """Put records {campaign: {environment: [record]}} beside those that are kept, or in the place of the same command's."""
+    """Put records {campaign: {environment: [record]}} beside those that are kept; of one command, the newer one."""
     for name, by_environment in newer.items():
         for here, records in by_environment.items():
             commands = [one["command"] for one in records]
@@ -64,10 +64,8 @@ def only(text: str) -> tuple[str, ...]:
     """Names of programs of `kills` that this environment runs. Raises: ArgumentTypeError."""
     from tests.torture.kill_programs import PROGRAMS
 
-    names, known = (
-        tuple(text.split(",")),
-        [n for n, one in PROGRAMS.items() if one.environment == Path(sys.prefix).name],
-    )
+    here, names = Path(sys.prefix).name, tuple(text.split(","))
+    known = [name for name, one in PROGRAMS.items() if one.environment == here]
     if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(f"there is no program {unknown[0]!r} here; there are: {', '.join(known)}")
     return names

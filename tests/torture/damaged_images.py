@@ -155,8 +155,6 @@ def attack(seed: int, count: int, seconds: float, files: dict[str, bytes], readi
     """Damages some of `files`, and has each of `reading` read them."""
     random, end = np.random.default_rng(seed), time.monotonic() + seconds
     counts, failures, names = Counter[str](), [], list(files)
-    counts["kinds of files"] = len(names)
-    counts["formats"] = len({name.split()[0] for name in names})
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "damaged.jpg"

@@ -1,7 +1,7 @@
 """Kills at random moments: each program and every process of it, by kill -9, SIGTERM and Ctrl-C; then it is resumed.
 
-What is checked: it ends within two minutes, with an exit code and at most one sentence; nothing that it started is left;
-no file is half written; and the run that was killed again and again is in the end, bit for bit, one that was not.
+What is checked: it ends within two minutes, with an exit code and at most one sentence; nothing that it started is
+left; no file is half written; and the run that was killed again and again is in the end, bit for bit, one that was not.
 """
 
 from __future__ import annotations

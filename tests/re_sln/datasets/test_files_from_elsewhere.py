@@ -153,11 +153,13 @@ def test_check_reads_the_lists(folder, capfd, line, message):
         assert message in said and "noisy_train.txt" in said
 
 
-def test_an_image_that_claims_too_much_is_named_while_training(folder, capfd):
+def test_an_image_that_claims_too_much_is_named_before_and_while_training(folder, capfd):
     write_clothing1m(folder)
     claim_more_pixels(folder / "clothing1m" / "images" / "noisy_train_5.jpg")
     said = error_of(train_clothing1m, CLOTHING, capfd)
     assert "noisy_train_5.jpg cannot be read as an image (Image size (400000000 pixels) exceeds" in said
+    said = error_of(train_clothing1m, [*CLOTHING, "--check"], capfd)
+    assert "noisy_train_5.jpg (Image size (400000000 pixels) exceeds" in said
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -384,6 +385,24 @@ def wait_until(ready, process):
         time.sleep(0.1)
 
 
+def alive():
+    """{process id: its parent's} of what runs and has not ended."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = place.read_text().rpartition(")")[2].split()[:2]
+            found |= {int(place.parent.name): int(parent)} if state not in "ZX" else {}
+    return found
+
+
+def started_by(process):
+    """Process ids of its children, and of theirs."""
+    parents, found = alive(), {process.pid}
+    while more := {one for one, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
 def one_at_a_time():
     return f"--cpus_per_trial={len(os.sched_getaffinity(0))}"
 
@@ -397,8 +416,13 @@ def test_killed_and_started_again_finished_trials_stand_and_the_others_go_on(tmp
     process = launch(["tune.py"], *command, cwd=ROOT / "re_sln")
     trials = [folder / f"sigma_{sigma}" for sigma in ("0.1", "1.0")]
     wait_until(lambda: sum(len(lines_of(one)) > 0 for one in trials) == 2, process)
+    cluster = started_by(process)
     process.kill()
     process.communicate()
+    until = time.monotonic() + 20  # Ray's agents by themselves: 63 s
+    while (left := cluster & set(alive())) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(cluster) > 4 and not left
     (first,) = [one for one in trials if (one / "result.json").exists() and result_of(one)["finished"]]
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
     assert not result_of(folder)["finished"]
