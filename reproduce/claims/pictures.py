@@ -46,13 +46,13 @@ def _effects(axes: Any, effects: list[Effect], unit: str) -> None:
 def _curves(axes: Any, finding: Finding, records: Mapping[str, Mapping[str, Any]]) -> None:
     metric, against = finding.claim.curve
     names = dict.fromkeys(cell for found in finding.effects for cell in reversed(found.comparison.cells))
-    labels = {cell.id.rpartition("-")[0]: f"{cell.row}, {cell.column}" for cell in finding.claim.cells}
     for number, name in enumerate(names):
         line = records[name]["curves"].get(metric)
         if not line or not line["x"]:
             continue
         colour = f"C{number % 10}"
-        axes.plot(line["x"], line["mean"], color=colour, linestyle="-" if number < 10 else "--", label=labels[name])
+        label, style = finding.claim.label(name), "-" if number < 10 else "--"
+        axes.plot(line["x"], line["mean"], color=colour, linestyle=style, label=label)
         low, high = ([m + sign * s for m, s in zip(line["mean"], line["std"], strict=True)] for sign in (-1, 1))
         axes.fill_between(line["x"], low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_title(metric, fontsize=8)

@@ -75,6 +75,14 @@ def test_a_ratio_a_bound_and_a_number_alone() -> None:
     assert alone.gain == pytest.approx(10)
 
 
+def test_a_cell_is_called_by_its_row_and_by_its_column_where_there_are_several(claim: Claim) -> None:
+    assert [claim.label(name) for name in ("small-a-0", "small-a-0.8")] == [
+        "IEG wrn28-10 10/class, 0",
+        "IEG wrn28-10 10/class, 0.8",
+    ]
+    assert dataclasses.replace(claim, cells=claim.cells[:1]).label("small-a-0") == "IEG wrn28-10 10/class"
+
+
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
