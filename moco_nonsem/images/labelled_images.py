@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from common.errors import UsageError, UserError
+from common.pytorch.transfer import to_device
 from common.random_streams import generator
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
@@ -87,11 +88,10 @@ def labelled_batches(
 
     On the device of `reading`, normalised. Raises: UsageError naming a file that cannot be read.
     """
-    labels = torch.from_numpy(tree.labels)
     views = read(LabelledBatches(tree, look, reading.seed), [(epoch, batch) for batch in batches], reading)
     for batch, images in zip(batches, views, strict=True):
         images = normalise(images.to(reading.group.device, non_blocking=True).float())
-        yield images, labels[torch.from_numpy(batch)].to(reading.group.device, non_blocking=True)
+        yield images, to_device(tree.labels[batch], reading.group.device)
 
 
 def shares_in_order(count: int, reading: Reading) -> list[np.ndarray]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from common.pytorch.transfer import to_device
 
 
 def apply_to(images: Tensor, chosen: np.ndarray, operation: Callable[..., object], *factors: np.ndarray) -> None:
@@ -17,11 +18,11 @@ def apply_to(images: Tensor, chosen: np.ndarray, operation: Callable[..., object
     places = np.flatnonzero(chosen)
     if not len(places):
         return
-    some = [torch.from_numpy(factor[places]).to(images.device)[:, None, None, None] for factor in factors]
+    some = [to_device(factor[places], images.device)[:, None, None, None] for factor in factors]
     if len(places) == len(images):
         operation(images, *some)
         return
-    index = torch.from_numpy(places).to(images.device)
+    index = to_device(places, images.device)
     part = images.index_select(0, index)  # [n, 3, H, W]
     operation(part, *some)
     images.index_copy_(0, index, part)

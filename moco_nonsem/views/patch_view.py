@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.pytorch.transfer import to_device
+
 
 @dataclass(frozen=True)
 class PatchDraws:
@@ -63,9 +65,7 @@ def gather_tiles(images: Tensor, draws: PatchDraws) -> Tensor:
     shift = (draws.tops - rows * sizes) * width + draws.lefts - columns * sizes  # [B, R, C]
     row = np.arange(height) // draws.sizes[:, None] * shift.shape[2]  # [B, H]
     column = np.arange(width) // draws.sizes[:, None]  # [B, W]
-    shift, row, column = (
-        torch.from_numpy(array).to(images.device) for array in (shift.reshape(batch, -1), row, column)
-    )
+    shift, row, column = (to_device(array, images.device) for array in (shift.reshape(batch, -1), row, column))
     tile = row[:, :, None] + column[:, None, :]  # [B, H, W]
     source = shift.gather(1, tile.reshape(batch, -1))  # [B, H · W]
     source += torch.arange(height * width, device=images.device)

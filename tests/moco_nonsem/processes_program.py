@@ -88,7 +88,7 @@ def shuffles(group: Group) -> dict[str, np.ndarray]:
     order = shuffle_order(1, 2, 0, 12)
     shuffled = shuffled_share(values, order, group.rank, group.world_size)
     back = unshuffled(shuffled, order, group.world_size)
-    return {"shuffled": shuffled.numpy(), "unshuffled": back.numpy(), "order": order.numpy()}
+    return {"shuffled": shuffled.numpy(), "unshuffled": back.numpy(), "order": order}
 
 
 def telling(group: Group) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# What makes a GPU wait for the host, or the host for it, or gives a result of a shape that only the data know.
-WAITS = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.equal.default", "aten.masked_select.default"}
+from tests.host_waits import WAITS
+
 # What makes a tensor of the host's numbers, which are copied to the GPU.
 COPIES = {"aten.lift_fresh.default", "aten.lift_fresh_copy.default", "aten.scalar_tensor.default"}
 
