@@ -14,7 +14,7 @@ GPU = torch.device("meta")  # in the GPU's place: tensors there have shapes only
 @contextlib.contextmanager
 def host_waits(pinned):
     """A list of what waits, of all that is done in here. pinned: addresses of memory that a GPU can read."""
-    found = []
+    found: list[str] = []
     with _Made(found), _Done(found, pinned):
         yield found
 

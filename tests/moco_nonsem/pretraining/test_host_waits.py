@@ -1,5 +1,7 @@
 """Between two looks at the loss a GPU never waits for the host: all that a step needs is sent ahead."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ from tests.moco_nonsem.small_runs import make_tree
 
 BATCH = 8
 READING = Reading(batch_size=BATCH, workers=0, seed=3, group=Group(0, 1, GPU))
-SMALL = {"arch": "resnet10-small", "image_size": 16, "batch_size": BATCH, "lr": 0.05}
+SMALL: dict[str, Any] = {"arch": "resnet10-small", "image_size": 16, "batch_size": BATCH, "lr": 0.05}
 
 
 @pytest.fixture
