@@ -1,1 +1,1 @@
-"""Small experiments in minutes: their tables and pictures."""
+"""The first demo, three methods in a minute: its table and pictures."""

@@ -1,4 +1,4 @@
-"""Pictures of the demos: how accuracy grows, and what weights the methods give clean and noisy examples."""
+"""Pictures of the demo: how accuracy grows, and what weights the methods give clean and noisy examples."""
 
 from __future__ import annotations
 
