@@ -30,8 +30,10 @@ QUANTITIES = {
     "accuracy on given labels": ("acc/train", ("acc/train",)),
     "zero weights": ("weights/zeroratio", ("weights/zeroratio",)),
 }
+TEST = ("acc/eval_on_train", "acc/ema_eval")  # test accuracy of the averaged weights, the authors' name and ours
 FARTHEST = 1e15
 RUNNING = {"acc/meta", "acc/train"}  # the authors' log has means since the last evaluation
+SIDES = (("authors' program", 3, "C1"), ("ours", 5, "C0"))  # label, column of HEADER, colour
 HEADER = ["quantity", "first step", "last step", "authors", "authors' spread", "ours", "our spread"]
 
 
@@ -76,7 +78,7 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
-        names = [name for name, _ in QUANTITIES.values()]
+        names = [*(name for name, _ in QUANTITIES.values()), TEST[0]]
         log = {name: {int(line["step"]): float(line[name]) for line in lines} for name in names}
         values = [value for column in log.values() for value in (*column, *column.values())]
         if not values or not all(abs(value) < FARTHEST for value in values):
@@ -87,20 +89,25 @@ def read_authors(path: Path) -> dict[str, dict[int, float]]:
         ) from error
     # both accuracies are exactly 0 in the line after an evaluation, which counts no step yet
     empty = [step for step in log["acc/train"] if log["acc/train"][step] == 0 == log["acc/meta"][step]]
+    log[TEST[0]] = {step - 1: log[TEST[0]][step] for step in empty if log[TEST[0]][step]}
     for name in RUNNING:
         log[name] = own_values({step: value for step, value in log[name].items() if step not in empty}, empty)
     return log
 
 
 def read_run(folder: Path) -> dict[str, dict[int, float]]:
-    """{metric: {step: value}} of a run's TensorBoard files. Raises: UsageError where steps are missing."""
+    """{metric: {step: value}} of a run's TensorBoard files, and its test accuracies.
+
+    Raises: UsageError where steps are missing.
+    """
     if not os.path.isdir(folder / "tensorboard"):
         raise UsageError(f"{folder} holds no tensorboard/: name the folder of a run of ieg")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0})
     events.Reload()
-    evaluations = [int(line["step"]) for line in read_metrics(folder)]
+    lines = read_metrics(folder)
+    evaluations = [int(line["step"]) for line in lines]
     names = sorted({part for _, parts in QUANTITIES.values() for part in parts})
     run = {}
     for name in names:
@@ -110,7 +117,7 @@ def read_run(folder: Path) -> dict[str, dict[int, float]]:
         if sorted(means) != list(range(1, len(means) + 1)):
             raise UsageError(f"{folder} does not have every step of {name}: train with --log_freq=1")
         run[name] = own_values(means, evaluations)
-    return run
+    return run | {TEST[1]: {int(line["step"]): line[TEST[1]] for line in lines if TEST[1] in line}}
 
 
 def scalar(event: Any) -> Any:
@@ -120,20 +127,25 @@ def scalar(event: Any) -> Any:
     return make_ndarray(event.tensor_proto)
 
 
-def draw(rows: list[list[Any]], path: Path) -> None:
-    """A panel a quantity: mean and spread of each bin, the authors' and ours."""
+def draw(rows: list[list[Any]], tests: tuple[Series, Series], path: Path) -> None:
+    """A panel a quantity: mean and spread of each bin, the authors' and ours; then test accuracies, as evaluated."""
     titles = list(QUANTITIES)
-    figure = new_figure(11, 2.6 * ((len(titles) + 1) // 2))
-    for number, title in enumerate(titles, start=1):
-        axes = figure.add_subplot((len(titles) + 1) // 2, 2, number)
+    figure = new_figure(11, 2.6 * (len(titles) // 2 + 1))
+    panels = [figure.add_subplot(len(titles) // 2 + 1, 2, number + 1) for number in range(len(titles) + 1)]
+    for axes, title in zip(panels, titles, strict=False):
         bins = [row for row in rows if row[0] == title]
         middles = [(row[1] + row[2]) / 2 for row in bins]
-        for label, column, colour in (("authors' program", 3, "C1"), ("ours", 5, "C0")):
+        for label, column, colour in SIDES:
             centre = [row[column] for row in bins]
             spread = [row[column + 1] or 0 for row in bins]
             axes.plot(middles, centre, colour, label=label)
             low, high = ([c + sign * s for c, s in zip(centre, spread, strict=True)] for sign in (-1, 1))
             axes.fill_between(middles, low, high, color=colour, alpha=0.2, linewidth=0)
+    last = max(row[2] for row in rows)
+    for test, (label, _, colour) in zip(tests, SIDES, strict=True):
+        steps = [step for step in sorted(test) if step <= last]
+        panels[-1].plot(steps, [test[step] for step in steps], "o-", color=colour, label=label)
+    for axes, title in zip(panels, [*titles, "test accuracy (averaged weights)"], strict=True):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
@@ -152,9 +164,10 @@ def run(argv: list[str] | None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.bins < 2:
         raise UsageError(f"--bins={arguments.bins}: a bin has a spread from 2 steps on")
-    rows = compare(read_authors(arguments.log), read_run(arguments.run), arguments.bins)
+    authors, ours = read_authors(arguments.log), read_run(arguments.run)
+    rows, tests = compare(authors, ours, arguments.bins), (authors[TEST[0]], ours[TEST[1]])
     atomic_write(arguments.out.with_suffix(".csv"), csv_text(HEADER, rows))
-    drawn = picture(arguments.out.with_suffix(".png"), lambda path: draw(rows, path))
+    drawn = picture(arguments.out.with_suffix(".png"), lambda path: draw(rows, tests, path))
     print("wrote " + " and ".join(map(str, [arguments.out.with_suffix(".csv"), *drawn])))
 
 

@@ -31,9 +31,9 @@ p times their number ≤ 0.05), else *not supported*: [verdicts.py](../../reprod
 [its test](../../tests/reproduce/claims/test_verdicts.py).
 
 The data are small digits and drawn images: no number here stands for a paper's. Accuracies and their differences are in
-percent and points, mean ± sample standard deviation over the seeds; *last* is the end of training, *best* the best epoch
-on test, *note* a number in the run's record. The cost is that of all runs of a claim on one core; runs that claims share
-are done once."""
+percent and points, mean ± sample standard deviation over the seeds; *last* is the end of training, *best* the best
+epoch on test, *note* a number in the run's record. The cost is that of all runs of a claim on one core; runs that
+claims share are done once."""
 
 
 def kept_findings(folder: Path = records.DOCS, claims_file: Path = CLAIMS) -> dict[str, Finding]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from reproduce.side_by_side import HEADER, QUANTITIES, binned, main, own_values, read_authors
+from reproduce import side_by_side
+from reproduce.side_by_side import HEADER, QUANTITIES, binned, draw, main, own_values, read_authors
 
 COLUMNS = ["step", *(name for name, _ in QUANTITIES.values()), "acc/eval_on_train"]
 
@@ -50,6 +51,7 @@ def test_the_authors_lines_after_an_evaluation_count_no_step(tmp_path):
     authors_log(tmp_path / "log.csv", 8)
     log = read_authors(tmp_path / "log.csv")
     assert log["loss/meta"][4] == 4
+    assert log["acc/eval_on_train"] == {0: 0.1, 3: 0.1}
     assert log["acc/meta"] == dict.fromkeys([2, 3, 5, 6, 7, 8], 0.5)
 
 
@@ -60,11 +62,18 @@ def our_run(folder: Path, steps: int, every: int = 1) -> Path:
         for step in range(every, steps + 1, every):
             for name in names:
                 tf.summary.scalar(name, 2.0, step)
-    (folder / "metrics.jsonl").write_text(json.dumps({"step": 4, "epoch": 1.0}) + "\n")
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 4, "epoch": 1.0, "acc/ema_eval": 0.2}) + "\n")
     return folder
 
 
-def test_both_are_drawn_and_written_bin_by_bin(tmp_path, capsys):
+def test_both_are_drawn_and_written_bin_by_bin(tmp_path, monkeypatch):
+    drawn = []
+
+    def watched(rows, tests, path):
+        drawn.append(tests)
+        draw(rows, tests, path)
+
+    monkeypatch.setattr(side_by_side, "draw", watched)
     authors_log(tmp_path / "log.csv", 9)
     run = our_run(tmp_path / "run", 8)
     assert main([str(run), str(tmp_path / "log.csv"), "--bins=4", f"--out={tmp_path}/beside"]) == 0
@@ -74,6 +83,7 @@ def test_both_are_drawn_and_written_bin_by_bin(tmp_path, capsys):
     by_name = {(row[0], row[1]): [float(value) for value in row[3:]] for row in rows[1:]}
     assert by_name["probe loss", "5"] == pytest.approx([6.5, (5 / 3) ** 0.5, 2.0, 0.0])
     assert by_name["sum of all losses", "1"][2] == pytest.approx(8.0)  # four terms of 2
+    assert drawn == [({0: 0.1, 3: 0.1}, {4: 0.2})]
     assert (tmp_path / "beside.png").stat().st_size > 10_000
 
 
