@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.errors import UsageError
@@ -29,7 +31,8 @@ def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
         below = run.folder.relative_to(run.folder.parents[2])
         names = [stage.name for stage in run.cell.stages]
         for stage, record in records_of(run):
-            kept[target / below / stage] = _texts(run, names.index(stage), record)
+            replaced = partial(_without_places, run=run, stage=names.index(stage))
+            kept[target / below / stage] = record_texts(record, replaced, run.name)
     for folder, texts in kept.items():
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -37,23 +40,31 @@ def keep(runs: list[Run], target: Path = RECORDS) -> list[Path]:
     return list(kept)
 
 
-def _texts(run: Run, stage: int, record: Path) -> dict[str, str]:
-    """The files of a record that are kept, by name."""
+def record_texts(record: Path, without_places: Callable[[list[str]], list[str]], called: str) -> dict[str, str]:
+    """The files of a record that are kept, by name.
+
+    without_places: replaces the folders of this machine in a command; called: how messages call the run. Raises:
+    UsageError for a record that was changed, and where such a folder is left.
+    """
     result = read_result(record)
     if result.get("seal", seal(result)) != seal(result):
         raise UsageError(f"{record}: result.json was changed after it was written; `reproduce verify` says more")
-    result["command"] = _without_places(result["command"], run, stage)
+    result["command"] = without_places(result["command"])
     if "seal" in result:
         result["seal"] = seal(result)
     texts = {name: (record / name).read_text("utf-8") for name in (CONFIG, METRICS) if (record / name).exists()}
     texts[RESULT] = json.dumps(result, indent=2) + "\n"
-    for name, text in texts.items():
-        if match := MACHINES.search(text):
-            raise UsageError(
-                f"{record / name} names {match[1]!r}, a place on this machine, which a kept record must not; run "
-                f"{run.name} again with paths below $DATA_DIR and $RUNS_DIR, or relative to the repository"
-            )
-    return texts
+    return {name: refuse_places(text, record / name, called) for name, text in texts.items()}
+
+
+def refuse_places(text: str, path: Path, called: str) -> str:
+    """The text of a file that is to be kept. Raises: UsageError where it names a folder of this machine."""
+    if match := MACHINES.search(text):
+        raise UsageError(
+            f"{path} names {match[1]!r}, a place on this machine, which a kept record must not; run {called} again "
+            "with paths below $DATA_DIR and $RUNS_DIR, or relative to the repository"
+        )
+    return text
 
 
 def _without_places(command: list[str], run: Run, stage: int) -> list[str]:

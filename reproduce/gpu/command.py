@@ -6,19 +6,22 @@ It needs PyTorch, torchvision (with its Pillow), numpy and the standard library:
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import shlex
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, WorkFailed
 from common.flags import Parser, underscored
+from common.machine import cpu_name
 from common.paths import repo_root
 from common.program import guarded
-from common.pytorch.gpu import require_driver, require_framework
+from common.pytorch.gpu import driver_version, require_driver, require_framework
 from reproduce.gpu import carrying, packing, summary
-from reproduce.gpu.session import Options, Session
+from reproduce.gpu.session import NO_GPU, Options, Session
 
 NAME = "gpu-evidence"
 HELP = "train SLN at full length on a GPU and time MoCo's kernels, within the minutes given"
@@ -37,6 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try the command out [cuda]")
     parser.add_argument("--run_flags", type=shlex.split, default=[], help="further flags of every run, in one word")
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    keep = "only add the records of a session, in the --out of its last piece, to this clone's docs/evidence"
+    parser.add_argument("--keep", type=Path, help=keep)
     pack = parser.add_argument_group("packing")
     pack.add_argument("--pack", type=Path, help="only fill this new folder with code and data, at most 64 MiB")
     pack.add_argument("--jpegs", type=Path, help="CIFAR-10 as JPEG: images.bin.xz, index.npz [made from --data_dir]")
@@ -60,8 +65,10 @@ def main(words: list[str]) -> int:
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Packs, or does a piece, whose minutes begin here."""
+    """Packs, keeps, or does a piece, whose minutes begin here."""
     begun = time.monotonic()
+    if arguments.keep:
+        return _keep(arguments.keep)
     if arguments.pack:
         size = packing.pack(
             arguments.pack, arguments.data_dir, arguments.jpegs, arguments.labels, arguments.photographs
@@ -80,25 +87,58 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _print_plan(Session(folder, Path(), options))
         return 0
-    if arguments.device == "cuda":
-        for line in require_driver():
-            print(line)
-        print("torch {version}, CUDA {cuda}, GPUs it sees: {count}".format(**require_framework("torch")))
+    machine = _machine(options.device)
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
     session = Session(folder, packing.unpack(repo_root(), arguments.data_dir), options)
+    session.state["pieces"].append({"begun": _now(), "command": _command(options), **machine})
     _print_plan(session)
     out = arguments.out or Path(os.environ.get("OUT") or folder)
     try:
-        session.piece(60 * (arguments.piece or arguments.minutes) - (time.monotonic() - begun))
+        begins = session.piece(60 * (arguments.piece or arguments.minutes) - (time.monotonic() - begun))
     finally:
         session.write()
         found = summary.write(session, out)
         carrying.bundle(folder, out)
-    print(summary.table(found), end="")
+    print(summary.table(found) if found["runs"] else "no run has an epoch yet\n", end="")
     if left := found["to_do"]:
-        print(f"left to do in {arguments.minutes:g} minutes: {', '.join(left)}; the same command resumes")
+        then = (
+            "the same command resumes" if begins else "none was begun: this piece is too short, give a longer --piece"
+        )
+        print(f"left to do in {arguments.minutes:g} minutes: {', '.join(left)}; {then}")
+    print(f"results: {out}; to add them to the clone that packed this, there: python -m reproduce {NAME} --keep {out}")
     if found["failed"]:
         raise WorkFailed("; ".join(f"{name}: {why}" for name, why in found["failed"].items()))
     return 0
+
+
+def _keep(given: Path) -> int:
+    from reproduce.gpu import keeping  # what a bare machine lacks: the cells' reader, pictures
+    from reproduce.tables.pages import write_pages
+
+    folder = keeping.keep_session(given, keeping.KEPT)
+    for path in (folder, *write_pages()):
+        print(f"written: {path}")
+    return 0
+
+
+def _machine(device: str) -> dict[str, str]:
+    """What a number depends on, by name. Raises: UsageError where there is no such device."""
+    if device == "cpu":
+        return {"gpu": f"{NO_GPU}{cpu_name()}", "driver": "none", "torch": version("torch")}
+    gpus, found = require_driver(), require_framework("torch")
+    name = gpus[0].partition(": ")[2].partition(" (UUID")[0]
+    return {"gpu": name, "driver": driver_version(), "torch": "{version}, CUDA {cuda}".format(**found)}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _command(options: Options) -> str:
+    """The flags that numbers depend on."""
+    flags = [f"--{name}={getattr(options, name)}" for name in ("epochs", "precision", "device")]
+    more = [f"--run_flags={shlex.join(options.run_flags)}"] if options.run_flags else []
+    return shlex.join(["python3", "-m", "reproduce", NAME, f"--minutes={options.minutes:g}", *flags, *more])
 
 
 def _print_plan(session: Session) -> None:

@@ -17,6 +17,7 @@ from reproduce.gpu.plan import Item
 from reproduce.gpu.programs import STOPPED, end_of, run_program
 
 STATE, LOG, RUN = "session.json", "log.txt", "run"
+NO_GPU = "none, "  # begins what a session on a CPU says of its GPU
 SPEED, KERNELS = "speed.json", "kernels.json"
 MISTAKE = 2  # exit code of a command that no setting makes right
 LEAST = 40.0  # seconds: less is not worth a start
@@ -59,7 +60,7 @@ class Session:
     ) -> None:
         self.work, self.data, self.options = work, data, options
         self.run, self.clock, self.say = run, clock, say
-        self.state: dict[str, Any] = {"used": 0.0, "epoch_seconds": None, "failed": {}, "struck": {}}
+        self.state: dict[str, Any] = {"pieces": [], "used": 0.0, "epoch_seconds": None, "failed": {}, "struck": {}}
         if (work / STATE).is_file():
             self.state |= json.loads((work / STATE).read_text(encoding="utf-8"))
 
@@ -108,9 +109,9 @@ class Session:
 
     # ------------------------------------------------------------------ doing it
 
-    def piece(self, seconds: float) -> None:
-        """Works for at most so long, and not beyond the minutes."""
-        begun, used = self.clock(), self.state["used"]
+    def piece(self, seconds: float) -> int:
+        """Works for at most so long, and not beyond the minutes. Returns how many items it began."""
+        begun, used, begins = self.clock(), self.state["used"], 0
         end = begun + min(seconds, 60 * self.options.minutes - used)
         while to_do := self.to_do():
             left = end - self.clock() - RESERVE
@@ -118,6 +119,7 @@ class Session:
             ready = [item for item, needed in to_do if item.kind == "run" or needed <= left]
             if left < LEAST or not ready:
                 break
+            begins += 1
             stopped = self.do(ready[0], left)
             self.state["used"] = used + self.clock() - begun
             self.write()
@@ -125,6 +127,7 @@ class Session:
                 break
         self.state["used"] = used + self.clock() - begun
         self.write()
+        return begins
 
     def do(self, item: Item, allowed: float) -> bool:
         """One item; whether it was stopped because its time was over."""

@@ -23,6 +23,7 @@ def summary(session: Session) -> dict[str, Any]:
         if (session.work / file).is_file()
     }
     return {
+        "pieces": session.state["pieces"],
         "minutes": session.options.minutes,
         "used_seconds": round(session.state["used"], 1),
         "setting": session.setting(),
@@ -46,7 +47,7 @@ def _run(session: Session, item: plan.Item) -> dict[str, Any]:
         "wall_seconds": result["wall_seconds"],
         "seconds_an_epoch": round(result["wall_seconds"] / len(lines), 3),
         "accuracy": lines[-1]["accuracy/test"],
-        "curve": {int(line["epoch"]): line["accuracy/test"] for line in lines if line["epoch"] in SHOWN},
+        "curve": {str(int(line["epoch"])): line["accuracy/test"] for line in lines if line["epoch"] in SHOWN},
     }
 
 
@@ -54,7 +55,8 @@ def table(found: dict[str, Any]) -> str:
     """Markdown: a row for each run."""
     rows = [["run", "data", "epochs", "minutes", *(f"epoch {epoch}" for epoch in SHOWN)]]
     for run in found["runs"]:
-        curve = [f"{100 * run['curve'][epoch]:.1f}" if epoch in run["curve"] else "" for epoch in SHOWN]
+        shown = [run["curve"].get(str(epoch)) for epoch in SHOWN]  # JSON has no numbers as keys
+        curve = ["" if accuracy is None else f"{100 * accuracy:.1f}" for accuracy in shown]
         rows.append([run["name"], run["dataset"], str(run["epochs"]), f"{run['wall_seconds'] / 60:.1f}", *curve])
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

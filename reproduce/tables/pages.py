@@ -17,6 +17,7 @@ from reproduce import plan
 from reproduce.cells import EVIDENCE, ROOT, Table, load_tables
 from reproduce.claims import page as claims_page
 from reproduce.claims.records import DOCS as CLAIMS
+from reproduce.gpu import keeping as gpu_sessions
 from reproduce.keep import RECORDS
 from reproduce.runs import Run, distinct, runs_of
 from reproduce.tables import paper_tables
@@ -34,6 +35,7 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
     evidence = EVIDENCE_PAGE.read_text(encoding="utf-8")
     for table, runs in kept:
         evidence = replaced(evidence, table.name, _evidence(table, runs))
+    evidence = replaced(evidence, "gpu", gpu_sessions.section(gpu_sessions.KEPT))
     papers = {paper: [(table, runs) for table, runs in filled if paper_of(table) == paper] for paper in PAPERS}
     claims = claims_page.kept_findings()
     readme = replaced(README.read_text(encoding="utf-8"), "results", results(papers))

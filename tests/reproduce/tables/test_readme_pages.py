@@ -16,6 +16,8 @@ from common.records.record_files import read_result
 from common.records.result_schema import seal
 from reproduce.cells import EVIDENCE, ROOT, load_tables
 from reproduce.cli import main
+from reproduce.gpu import keeping
+from reproduce.gpu.plan import everything, flags_of
 from reproduce.keep import RECORDS, keep
 from reproduce.runs import DONE, distinct, runs_of
 from reproduce.tables import pages as readme
@@ -69,7 +71,13 @@ def test_marks_that_are_not_there_are_told() -> None:
 def test_the_evidence_is_what_its_cells_ask_for_and_no_cell_of_a_paper() -> None:
     runs = [run for table in load_tables(EVIDENCE).values() for run in runs_of(table.cells, None, RECORDS)]
     assert runs and {run.state for run in runs} == {DONE}
-    assert len(list(RECORDS.rglob("result.json"))) == len(distinct(runs))
+    on_gpus = [path.parent for path in keeping.KEPT.rglob("result.json")]
+    assert len(list(RECORDS.rglob("result.json"))) == len(distinct(runs)) + len(on_gpus)
+    planned = {item.name: item for item in everything()}
+    for record in on_gpus:
+        result, item = read_result(record), planned[f"{record.parent.name}/{record.name}"]
+        assert set(flags_of(item, 300)) <= set(result["command"]) and not result["device"].startswith("CPU")
+        assert result["finished"] and verify(record, None, records_only=True).problems == []
     assert not any(run.cell.references for run in runs)
     papers = [run for table in load_tables().values() for run in runs_of(table.cells, None, RECORDS)]
     assert not any(run.state == DONE for run in papers)
