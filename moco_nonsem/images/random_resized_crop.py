@@ -63,7 +63,11 @@ def crop_and_resize(image: Tensor, box: Box, size: int) -> Tensor:
     Differs by one level of 255 at most from Pillow's scaling of the same window.
     """
     window = image[:, box.top : box.top + box.height, box.left : box.left + box.width]
-    return functional.interpolate(window[None], (size, size), mode="bilinear", antialias=True)[0]
+    if window.device.type == "cpu":
+        return functional.interpolate(window[None], (size, size), mode="bilinear", antialias=True)[0]
+    # A GPU scales no bytes with antialias.
+    scaled = functional.interpolate(window[None].float(), (size, size), mode="bilinear", antialias=True)[0]
+    return scaled.round_().byte()
 
 
 def _size(area: float, ratio: float, height: int, width: int) -> tuple[int, int]:

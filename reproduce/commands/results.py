@@ -15,6 +15,7 @@ from reproduce import verify as scores
 from reproduce.cells import DATA_DIR, EVIDENCE, ROOT, load_tables, select
 from reproduce.commands import options
 from reproduce.curves import draw_curves
+from reproduce.gpu import keeping as gpu_sessions
 from reproduce.report.page import write_report
 from reproduce.runs import DONE, FOREIGN, Run, distinct, record_folders, records_of, runs_of
 from reproduce.tables import paper_tables
@@ -49,6 +50,8 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--records_only", action="store_true", help="check the records only, score nothing again")
     text = "copy the records of finished runs into docs/evidence, without checkpoints"
     command = options.add_command(commands, "keep", text, keep, options.selection(EVIDENCE, "those of docs/evidence"))
+    text = "instead, a session of gpu-evidence: the --out of its last piece; its section of the page is written, too"
+    command.add_argument("--gpu", type=Path, metavar="OUT", help=text)
     text = "write the generated parts of the READMEs and docs/tables/"
     command = options.add_command(commands, "readme", text, readme)
     command.add_argument("--check", action="store_true", help="only list files that would change")
@@ -114,6 +117,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def keep(arguments: argparse.Namespace) -> int:
     """Copy the records."""
+    if arguments.gpu:
+        print(f"written: {gpu_sessions.keep_session(arguments.gpu, gpu_sessions.KEPT)}", file=sys.stderr)
+        return write_readme()
     runs = [
         run
         for table in select(load_tables(arguments.cells), arguments.table)
@@ -134,6 +140,11 @@ def readme(arguments: argparse.Namespace) -> int:
         for path in changed:
             print(f"{path} differs from the cells and records: run `python -m reproduce readme`", file=sys.stderr)
         return 1 if changed else 0
+    return write_readme()
+
+
+def write_readme() -> int:
+    """Write the pages, and name them."""
     for path in write_pages():
         print(f"written: {path}", file=sys.stderr)
     return 0

@@ -40,8 +40,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try the command out [cuda]")
     parser.add_argument("--run_flags", type=shlex.split, default=[], help="further flags of every run, in one word")
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop")
-    keep = "only add the records of a session, in the --out of its last piece, to this clone's docs/evidence"
-    parser.add_argument("--keep", type=Path, help=keep)
     pack = parser.add_argument_group("packing")
     pack.add_argument("--pack", type=Path, help="only fill this new folder with code and data, at most 64 MiB")
     pack.add_argument("--jpegs", type=Path, help="CIFAR-10 as JPEG: images.bin.xz, index.npz [made from --data_dir]")
@@ -65,10 +63,8 @@ def main(words: list[str]) -> int:
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Packs, keeps, or does a piece, whose minutes begin here."""
+    """Packs, or does a piece, whose minutes begin here."""
     begun = time.monotonic()
-    if arguments.keep:
-        return _keep(arguments.keep)
     if arguments.pack:
         size = packing.pack(
             arguments.pack, arguments.data_dir, arguments.jpegs, arguments.labels, arguments.photographs
@@ -105,19 +101,9 @@ def work(arguments: argparse.Namespace) -> int:
             "the same command resumes" if begins else "none was begun: this piece is too short, give a longer --piece"
         )
         print(f"left to do in {arguments.minutes:g} minutes: {', '.join(left)}; {then}")
-    print(f"results: {out}; to add them to the clone that packed this, there: python -m reproduce {NAME} --keep {out}")
+    print(f"results: {out}; to add them to the clone that packed this, there: python -m reproduce keep --gpu {out}")
     if found["failed"]:
         raise WorkFailed("; ".join(f"{name}: {why}" for name, why in found["failed"].items()))
-    return 0
-
-
-def _keep(given: Path) -> int:
-    from reproduce.gpu import keeping  # what a bare machine lacks: the cells' reader, pictures
-    from reproduce.tables.pages import write_pages
-
-    folder = keeping.keep_session(given, keeping.KEPT)
-    for path in (folder, *write_pages()):
-        print(f"written: {path}")
     return 0
 
 

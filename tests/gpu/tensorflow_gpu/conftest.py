@@ -15,6 +15,15 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _memory_grows():
+    """Before the first test uses a GPU: whichever program asks for it after that is too late."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _float32_is_float32():
     """Not the shorter TensorFloat-32 of recent GPUs."""
     import tensorflow as tf

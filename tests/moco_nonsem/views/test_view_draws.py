@@ -1,9 +1,12 @@
 """Draws of a view: torchvision's distributions, keyed, and what a texture shares with its query."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import ColorJitter, RandomResizedCrop, functional
 
 from moco_nonsem.images.random_resized_crop import Box, Shares, crop_and_resize, draw_crop, place
@@ -119,3 +122,20 @@ def test_an_aligned_window_never_leaves_a_smaller_or_narrower_picture():
         box = aligned(draw_view(rng, 100, 400, True), 20, 20)
         assert box.height >= 1 and box.width >= 1 and min(box.top, box.left) >= 0
         assert box.top + box.height <= 20 and box.left + box.width <= 20
+
+
+def test_a_gpu_is_given_no_bytes_to_scale():
+    """It has no kernel for them; the rounded numbers are those of a CPU, to one level."""
+
+    class Scaled(TorchDispatchMode):
+        kinds: ClassVar[list] = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if "upsample" in str(func):
+                self.kinds.append(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    with Scaled() as scaled:
+        view = crop_and_resize(torch.empty(3, 40, 50, dtype=torch.uint8, device="meta"), Box(3, 4, 20, 30), 16)
+    assert scaled.kinds == [torch.float32]
+    assert (view.dtype, view.shape) == (torch.uint8, (3, 16, 16))

@@ -7,7 +7,8 @@ import pytest
 
 from common.errors import DataError, UsageError
 from common.records.record_files import read_result
-from reproduce.gpu import carrying, command, keeping, summary
+from reproduce.cli import main
+from reproduce.gpu import carrying, keeping, summary
 from reproduce.keep import MACHINES
 from reproduce.tables import pages
 from tests.reproduce.gpu.simulated import Machine
@@ -30,9 +31,9 @@ def test_records_picture_and_section_come_into_the_clone(out, tmp_path, monkeypa
     shutil.copy(pages.EVIDENCE_PAGE, page)
     monkeypatch.setattr(pages, "EVIDENCE_PAGE", page)
     monkeypatch.setattr(keeping, "KEPT", kept)
-    assert command.main([f"--keep={out}"]) == 0
+    assert main(["keep", f"--gpu={out}"]) == 0
     folder = kept / "2026-01-02-nvidia-x-80gb"
-    assert capsys.readouterr().out.split() == ["written:", str(folder), "written:", str(page)]
+    assert capsys.readouterr().err.split() == ["written:", str(folder), "written:", str(page)]
     found = json.loads((folder / "evidence.json").read_text())
     finished = [run["name"] for run in found["runs"] if run["finished"]]
     assert (len(finished), len(found["runs"])) == (4, 5)
