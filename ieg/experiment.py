@@ -108,15 +108,15 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
         logging.getLogger().setLevel(logging.WARNING)
     finished = finished_result(folder, config.record(), "accuracy")
     owner = Owner.of("ieg", config.record(), config.flags.seed, data)
-    found = None if finished else checkpoint.newest(folder, config.flags.restore_step, owner)
+    saved = None if finished else checkpoint.newest(folder, config.flags.restore_step, owner)
     if worker.several:
-        refuse_different_starts(agree(strategy, -1 if finished else found.step if found else 0), folder)
+        refuse_different_starts(agree(strategy, -1 if finished else saved.step if saved else 0), folder)
     if finished:
         logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
     run = build(config, strategy)
     source, dataset = run.inputs.source, run.inputs.described()
-    if found:
+    if saved:
         check_same_data(folder, dataset)
     record: AnyRecord = NullRecord()
     if worker.chief:
@@ -132,17 +132,17 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
             libraries=libraries(),
         )
     trainer = Trainer(config, run, record, folder, owner)
-    if config.pretrained and not found:
+    if config.pretrained and not saved:
         start_from_pretrained(trainer.state, run.step.network, config)
-    if found:
-        trainer.restore(found)
-        logging.info("resuming after step %d of %d in %s", found.step, config.last_step, folder)
+    if saved:
+        trainer.restore(saved)
+        logging.info("resuming after step %d of %d in %s", saved.step, config.last_step, folder)
     logged = int(trainer.scores["last"]["step"]) if trainer.scores else 0
-    record.begin(logged, saved=found is not None, outputs=OUTPUTS)
-    if not found:
+    record.begin(logged, saved=saved is not None, outputs=OUTPUTS)
+    if not saved:
         logging.info("training %d steps in %s", config.last_step, folder)
     try:
-        trainer.train(found.step if found else 0)
+        trainer.train(saved.step if saved else 0)
     except Interrupted as stop:
         logging.warning("%s", stop)
         return 130
@@ -182,24 +182,24 @@ def evaluate(config: Config, strategy, folder: Path) -> int:
     """Scores the newest checkpoint of the run. Returns the exit code."""
     # DEVIATION: the authors' --mode=evaluation crashes for fsr; here it does the same for every method.
     owner = Owner.of("ieg", config.record(), config.flags.seed)  # it may be scored on other images
-    found = checkpoint.newest(folder, config.flags.restore_step, owner)
-    if found is None:
+    saved = checkpoint.newest(folder, config.flags.restore_step, owner)
+    if saved is None:
         raise UsageError(
             f"--mode=evaluation: no checkpoint in {folder}; train first with the same flags without --mode, "
             "or give the --checkpoint_path it was trained with"
         )
     run = build(config, strategy)
-    with checkpoint.fitting(checkpoint.FILES.path(folder, found.step)):
-        run.step.state.restore(found.arrays)
-        kept = found.meta["scores"]
+    with checkpoint.fitting(checkpoint.FILES.path(folder, saved.step)):
+        run.step.state.restore(saved.arrays)
+        kept = saved.meta["scores"]
     values = accuracies(run.evaluators, run.step.state, config.flags.use_ema)
     for name, evaluator in run.evaluators.items():
         images = f"{len(evaluator.test_set.labels)} test images of {name or run.inputs.dataset.name}"
         suffix = f"_{name}" if name else ""
-        print(f"step {found.step}: accuracy {values[f'acc/eval{suffix}']:.4f} on {images}")
+        print(f"step {saved.step}: accuracy {values[f'acc/eval{suffix}']:.4f} on {images}")
         if config.flags.use_ema:
-            print(f"step {found.step}: EMA accuracy {values[f'acc/ema_eval{suffix}']:.4f} on {images}")
-    scores = {"step": found.step, "metrics": scores_of(values, run.evaluators), "dataset": run.inputs.described()}
+            print(f"step {saved.step}: EMA accuracy {values[f'acc/ema_eval{suffix}']:.4f} on {images}")
+    scores = {"step": saved.step, "metrics": scores_of(values, run.evaluators), "dataset": run.inputs.described()}
     print(json.dumps(scores | {"kept": kept}), flush=True)
     return 0
 

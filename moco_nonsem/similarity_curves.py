@@ -36,10 +36,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _draw(runs: list[Path], out: Path) -> int:
-    found = [_read(run) for run in runs]
+    curves = [_read(run) for run in runs]
     figure = new_figure(5.0 * len(runs), 3.6)
-    for place, (title, lines) in enumerate(found, 1):
-        axes = figure.add_subplot(1, len(runs), place)
+    for column, (title, lines) in enumerate(curves, 1):
+        axes = figure.add_subplot(1, len(runs), column)
         for name, (label, colour) in CURVES.items():
             points = [(line["epoch"] + 1, line[name]) for line in lines if name in line and "epoch" in line]
             if points:

@@ -97,8 +97,8 @@ def png(rows: dict) -> bytes:
 
     from moco_nonsem.images.normalisation import denormalise
 
-    own = next(iter(rows.values())).shape[-1]
-    size = own * max(1, LEAST_SIDE // own)
+    side = next(iter(rows.values())).shape[-1]
+    size = side * max(1, LEAST_SIDE // side)
     step, count = size + MARGIN, max(map(len, rows.values()))
     canvas = Image.new("RGB", (CAPTION + count * step, len(rows) * step + MARGIN), "white")
     for row, (name, views) in enumerate(rows.items()):

@@ -167,10 +167,10 @@ def draw_tsne(trainer: Trainer, arguments: argparse.Namespace, path: Path) -> No
     chosen = np.sort(generator(seed, "tsne").permutation(len(labels))[: arguments.max_points])
     features = test_features(trainer, chosen)
     logging.info("t-SNE of %d points with %d features each", *features.shape)
-    places = TSNE(perplexity=min(30.0, (len(chosen) - 1) / 3), init="pca", random_state=seed).fit_transform(features)
+    points = TSNE(perplexity=min(30.0, (len(chosen) - 1) / 3), init="pca", random_state=seed).fit_transform(features)
     share = "all" if len(chosen) == len(labels) else f"{len(chosen):,} of"
     title = heading(trainer.config, f"t-SNE of the last features of {share} {len(labels):,} test images")
-    draw_map(path, title, places, labels[chosen], trainer.data.class_names)
+    draw_map(path, title, points, labels[chosen], trainer.data.class_names)
 
 
 def test_features(trainer: Trainer, chosen: np.ndarray) -> np.ndarray:

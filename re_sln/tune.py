@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     flags = parse_search(arguments)
 
     def search() -> int:
-        found = resolve_search(flags)  # refuses what it can before torch is loaded
-        return check(found) if flags.check else run(found, ["python", "-m", "re_sln.tune", *arguments])
+        resolved = resolve_search(flags)  # refuses what it can before torch is loaded
+        return check(resolved) if flags.check else run(resolved, ["python", "-m", "re_sln.tune", *arguments])
 
     return guarded_training(search, "interrupted; run the same command to resume from the last checkpoints", PLACES)
 

@@ -172,8 +172,8 @@ def autoaugment(image, policy, uniform, negate):
 def cutout(image, centre):
     """Blackens CUTOUT×CUTOUT pixels about `centre`, float32 [2] in [0,1), clipped at the border: uint8 [H,W,3]."""
     size = tf.shape(image)[:2]
-    place = tf.cast(centre * tf.cast(size, tf.float32), tf.int32)
-    rows, columns = (tf.range(size[k]) - place[k] for k in range(2))
+    middle = tf.cast(centre * tf.cast(size, tf.float32), tf.int32)
+    rows, columns = (tf.range(size[k]) - middle[k] for k in range(2))
     half = CUTOUT // 2
     hidden = ((rows >= -half) & (rows < half))[:, None] & ((columns >= -half) & (columns < half))[None]  # [H,W]
     return tf.where(hidden[..., None], tf.zeros_like(image), image)

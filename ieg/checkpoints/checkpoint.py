@@ -54,7 +54,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
 
 def read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shape and type of every array, of which none is read. Raises: ValueError naming the file."""
-    found = {}
+    headers = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
@@ -63,10 +63,10 @@ def read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                         version = np.lib.format.read_magic(member)
                         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else READ_LONG_HEADER
                         shape, _, dtype = header(member)
-                    found[name.removesuffix(".npy")] = (shape, dtype)
+                    headers[name.removesuffix(".npy")] = (shape, dtype)
     except Exception as error:  # as above
         raise ValueError(f"{path} is damaged ({str(error) or type(error).__name__})") from error
-    return found
+    return headers
 
 
 def load(path: Path) -> Checkpoint:
@@ -87,14 +87,14 @@ def newest(folder: Path, restore_step: int = 0, owner: Owner | None = None) -> C
     A damaged one is passed over with a warning, for the one before it. owner: whose it has to be; None: anyone's.
     Raises: UsageError where all are damaged, and for one of another run.
     """
-    found = FILES.files(folder)
+    files = FILES.files(folder)
     if restore_step:
-        if restore_step not in found:
+        if restore_step not in files:
             raise UsageError(
-                f"--restore_step={restore_step}: {folder} has checkpoints of steps {sorted(found) or 'none'}"
+                f"--restore_step={restore_step}: {folder} has checkpoints of steps {sorted(files) or 'none'}"
             )
-        found = {restore_step: found[restore_step]}
-    there = newest_state(found, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)
+        files = {restore_step: files[restore_step]}
+    there = newest_state(files, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)
     return there[1] if there else None
 
 

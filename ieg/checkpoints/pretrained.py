@@ -114,16 +114,16 @@ def in_tensorflow(path: Path, network) -> tuple[Headers, Read]:
 
     reader = tf.train.load_checkpoint(str(path))
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    places = places_in_tensorflow(network, sorted(shapes), path)
+    variables = variables_in_tensorflow(network, sorted(shapes), path)
     headers = {
-        key: (tuple(shapes[place]), np.dtype(types[place].as_numpy_dtype))
-        for key, place in places.items()
-        if place in shapes
+        key: (tuple(shapes[variable]), np.dtype(types[variable].as_numpy_dtype))
+        for key, variable in variables.items()
+        if variable in shapes
     }
-    return headers, lambda keys: {key: reader.get_tensor(places[key]) for key in keys}
+    return headers, lambda keys: {key: reader.get_tensor(variables[key]) for key in keys}
 
 
-def places_in_tensorflow(network, names: list[str], path: Path) -> dict[str, str]:
+def variables_in_tensorflow(network, names: list[str], path: Path) -> dict[str, str]:
     """Variables called conv2d_k/kernel, batch_normalization_k/gamma … and dense/kernel, as TensorFlow 1 numbers layers.
 
     The k-th convolution and batch norm of the checkpoint are the k-th of the network, in the order in which it is
@@ -137,20 +137,20 @@ def places_in_tensorflow(network, names: list[str], path: Path) -> dict[str, str
             f"--pretrained_ckpt={path} holds {len(convs)} variables conv2d*/kernel and {len(layers)} "
             f"batch_normalization*/gamma; {network.name} has {len(kernels)} convolutions and {len(norms)} batch norms"
         )
-    places = {f"parameters:{name}": there for name, there in zip(kernels, convs, strict=True)}
+    variables = {f"parameters:{name}": there for name, there in zip(kernels, convs, strict=True)}
     for name, layer in zip(norms, (there.rpartition("/")[0] for there in layers), strict=True):
-        places |= {f"parameters:{name}/{part}": f"{layer}/{part}" for part in ("gamma", "beta")}
-        places |= {f"{part}:{name}": f"{layer}/{part}" for part in ("moving_mean", "moving_variance")}
+        variables |= {f"parameters:{name}/{part}": f"{layer}/{part}" for part in ("gamma", "beta")}
+        variables |= {f"{part}:{name}": f"{layer}/{part}" for part in ("moving_mean", "moving_variance")}
     for dense in numbered(names, "dense", "kernel")[:1]:
-        places |= {"parameters:classifier/kernel": dense, "parameters:classifier/bias": dense[:-6] + "bias"}
-    return places
+        variables |= {"parameters:classifier/kernel": dense, "parameters:classifier/bias": dense[:-6] + "bias"}
+    return variables
 
 
 def numbered(names: list[str], layer: str, variable: str) -> list[str]:
     """The names …/layer/variable, …/layer_1/variable, … in the order of their numbers."""
-    found = {}
+    by_number = {}
     for name in names:
         match = re.fullmatch(rf"(?:.*/)?{layer}(?:_(\d+))?/{variable}", name)
         if match:
-            found[int(match[1] or 0)] = name
-    return [found[number] for number in sorted(found)]
+            by_number[int(match[1] or 0)] = name
+    return [by_number[number] for number in sorted(by_number)]

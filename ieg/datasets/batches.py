@@ -44,8 +44,8 @@ class BatchSource(ABC):
         """Images and, with `aug_type`, strong_images of the training set's images `index` [G]: float32 [G,H,W,3]."""
 
     @abstractmethod
-    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
-        """The probe images at `places` [G] of the split's probe_index, weakly augmented: float32 [G,H,W,3]."""
+    def probe_images(self, step: int, positions: np.ndarray) -> np.ndarray:
+        """The probe images at `positions` [G] of the split's probe_index, weakly augmented: float32 [G,H,W,3]."""
 
     @abstractmethod
     def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
@@ -68,9 +68,9 @@ class BatchSource(ABC):
 
     def positions(self, step: int) -> np.ndarray:
         """Positions in the split's training set for `step` (0, 1, …): int [global batch], a new order every epoch."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         order = generator(self.seed, "order", epoch).permutation(len(self.split.train_index))
-        return order[place * self.global_batch : (place + 1) * self.global_batch]
+        return order[step_of_epoch * self.global_batch : (step_of_epoch + 1) * self.global_batch]
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Everything `step` trains on, replica after replica along the first axis.
@@ -83,9 +83,9 @@ class BatchSource(ABC):
         batch = {"positions": positions, "labels": self.split.train_labels[positions].astype(np.int32)}
         batch |= self.training_images(step, self.split.train_index[positions])
         if self.probes:  # the next G of the endlessly repeated, class-interleaved probe set
-            places = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
-            batch["probe_images"] = self.probe_images(step, places)
-            batch["probe_labels"] = self.split.probe_labels[places].astype(np.int32)
+            chosen = np.arange(step * self.global_batch, (step + 1) * self.global_batch) % len(self.split.probe_index)
+            batch["probe_images"] = self.probe_images(step, chosen)
+            batch["probe_labels"] = self.split.probe_labels[chosen].astype(np.int32)
         return batch | self.mixup_draws(step) if self.mixup_blocks else batch
 
     def placed(self, images: np.ndarray, count: int) -> np.ndarray:
@@ -137,11 +137,11 @@ class ArrayBatchSource(BatchSource):
             batch["strong_images"] = self.placed(strong, count)
         return batch
 
-    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
+    def probe_images(self, step: int, positions: np.ndarray) -> np.ndarray:
         """As `BatchSource` says."""
-        draws = self.weak_draws("probe", step, len(places)).rows(self.rows)
-        images = self.weak(self.images[self.split.probe_index[places[self.rows]]], draws)
-        return self.placed(images, len(places))
+        draws = self.weak_draws("probe", step, len(positions)).rows(self.rows)
+        images = self.weak(self.images[self.split.probe_index[positions[self.rows]]], draws)
+        return self.placed(images, len(positions))
 
     def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
         """As `BatchSource` says."""

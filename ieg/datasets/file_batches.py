@@ -51,10 +51,10 @@ class FileBatchSource(BatchSource):
             batch["strong_images"] = self.decoded(self.strong_decoder, files | draw_strong(random, count))
         return batch
 
-    def probe_images(self, step: int, places: np.ndarray) -> np.ndarray:
+    def probe_images(self, step: int, positions: np.ndarray) -> np.ndarray:
         """As `BatchSource` says."""
-        encoded = {"encoded": np.array([self.encoded_probes[place] for place in places], object)}
-        return self.decoded(self.weak_decoder, encoded | draw_weak(generator(self.seed, "probe", step), len(places)))
+        encoded = {"encoded": np.array([self.encoded_probes[position] for position in positions], object)}
+        return self.decoded(self.weak_decoder, encoded | draw_weak(generator(self.seed, "probe", step), len(positions)))
 
     def weak_images(self, purpose: str, key: int, index: np.ndarray) -> Iterator[np.ndarray]:
         """As `BatchSource` says."""
@@ -69,5 +69,5 @@ class FileBatchSource(BatchSource):
 
     def decoded(self, decoder: Decoder, elements: Mapping[str, np.ndarray]) -> np.ndarray:
         """The images of `rows`, in their places."""
-        own = {name: values[self.rows] for name, values in elements.items()}
-        return self.placed(decoder(own), len(next(iter(elements.values()))))
+        of_these_replicas = {name: values[self.rows] for name, values in elements.items()}
+        return self.placed(decoder(of_these_replicas), len(next(iter(elements.values()))))

@@ -88,15 +88,15 @@ class Decoder:
             try:
                 return self.batch(elements)
             except REFUSED:
-                found = [k for k in range(len(next(iter(elements.values())))) if self.why_refused(elements, k)]
-                if not found:  # no image is to blame
+                bad = [k for k in range(len(next(iter(elements.values())))) if self.why_refused(elements, k)]
+                if not bad:  # no image is to blame
                     raise
-                self.refused |= {elements["file"][k] for k in found if "file" in elements}
-                elements = rewritten(elements, found)
+                self.refused |= {elements["file"][k] for k in bad if "file" in elements}
+                elements = rewritten(elements, bad)
             try:
                 return self.batch(elements)
             except REFUSED as error:
-                whys = {name_of(elements, k): self.why_refused(elements, k) for k in found}
+                whys = {name_of(elements, k): self.why_refused(elements, k) for k in bad}
                 name, why = next(((name, why) for name, why in whys.items() if why), ("an image", one_line(error)))
                 raise UnreadableImage(f"{name} cannot be used ({why}): move it away") from error
 
@@ -119,23 +119,23 @@ class Decoder:
         return ""
 
 
-def inputs(elements: Mapping[str, np.ndarray], places: int | slice = slice(None)) -> dict[str, Any]:
+def inputs(elements: Mapping[str, np.ndarray], index: int | slice = slice(None)) -> dict[str, Any]:
     """What TensorFlow is given of a batch; names of files as bytes, since they need not be UTF-8."""
-    chosen: dict[str, Any] = {name: values[places] for name, values in elements.items() if name != "name"}
+    chosen: dict[str, Any] = {name: values[index] for name, values in elements.items() if name != "name"}
     if "file" in chosen:
         files = chosen["file"]
         chosen["file"] = os.fsencode(files) if isinstance(files, str) else [os.fsencode(file) for file in files]
     return chosen
 
 
-def rewritten(elements: Mapping[str, np.ndarray], places: Sequence[int]) -> Mapping[str, np.ndarray]:
+def rewritten(elements: Mapping[str, np.ndarray], index: Sequence[int]) -> Mapping[str, np.ndarray]:
     """The batch with the images at these places as PNG, their names under "name". Raises: UnreadableImage."""
-    if not places:
+    if not index:
         return elements
     names = np.array([name_of(elements, k) for k in range(len(next(iter(elements.values()))))], object)
     contents = np.array(elements["encoded"] if "encoded" in elements else [None] * len(names), object)
     for k, name in enumerate(names):
-        if k in places:
+        if k in index:
             # DEVIATION: the authors' pipelines silently skip such images; here one that Pillow cannot read
             # ends the run.
             contents[k] = as_png(elements["encoded"][k] if "encoded" in elements else name, name)

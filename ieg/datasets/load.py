@@ -59,27 +59,27 @@ def describe_base(name: DatasetName, flags: Flags) -> tuple[str, str]:
     if name.base == "digits":
         digits = load_digits(resolve_image_size(flags))
         return digits.name, digits.fingerprint
-    own, _, fingerprint = describe_cifar(name.base, flags.dataset_dir, flags.allow_unverified)
-    return own, fingerprint
+    cifar, _, fingerprint = describe_cifar(name.base, flags.dataset_dir, flags.allow_unverified)
+    return cifar, fingerprint
 
 
 def cut(whole: ImageDataset, name: DatasetName) -> ImageDataset:
     """The long-tailed part of a balanced set; the test set stays whole."""
     assert name.counts is not None
     kept = long_tailed(whole.train_labels, name.counts)
-    own, fingerprint = long_tail_identity(name, whole.name, whole.fingerprint)
+    cut_name, fingerprint = long_tail_identity(name, whole.name, whole.fingerprint)
     return dataclasses.replace(
         whole,
         train_images=whole.train_images[kept],
         train_labels=whole.train_labels[kept],
-        name=own,
+        name=cut_name,
         fingerprint=fingerprint,
     )
 
 
-def long_tail_identity(name: DatasetName, own: str, fingerprint: str) -> tuple[str, str]:
-    """Name and fingerprint of what `name` keeps of the set called `own`."""
+def long_tail_identity(name: DatasetName, whole: str, fingerprint: str) -> tuple[str, str]:
+    """Name and fingerprint of what `name` keeps of the set called `whole`."""
     if name.imbalance is None:
-        return own, fingerprint
+        return whole, fingerprint
     mark = hashlib.sha256(f"{fingerprint} first {name.counts}".encode()).hexdigest()
-    return f"{own}_imbal_{name.imbalance:g}", mark
+    return f"{whole}_imbal_{name.imbalance:g}", mark

@@ -13,7 +13,7 @@ def long_tailed(labels: np.ndarray, counts: list[int]) -> np.ndarray:
     # DEVIATION: the authors read these sets from files that only a browser can download; class counts are the same,
     # images differ.
     members = [np.flatnonzero(labels == k) for k in range(len(counts))]
-    for k, (found, wanted) in enumerate(zip(members, counts, strict=True)):
-        if len(found) < wanted:
-            raise ValueError(f"class {k} has {len(found)} examples, fewer than the {wanted} of the long-tailed set")
-    return np.sort(np.concatenate([found[:wanted] for found, wanted in zip(members, counts, strict=True)]))
+    for k, (examples, wanted) in enumerate(zip(members, counts, strict=True)):
+        if len(examples) < wanted:
+            raise ValueError(f"class {k} has {len(examples)} examples, fewer than the {wanted} of the long-tailed set")
+    return np.sort(np.concatenate([examples[:wanted] for examples, wanted in zip(members, counts, strict=True)]))

@@ -82,15 +82,15 @@ def load(name: DatasetName, folder: Path) -> ImageDataset:
 
 def check_counts(name: DatasetName, folder: Path, labels: np.ndarray) -> None:
     """Raises: UsageError where the classes are not as large as the factor says."""
-    found = np.bincount(labels, minlength=name.num_classes).tolist()
-    if found == name.counts:
+    counts = np.bincount(labels, minlength=name.num_classes).tolist()
+    if counts == name.counts:
         return
     # The factor that these counts do have, which is what went wrong where files were put into another's folder.
-    factor = found[-1] / found[0] if len(found) == name.num_classes and found[0] else 0
+    factor = counts[-1] / counts[0] if len(counts) == name.num_classes and counts[0] else 0
     raise UsageError(
-        f"{folder / FILES[0]} holds {sum(found)} images, the classes {found[:3]}…{found[-2:]} (factor {factor:.3g}), "
-        f"but {name.base}_imbal_{name.imbalance:g} has {name.num_train}, {(name.counts or [])[:3]}…: these are files "
-        f"of another factor or damaged. {GET_THEM}"
+        f"{folder / FILES[0]} holds {sum(counts)} images, the classes {counts[:3]}…{counts[-2:]} "
+        f"(factor {factor:.3g}), but {name.base}_imbal_{name.imbalance:g} has {name.num_train}, "
+        f"{(name.counts or [])[:3]}…: these are files of another factor or damaged. {GET_THEM}"
     )
 
 

@@ -71,11 +71,11 @@ def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
     except UnicodeDecodeError:  # it lists no folder with names that are not UTF-8, which are read here
         return
     for images in (train, val):
-        found = splits[images.root.name].num_examples
-        if found < len(images.paths):  # it also counts files of other programs that are not images
+        counted = splits[images.root.name].num_examples
+        if counted < len(images.paths):  # it also counts files of other programs that are not images
             raise DataError(
-                f"{images.root}: {len(images.paths)} images are read here, tensorflow_datasets counts {found}; unpack "
-                "it again"
+                f"{images.root}: {len(images.paths)} images are read here, tensorflow_datasets counts {counted}; "
+                "unpack it again"
             )
 
 

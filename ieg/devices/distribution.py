@@ -77,7 +77,7 @@ def check_tf_config(text: str) -> None:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
         good = task["type"] == "worker" and 0 <= int(task["index"]) < len(workers) and len(config["cluster"]) == 1
-        own = workers[int(task["index"])] if good else ""
+        address = workers[int(task["index"])] if good else ""
     except (ValueError, KeyError, TypeError):
         good = False
     if not good:
@@ -85,7 +85,7 @@ def check_tf_config(text: str) -> None:
             f"--distribution_strategy=multi_worker: TF_CONFIG is {text or 'not set'!r}; it must name the workers and "
             f"which of them this process is, such as {EXAMPLE}"
         )
-    check_port(str(own).rpartition(":")[2], f"TF_CONFIG's own worker {own}")
+    check_port(str(address).rpartition(":")[2], f"TF_CONFIG's own worker {address}")
 
 
 def tpu(flags: Flags):

@@ -52,7 +52,7 @@ class Memory:
     def __init__(self, labels: np.ndarray, num_classes: int, image_shape, byte_values, settings: MemorySettings):
         self.labels, self.num_classes, self.settings = labels, num_classes, settings
         self.lowest, self.spacing = float(byte_values[0]), float(byte_values[-1] - byte_values[0]) / 255
-        size, places = len(labels), num_classes * settings.capacity
+        size, slots = len(labels), num_classes * settings.capacity
 
         def made(value, name: str) -> tf.Variable:
             return tf.Variable(value, trainable=False, name=f"memory_{name}")
@@ -63,8 +63,8 @@ class Memory:
         # Between machines no collective operation takes bytes; half precision holds them exactly.
         several = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
         dtype = tf.half if several else tf.uint8
-        self.queue_images = made(tf.zeros([places, *image_shape], dtype), "queue_images")
-        self.queue_ids = made(tf.fill([places], NOTHING), "queue_ids")
+        self.queue_images = made(tf.zeros([slots, *image_shape], dtype), "queue_images")
+        self.queue_ids = made(tf.fill([slots], NOTHING), "queue_ids")
         self.queue_labels = made(tf.repeat(tf.range(num_classes), settings.capacity), "queue_labels")
         self.counts = made(tf.zeros([num_classes], tf.int32), "counts")
         rows = size if settings.pseudo_loss else 0
@@ -88,22 +88,22 @@ class Memory:
         drawn = class_balanced_draw(
             self.counts.read_value(), settings.capacity, settings.batch_size, tf.stack([settings.seed, step])
         )  # [C,size]
-        places = tf.reshape(tf.range(self.num_classes)[:, None] * settings.capacity + drawn, [-1])
+        slots = tf.reshape(tf.range(self.num_classes)[:, None] * settings.capacity + drawn, [-1])
         weighted = epoch >= settings.meta_start_epoch
         # DEVIATION: the authors freeze the averages from this epoch on; the default of 0, read so, would never let them
         # move. Here 0 means never.
         end = settings.meta_moving_end_epoch
-        pixels = tf.cast(tf.gather(self.queue_images, places), tf.float32)  # [queue_bs,H,W,3] in 0…255
-        found = {
+        pixels = tf.cast(tf.gather(self.queue_images, slots), tf.float32)  # [queue_bs,H,W,3] in 0…255
+        added = {
             "probe_images": pixels * self.spacing + self.lowest,
-            "probe_labels": tf.gather(self.queue_labels, places),
+            "probe_labels": tf.gather(self.queue_labels, slots),
             "class_weights": self.class_weights.read_value(),
             "weighted": weighted,
             "weights_move": weighted & (epoch < end) if end else weighted,
         }
         if settings.pseudo_loss:
-            found["running_logits"] = tf.gather(self.running_logits, batch["ids"])
-        return {**batch, **found}
+            added["running_logits"] = tf.gather(self.running_logits, batch["ids"])
+        return {**batch, **added}
 
     def gathered(self, ids, news) -> dict[str, tf.Tensor]:
         """What the replicas of a step have to write, joined. Called on every replica."""
@@ -150,14 +150,14 @@ class Memory:
         capacity = self.settings.capacity
         ids, counts, images = self.queue_ids.numpy(), self.counts.numpy(), self.queue_images.numpy()
         fresh = np.concatenate(chosen)
-        places = [c * capacity + np.arange(len(members)) for c, members in enumerate(chosen)]
+        slots = [c * capacity + np.arange(len(members)) for c, members in enumerate(chosen)]
         for c, members in enumerate(chosen):
             if len(members):
                 ids[c * capacity : (c + 1) * capacity] = NOTHING
                 counts[c] = len(members)
         if len(fresh):
-            ids[np.concatenate(places)] = fresh
-            images[np.concatenate(places)] = images_of(fresh)
+            ids[np.concatenate(slots)] = fresh
+            images[np.concatenate(slots)] = images_of(fresh)
         self.queue_ids.assign(ids)
         self.counts.assign(counts)
         self.queue_images.assign(images)

@@ -47,10 +47,10 @@ class TrainState:
         """Raises: KeyError or ValueError where names, shapes or types are not this network's."""
         variables = self.variables()
         for name, value in variables.items():
-            found = arrays[name]
-            if found.shape != tuple(value.shape) or found.dtype != value.dtype.as_numpy_dtype:
+            array = arrays[name]
+            if array.shape != tuple(value.shape) or array.dtype != value.dtype.as_numpy_dtype:
                 raise ValueError(
-                    f"{name} is {found.dtype} {found.shape} instead of {value.dtype.name} {tuple(value.shape)}"
+                    f"{name} is {array.dtype} {array.shape} instead of {value.dtype.name} {tuple(value.shape)}"
                 )
         for name, value in variables.items():
             value.assign(arrays[name])

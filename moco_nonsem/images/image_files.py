@@ -43,5 +43,5 @@ def unreadable(paths: Sequence[Path], workers: int) -> list[tuple[Path, str]]:
     """(path, why) of every file that cannot be read to its end, in the order of `paths`."""
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         whys = pool.map(image_files.why_unreadable, paths)
-        found = tqdm(whys, "checking images", len(paths), unit="image", disable=None, leave=False)
-        return [(path, why) for path, why in zip(paths, found, strict=True) if why]
+        reasons = tqdm(whys, "checking images", len(paths), unit="image", disable=None, leave=False)
+        return [(path, why) for path, why in zip(paths, reasons, strict=True) if why]

@@ -41,8 +41,8 @@ class ImageTree:
     def without(self, dropped: np.ndarray) -> ImageTree:
         """The tree without some of its images; dropped: bool [N]."""
         kept = np.flatnonzero(~dropped)
-        textures = None if self.textures is None else tuple(self.textures[place] for place in kept)
-        return ImageTree(tuple(self.paths[place] for place in kept), self.labels[kept], self.classes, textures)
+        textures = None if self.textures is None else tuple(self.textures[index] for index in kept)
+        return ImageTree(tuple(self.paths[index] for index in kept), self.labels[kept], self.classes, textures)
 
 
 def training_tree(data: Path, robust: str) -> ImageTree:
@@ -69,10 +69,10 @@ def read_tree(folder: Path) -> ImageTree:
     Raises: UsageError, naming the classes without an image.
     """
     classes, files = _class_files(folder)
-    empty = [str(folder / name) for name, found in zip(classes, files, strict=True) if not found]
+    empty = [str(folder / name) for name, paths in zip(classes, files, strict=True) if not paths]
     refuse(empty, f"class folder(s) without an image ({', '.join(ENDINGS)})", "fill them, or remove them")
-    labels = np.repeat(np.arange(len(classes)), [len(found) for found in files])
-    return ImageTree(tuple(path for found in files for path in found), labels, classes)
+    labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in files])
+    return ImageTree(tuple(path for paths in files for path in paths), labels, classes)
 
 
 def readable_images(tree: ImageTree, folder: Path, part: str, skip: bool) -> tuple[ImageTree, dict[str, str]]:
@@ -121,18 +121,18 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
     """Each photograph with the texture that mirrors its path, ending apart."""
     tree = read_tree(photographs)
     wanted = {path.relative_to(photographs).with_suffix(""): path for path in tree.paths}
-    found = {
+    texture_of = {
         path.relative_to(textures).with_suffix(""): path
         for path in chain(*_class_files(textures)[1])
         if path.suffix.lower() == ".png" and not path.name.startswith(LEFT_OVER)
     }
     # DEVIATION: the authors train on left-over patches too, and fail in mid-epoch where a photograph is missing; here
     # left-overs are ignored, and a gap is an error before training.
-    lonely = [str(path) for key, path in found.items() if key not in wanted]
+    lonely = [str(path) for key, path in texture_of.items() if key not in wanted]
     refuse(lonely, f"texture(s) without a photograph in {photographs}", "remove them, or complete the photographs")
-    missing = [str(path) for key, path in wanted.items() if key not in found]
+    missing = [str(path) for key, path in wanted.items() if key not in texture_of]
     refuse(missing, f"image(s) without a texture in {textures}", "run preprocess/imagenet_texture_syn.py again")
-    return ImageTree(tree.paths, tree.labels, tree.classes, tuple(found[key] for key in wanted))
+    return ImageTree(tree.paths, tree.labels, tree.classes, tuple(texture_of[key] for key in wanted))
 
 
 def _class_files(folder: Path) -> tuple[tuple[str, ...], list[list[Path]]]:

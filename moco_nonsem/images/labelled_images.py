@@ -69,8 +69,8 @@ class LabelledBatches(Dataset):
         epoch, examples = item
         views = torch.empty((len(examples), 3, self.look.size, self.look.size), dtype=torch.uint8)
         try:
-            for place, example in enumerate(examples.tolist()):
-                views[place] = self._view(decode(self.tree.paths[example]), epoch, example)
+            for row, example in enumerate(examples.tolist()):
+                views[row] = self._view(decode(self.tree.paths[example]), epoch, example)
         except UserError as error:
             return Unreadable(str(error))
         return views
@@ -97,4 +97,4 @@ def labelled_batches(
 def shares_in_order(count: int, reading: Reading) -> list[np.ndarray]:
     """This process's parts of the batches of `count` images, in order, the last batch kept; empty parts left out."""
     batches = np.split(np.arange(count), np.arange(reading.batch_size, count, reading.batch_size))
-    return [own for batch in batches if len(own := batch[reading.group.share(len(batch))])]
+    return [share for batch in batches if len(share := batch[reading.group.share(len(batch))])]

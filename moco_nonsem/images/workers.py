@@ -42,8 +42,8 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
     """
     workers = min(reading.workers, len(plan))
     if workers:
-        epoch, places = plan[0]
-        check_room(source[epoch, places[:1]], len(places), workers, reading.group.local_size, "-j 0")
+        epoch, examples = plan[0]
+        check_room(source[epoch, examples[:1]], len(examples), workers, reading.group.local_size, "-j 0")
     loader: DataLoader = DataLoader(
         source,
         batch_size=None,

@@ -110,11 +110,11 @@ class LinearTrainer:
         size = self.flags.batch_size
         order = generator(self.flags.seed, "linear order", self.epoch).permutation(len(self.train_images))
         batches = np.split(order, np.arange(size, len(order), size))[self.batch :]
-        own = [batch[self.reading.group.share(len(batch))] for batch in batches]
+        shares = [batch[self.reading.group.share(len(batch))] for batch in batches]
         look = Look(self.flags.image_size, random=True)
-        if not own:
+        if not shares:
             return
-        views = labelled_batches(self.train_images, look, own, self.reading, self.epoch)
+        views = labelled_batches(self.train_images, look, shares, self.reading, self.epoch)
         for batch, (images, labels) in zip(batches, views, strict=True):
             self.update(images, labels, len(batch))
             self.step += 1
@@ -162,10 +162,10 @@ class LinearTrainer:
     def score(self) -> dict[str, float]:
         """Accuracy on val/ over all 1,000 logits: the first, and among the first five; loss."""
         sums = torch.zeros(3, dtype=torch.float64, device=self.group.device)
-        places = shares_in_order(len(self.val_images), self.reading)
+        shares = shares_in_order(len(self.val_images), self.reading)
         look = Look(self.flags.image_size)
         with torch.no_grad():
-            for images, labels in labelled_batches(self.val_images, look, places, self.reading):
+            for images, labels in labelled_batches(self.val_images, look, shares, self.reading):
                 logits = self.network.classifier(self._embed(images))  # [b, 1000]
                 five = logits.topk(5, dim=1).indices == labels[:, None]  # [b, 5]
                 loss = functional.cross_entropy(logits, labels, reduction="sum")

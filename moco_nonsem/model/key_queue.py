@@ -20,6 +20,6 @@ def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
     pointer: int64 [1], the column of the oldest key; after the last column comes the first.
     """
     # Places are computed on the device: reading the pointer would make it wait.
-    places = (pointer + torch.arange(len(keys), device=queue.device)) % queue.shape[1]  # [N]
-    queue.index_copy_(1, places, keys.T.to(queue.dtype))
+    columns = (pointer + torch.arange(len(keys), device=queue.device)) % queue.shape[1]  # [N]
+    queue.index_copy_(1, columns, keys.T.to(queue.dtype))
     pointer.copy_((pointer + len(keys)) % queue.shape[1])

@@ -32,13 +32,13 @@ def neighbour_classes(
     queries: unit vectors [n, D]; bank: unit vectors [m, D] of classes `labels` [m], in [0, num_classes). Of equal votes
     the first class wins.
     """
-    found = []
+    predictions = []
     for part in queries.split(AT_ONCE):
         cosine, nearest = (part @ bank.T).topk(min(k, len(bank)), dim=1)  # [p, k] twice
         votes = torch.zeros(len(part), num_classes, dtype=cosine.dtype, device=cosine.device)  # [p, C]
         votes.scatter_add_(1, labels[nearest], ((cosine - 1) / temperature).exp())
-        found.append(votes.argmax(dim=1))
-    return torch.cat(found)
+        predictions.append(votes.argmax(dim=1))
+    return torch.cat(predictions)
 
 
 class Neighbours:
@@ -62,20 +62,20 @@ class Neighbours:
                 torch.distributed.broadcast(value, src=0)
         bank, labels = self._features(encoder, self._train)
         queries, truth = self._features(encoder, self._val)
-        found = neighbour_classes(queries, bank, labels, len(self._train.classes))
-        return (found == truth).double().mean().item()
+        predictions = neighbour_classes(queries, bank, labels, len(self._train.classes))
+        return (predictions == truth).double().mean().item()
 
     def _features(self, encoder: nn.Module, tree: ImageTree) -> tuple[Tensor, Tensor]:
         """Unit vectors [n, D] of a tree's images and their labels [n]; each process computes a part of every batch."""
-        places = shares_in_order(len(tree), self._reading)
+        shares = shares_in_order(len(tree), self._reading)
         parts: list[Any] = []
         was_training = encoder.training
         encoder.eval()
         with torch.no_grad():
-            for images, _ in labelled_batches(tree, self._look, places, self._reading):
+            for images, _ in labelled_batches(tree, self._look, shares, self._reading):
                 parts.append(functional.normalize(features_of(encoder, images).float(), dim=1))
         encoder.train(was_training)
         features = torch.zeros(len(tree), feature_width(encoder), device=self._group.device)  # [n, D]
         if parts:
-            features[torch.from_numpy(np.concatenate(places)).to(features.device)] = torch.cat(parts)
+            features[torch.from_numpy(np.concatenate(shares)).to(features.device)] = torch.cat(parts)
         return self._group.add(features), torch.from_numpy(tree.labels).to(features.device)

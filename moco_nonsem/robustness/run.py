@@ -130,10 +130,10 @@ def _check_sets(flags: RobustnessFlags, folders: dict[str, Path]) -> None:
 
     Raises: UsageError.
     """
-    places = [folder for name, folder in folders.items() if name != "imagenet_c"]
+    trees = [folder for name, folder in folders.items() if name != "imagenet_c"]
     if "imagenet_c" in folders:
-        places += corruption_folders(folders["imagenet_c"]).values()
-    for folder in places:
+        trees += corruption_folders(folders["imagenet_c"]).values()
+    for folder in trees:
         tree = read_tree(folder)
         if flags.check:
             readable_images(tree, folder, "", flags.skip_unreadable)

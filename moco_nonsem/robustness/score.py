@@ -38,8 +38,8 @@ def three_accuracies(logits: Tensor, labels: Tensor, num_classes: int) -> tuple[
     """Over the first num_classes logits, over all, over the classes in labels. logits: [N, 1000]; labels: [N]."""
     present = labels.unique()
     over_present = present[logits[:, present].argmax(dim=1)]
-    found = (logits[:, :num_classes].argmax(dim=1), logits.argmax(dim=1), over_present)
-    shares = [(guess == labels).double().mean().item() for guess in found]
+    guesses = (logits[:, :num_classes].argmax(dim=1), logits.argmax(dim=1), over_present)
+    shares = [(guess == labels).double().mean().item() for guess in guesses]
     return shares[0], shares[1], shares[2]
 
 
@@ -48,11 +48,11 @@ def relabelled(tree: ImageTree, classes: Sequence[str]) -> tuple[ImageTree, int]
 
     A label is never the place of a folder. Raises: UsageError where no class is known.
     """
-    places = np.array([classes.index(name) if name in classes else -1 for name in tree.classes], np.int64)
-    if (places < 0).all():
+    class_of = np.array([classes.index(name) if name in classes else -1 for name in tree.classes], np.int64)
+    if (class_of < 0).all():
         raise UsageError(f"none of the folders {', '.join(tree.classes[:3])}, … is one of the {len(classes)} classes")
-    kept = tree.without(places[tree.labels] < 0)
-    return ImageTree(kept.paths, places[kept.labels], tuple(classes)), int((places < 0).sum())
+    kept = tree.without(class_of[tree.labels] < 0)
+    return ImageTree(kept.paths, class_of[kept.labels], tuple(classes)), int((class_of < 0).sum())
 
 
 def score(
@@ -69,12 +69,12 @@ def score(
     stopped: true as soon as scoring is to stop. Raises: Interrupted, in all processes, if it is so in any.
     """
     known, left_out = relabelled(tree, classes)
-    places = shares_in_order(len(known), reading)
+    parts = shares_in_order(len(known), reading)
     logits = torch.zeros(len(known), network.classifier.out_features, device=group.device)  # [N, 1000]
-    for place, (images, _) in zip(places, labelled_batches(known, look, places, reading), strict=True):
+    for part, (images, _) in zip(parts, labelled_batches(known, look, parts, reading), strict=True):
         if stopped:  # the others may have more batches or fewer: they are asked after the loop
             break
-        logits[int(place[0]) : int(place[-1]) + 1] = network.logits(images)
+        logits[int(part[0]) : int(part[-1]) + 1] = network.logits(images)
     if group.any(bool(stopped)):
         raise Interrupted("stopped by the user")
     logits = group.add(logits)

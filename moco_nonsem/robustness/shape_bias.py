@@ -35,7 +35,7 @@ def textures_of(tree: ImageTree, known: Mapping[str, int]) -> np.ndarray:
 
     known: class number by name of a texture. Raises: UsageError for a file that is not named so.
     """
-    found = []
+    textures = []
     for path, label in zip(tree.paths, tree.labels, strict=True):
         shape = tree.classes[label]
         texture = _texture(path, shape)
@@ -44,8 +44,8 @@ def textures_of(tree: ImageTree, known: Mapping[str, int]) -> np.ndarray:
                 f"{path}: a file is named {shape}_TEXTURE_NUMBER.png, TEXTURE one of {', '.join(sorted(known)[:10])}; "
                 "where textures have other names than classes, give --val, whose images have their class's texture"
             )
-        found.append(known[texture])
-    return np.array(found)
+        textures.append(known[texture])
+    return np.array(textures)
 
 
 def texture_numbers(classes: Sequence[str], agreeing: ImageTree | None) -> dict[str, int]:
@@ -53,7 +53,7 @@ def texture_numbers(classes: Sequence[str], agreeing: ImageTree | None) -> dict[
 
     Raises: UsageError for a texture of two classes.
     """
-    known = {name: place for place, name in enumerate(classes)}
+    known = {name: number for number, name in enumerate(classes)}
     if agreeing is None:
         return known
     for path, label in zip(agreeing.paths, agreeing.labels.tolist(), strict=True):

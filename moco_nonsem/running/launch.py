@@ -67,12 +67,12 @@ def _of_this_machine(flags: Distributed, gpus: int) -> list[Place]:
     on_cpu = flags.device == "cpu" or gpus == 0
     local = flags.processes or (1 if on_cpu or flags.gpu is not None else gpus)
     first, url = max(0, flags.rank) * local, _meeting_place(flags, machines)
-    found = [
+    processes = [
         Place(first + n, machines * local, _gpu(flags, n, gpus), local, flags.dist_backend, url) for n in range(local)
     ]
-    for place in found:
+    for place in processes:
         _check_backend(flags, place)
-    return found
+    return processes
 
 
 def _meeting_place(flags: Distributed, machines: int) -> str:
@@ -114,7 +114,7 @@ def _check_backend(flags: Distributed, place: Place) -> None:
         raise UsageError("--dist-backend=nccl needs GPUs, and this process has none; give --dist-backend=gloo")
 
 
-def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: list[Place], command: list[str]) -> int:
+def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, places: list[Place], command: list[str]) -> int:
     """Runs work(flags, place, command) in a process for every place. Returns the first exit code that is not 0, else 0.
 
     When one fails, the others are ended: they would wait for it forever. Ctrl-C and SIGTERM reach them all, and when
@@ -123,7 +123,7 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, found: l
     # What processes that were killed leave to Python's tracker does not concern a user.
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=_work, args=(work, flags, place, command)) for place in found]
+    started = [context.Process(target=_work, args=(work, flags, place, command)) for place in places]
 
     def forward(_number: int, _frame: FrameType | None) -> None:
         # Not SIGINT: the terminal sends that to every process itself, and a second one means to stop at once.

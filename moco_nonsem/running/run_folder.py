@@ -72,10 +72,10 @@ def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
             except (UsageError, ValueError) as error:
                 raise UsageError(f"--resume: {error}") from error
         return Start(content, flags.resume, own)
-    found = checkpoint.newest(folder, owner)
-    if flags.resume and found is None:
+    newest = checkpoint.newest(folder, owner)
+    if flags.resume and newest is None:
         raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")
-    return Start(found[1], str(found[0]), True) if found else Start(None, "", False)
+    return Start(newest[1], str(newest[0]), True) if newest else Start(None, "", False)
 
 
 def checkpoint_folder(flags: PlaceFlags) -> Path:
@@ -86,5 +86,5 @@ def checkpoint_folder(flags: PlaceFlags) -> Path:
 
 def check_folders(flags: PlaceFlags, folder: Path) -> None:
     """Before images are read. Raises: UsageError where run or checkpoints could not be written."""
-    for place in (folder, checkpoint_folder(flags)):
-        check_writable(place, PLACES)
+    for written in (folder, checkpoint_folder(flags)):
+        check_writable(written, PLACES)

@@ -40,10 +40,10 @@ class ColorDraws:
 
 def color_jitter(images: Tensor, draws: ColorDraws) -> None:
     """Brightness, contrast, saturation and hue, each image in its own order."""
-    for place in range(4):
-        of_place = draws.order[:, place]
-        for operation in sorted(set(of_place[draws.jitter].tolist())):
-            chosen = draws.jitter & (of_place == operation)
+    for position in range(4):
+        operations = draws.order[:, position]
+        for operation in sorted(set(operations[draws.jitter].tolist())):
+            chosen = draws.jitter & (operations == operation)
             apply_to(images, chosen, OPERATIONS[operation], draws.factors[:, operation])
 
 

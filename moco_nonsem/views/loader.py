@@ -80,10 +80,10 @@ class DecodedBatches(Dataset):
         crops = torch.empty((len(examples), views, 3, recipe.size, recipe.size), dtype=torch.uint8)
         draws: list[list[ViewDraw]] = [[] for _ in range(views)]
         try:
-            for place, example in enumerate(examples.tolist()):
+            for row, example in enumerate(examples.tolist()):
                 for view, (image, box, draw) in enumerate(self._views(epoch, example)):
                     crop = crop_and_resize(image, box, recipe.size)
-                    crops[place, view] = crop.flip(2) if draw.flip else crop
+                    crops[row, view] = crop.flip(2) if draw.flip else crop
                     draws[view].append(draw)
         except UserError as error:
             return Unreadable(str(error))

@@ -15,14 +15,14 @@ def apply_to(images: Tensor, chosen: np.ndarray, operation: Callable[..., object
 
     chosen: bool [B], on the host, so that a GPU need not wait; factors: float32 [B] each, handed over as [n, 1, 1, 1].
     """
-    places = np.flatnonzero(chosen)
-    if not len(places):
+    indices = np.flatnonzero(chosen)
+    if not len(indices):
         return
-    some = [to_device(factor[places], images.device)[:, None, None, None] for factor in factors]
-    if len(places) == len(images):
+    some = [to_device(factor[indices], images.device)[:, None, None, None] for factor in factors]
+    if len(indices) == len(images):
         operation(images, *some)
         return
-    index = to_device(places, images.device)
+    index = to_device(indices, images.device)
     part = images.index_select(0, index)  # [n, 3, H, W]
     operation(part, *some)
     images.index_copy_(0, index, part)

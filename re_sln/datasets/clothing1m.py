@@ -64,9 +64,9 @@ def read_list(root: Path, name: str) -> tuple[list[str], np.ndarray]:
 
     A key list names files only; their labels are in noisy_label_kv.txt or clean_label_kv.txt beside it.
     """
-    found = _lists(root)
-    assert found is not None  # `find_clothing1m` looked
-    folder, layout = found
+    lists = _lists(root)
+    assert lists is not None  # `find_clothing1m` looked
+    folder, layout = lists
     path = folder / layout.format(name)
     if layout == LAYOUTS[0]:
         pairs = list(_labelled(path))

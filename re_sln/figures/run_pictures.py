@@ -71,8 +71,8 @@ def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -
     _save(figure, path)
 
 
-def draw_map(path: Path, title: str, places: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
-    """places: float [n, 2]; labels: int64 [n], into names."""
+def draw_map(path: Path, title: str, points: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """points: float [n, 2]; labels: int64 [n], into names."""
     figure, axes = _figure(title)
     import matplotlib
 
@@ -80,7 +80,7 @@ def draw_map(path: Path, title: str, places: np.ndarray, labels: np.ndarray, nam
     colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20" if few else "hsv"]
     for label, name in enumerate(names):
         colour = colours(label if few else label / len(names))
-        axes.scatter(*places[labels == label].T, s=12, color=colour, linewidths=0, label=name)
+        axes.scatter(*points[labels == label].T, s=12, color=colour, linewidths=0, label=name)
     axes.set(xticks=[], yticks=[])
     if few:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)

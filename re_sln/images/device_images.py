@@ -73,5 +73,5 @@ class DeviceImages:
             torch.from_numpy(array).to(self.device).split(sizes)
             for array in (chosen, *(window[chosen] for window in self.windows(crops)))
         ]
-        for place in zip(*parts, strict=True):
-            yield self.cut(*place)
+        for batch in zip(*parts, strict=True):
+            yield self.cut(*batch)

@@ -148,20 +148,20 @@ def read_images(path: Path, like: np.ndarray, is_foreign: np.ndarray) -> np.ndar
     Args: like uint8 [N, 32, 32, 3], the data set's own images; is_foreign bool [N], where they were replaced.
     Raises: UsageError for an array that is missing, damaged or made from other images.
     """
-    place = images_path(path)
+    array = images_path(path)
     again = "make it again with --custom_noise --make_new_custom_noise"
     try:
-        images = np.load(place, mmap_mode="r", allow_pickle=False)  # a header may claim more than the memory holds
+        images = np.load(array, mmap_mode="r", allow_pickle=False)  # a header may claim more than the memory holds
         if not isinstance(images, np.ndarray):
             raise ValueError("it is a zip, not an array")
     except Exception as error:  # whatever numpy meets in a damaged header
-        raise UsageError(f"{place} cannot be read ({one_line(error)}): it belongs to {path.name}; {again}") from error
+        raise UsageError(f"{array} cannot be read ({one_line(error)}): it belongs to {path.name}; {again}") from error
     if images.shape != like.shape or images.dtype != like.dtype:
         raise UsageError(
-            f"{place} holds {images.dtype} {images.shape}, the data set {like.dtype} {like.shape}: {again}"
+            f"{array} holds {images.dtype} {images.shape}, the data set {like.dtype} {like.shape}: {again}"
         )
     for start in range(0, len(images), 5000):  # in parts: a copy of each array would cost memory
-        own = ~is_foreign[start : start + 5000]
-        if not np.array_equal(images[start : start + 5000][own], like[start : start + 5000][own]):
-            raise UsageError(f"{place} was made from other images than this data set has: {again}")
+        kept = ~is_foreign[start : start + 5000]
+        if not np.array_equal(images[start : start + 5000][kept], like[start : start + 5000][kept]):
+            raise UsageError(f"{array} was made from other images than this data set has: {again}")
     return np.array(images)

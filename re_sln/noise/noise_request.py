@@ -111,7 +111,7 @@ def _check_authors_file(request: NoiseRequest) -> None:
 
 
 def _check_writable(path: Path) -> None:
-    folder = next(place for place in path.parents if place.exists())
+    folder = next(parent for parent in path.parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(
             f"{path} must be made, but {folder} cannot be written: custom noise is kept in the data folder; name one "
@@ -166,5 +166,5 @@ def existing_custom(request: NoiseRequest) -> Path | None:
     """The custom file that serves the request; None where one must be made."""
     if request.make_new:
         return None
-    places = (custom_path(request), custom_path(request, FORMER), unkeyed_path(request))
-    return next((path for path in places if path.is_file()), None)
+    candidates = (custom_path(request), custom_path(request, FORMER), unkeyed_path(request))
+    return next((path for path in candidates if path.is_file()), None)

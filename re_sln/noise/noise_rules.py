@@ -67,15 +67,15 @@ def flip_as_the_rerun(labels: np.ndarray, rules: tuple[NoiseRule, ...], num_clas
     noisy = labels.astype(np.int64)
     with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it is
         for rule in rules:
-            places = np.flatnonzero(labels == rule.src)  # [n]
-            if not len(places):
+            members = np.flatnonzero(labels == rule.src)  # [n]
+            if not len(members):
                 continue
             torch.manual_seed(seed)
             probabilities = torch.zeros(num_classes, dtype=torch.float32)
             probabilities[list(rule.dsts)] = 1 / len(rule.dsts)
-            flips = Bernoulli(torch.tensor(rule.p, dtype=torch.float32)).sample((len(places),)).bool().numpy()
-            chosen = Categorical(probabilities).sample((len(places),)).numpy()  # [n]
-            noisy[places[flips]] = chosen[flips]
+            flips = Bernoulli(torch.tensor(rule.p, dtype=torch.float32)).sample((len(members),)).bool().numpy()
+            chosen = Categorical(probabilities).sample((len(members),)).numpy()  # [n]
+            noisy[members[flips]] = chosen[flips]
     return noisy
 
 

@@ -66,7 +66,7 @@ def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room
 def machines_of(ray: Any) -> list[Room]:
     """What each machine of the cluster has."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Room(found.get("CPU", 0), found.get("GPU", 0)) for found in alive]
+    return [Room(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
 
 
 def run_trials(

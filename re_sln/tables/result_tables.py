@@ -172,7 +172,7 @@ def _best(values: Values) -> str:
     """The σ that these searches would choose, and where the tables use another."""
     words = []
     for row in SEARCH.rows:
-        means = {column: mean(list(found.values())) for (noise, column), found in values.items() if noise == row}
+        means = {column: mean(list(shares.values())) for (noise, column), shares in values.items() if noise == row}
         if means:
             best, used = max(means, key=lambda column: means[column]), TASKS["cifar10"].sigma(row)
             words.append(f"{row} {best}" + ("" if float(best) == used else f" (the tables use {used} all the same)"))

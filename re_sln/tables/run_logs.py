@@ -58,31 +58,31 @@ class Logs:
     def add(self, name: str, read: Callable[[], LoggedRun | LoggedSearch | None]) -> None:
         """Takes in what `read` returns; None: it is nothing of ours."""
         try:
-            found = read()
+            entry = read()
         except (UsageError, RecordError, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError) as error:
             self.left_out.append(f"{name}: {error}")
             return
         except (LookupError, RecursionError) as error:
             self.left_out.append(f"{name}: its record is damaged ({type(error).__name__} {error})")
             return
-        if isinstance(found, LoggedRun):
-            self.runs.append(found)
-        elif found is not None:
-            self.searches.append(found)
+        if isinstance(entry, LoggedRun):
+            self.runs.append(entry)
+        elif entry is not None:
+            self.searches.append(entry)
 
 
 def read_logs(logdir: Path, configs: Path | None) -> Logs:
     """Every run at any depth below `logdir`; configs: folder of `<run>/config.yml` for logs without a record."""
     logs = Logs()
-    found = list(_folders(logdir))
-    for folder in found:
+    folders = list(_folders(logdir))
+    for folder in folders:
         name = str(folder.relative_to(logdir)) if folder != logdir else folder.name
         if (folder / "result.json").exists():
             logs.add(name, partial(_own, folder, name))
         else:
             logs.add(name, partial(_published, folder, name, configs))
     if configs:
-        there = {folder.name for folder in found}
+        there = {folder.name for folder in folders}
         written = {path.parent.name for path in configs.glob("*/config.yml") if not is_foreign(path.parent.name)}
         missing = sorted(written - there)
         logs.left_out += [f"{name}: {logdir / name} holds no event file" for name in missing]
@@ -133,14 +133,14 @@ def _published(folder: Path, name: str, configs: Path | None) -> LoggedRun:
     return LoggedRun(name, place, _sample(config), curves["accuracy/test"][-1][1], curves)
 
 
-def _config(places: list[Path]) -> dict[str, Any]:
-    for place in places:
-        if (place / "config.yml").exists():
-            content = yaml.safe_load(read_text(place / "config.yml"))
+def _config(folders: list[Path]) -> dict[str, Any]:
+    for folder in folders:
+        if (folder / "config.yml").exists():
+            content = yaml.safe_load(read_text(folder / "config.yml"))
             if not isinstance(content, dict):
-                raise UsageError(f"{place / 'config.yml'} is no list of settings")
+                raise UsageError(f"{folder / 'config.yml'} is no list of settings")
             return content
-    raise UsageError(f"there is no config.yml in {' or '.join(map(str, places))}; --configs names their folder")
+    raise UsageError(f"there is no config.yml in {' or '.join(map(str, folders))}; --configs names their folder")
 
 
 def _scalars(folder: Path) -> dict[str, Curve]:
@@ -148,12 +148,12 @@ def _scalars(folder: Path) -> dict[str, Curve]:
     # The light loader, without the reservoirs of EventAccumulator. It ends, without a word, where a file is damaged.
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-    found: dict[str, dict[float, float]] = {}
+    curves: dict[str, dict[float, float]] = {}
     for path in sorted(folder.glob(EVENTS)):
         for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = value.simple_value
-    return {tag: sorted(points.items()) for tag, points in found.items()}
+                curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    return {tag: sorted(points.items()) for tag, points in curves.items()}
 
 
 def _sample(config: Mapping[str, Any]) -> str:

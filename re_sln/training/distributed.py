@@ -13,9 +13,9 @@ from common.pytorch.process_group import Group, run_in
 
 def in_group(device: str, work: Callable[[Group], int]) -> int:
     """What work(group) returns, among the other processes or alone; see `run_in`. Raises: as `pick_device`."""
-    place = torchrun() or {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
-    chosen = pick_device(device, place["LOCAL_RANK"])
-    group = Group(place["RANK"], place["WORLD_SIZE"], chosen, place["LOCAL_WORLD_SIZE"])
+    ranks = torchrun() or {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    chosen = pick_device(device, ranks["LOCAL_RANK"])
+    group = Group(ranks["RANK"], ranks["WORLD_SIZE"], chosen, ranks["LOCAL_WORLD_SIZE"])
     return run_in(group, work, "nccl" if chosen.type == "cuda" else "gloo")
 
 

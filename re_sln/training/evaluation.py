@@ -50,11 +50,11 @@ def all_logits(
     crops: as in training, or None: the middle; forward: computes the model's outputs, None: the model does.
     """
     logits = torch.zeros(len(chosen), num_classes, device=group.device)  # [n, C]
-    places = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
-    places = [own for place in places if len(own := place[group.share(len(place))])]
+    batches = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
+    shares = [share for rows in batches if len(share := rows[group.share(len(rows))])]
     with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
-        for place, batch in zip(places, images.batches([chosen[place] for place in places], crops), strict=True):
-            logits[int(place[0]) : int(place[-1]) + 1] = (model if forward is None else forward)(batch).float()
+        for rows, batch in zip(shares, images.batches([chosen[rows] for rows in shares], crops), strict=True):
+            logits[int(rows[0]) : int(rows[-1]) + 1] = (model if forward is None else forward)(batch).float()
     return group.add(logits)
 
 

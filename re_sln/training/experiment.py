@@ -120,10 +120,10 @@ def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
 
     Raises: UsageError for a checkpoint of another run, or one that does not fit.
     """
-    found = checkpoint.newest(folder, owner)
-    if found is None:
+    newest = checkpoint.newest(folder, owner)
+    if newest is None:
         return None
-    path, content = found
+    path, content = newest
     with checkpoint.fitting(path):
         trainer.restore(content)
         last = last_logged(trainer)

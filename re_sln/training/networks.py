@@ -98,7 +98,7 @@ def make_networks(config: Config, num_classes: int) -> list[nn.Module]:
     """The model, and the moving average where there is one, each with its own initial values."""
     flags = config.flags
     if flags.network == "resnet50":
-        return [pretrained_resnet50(flags.weights, num_classes, flags.seed + place) for place in range(1 + config.mo)]
+        return [pretrained_resnet50(flags.weights, num_classes, flags.seed + number) for number in range(1 + config.mo)]
     return build_network(flags.network, num_classes, flags.seed, 1 + config.mo)
 
 

@@ -133,11 +133,11 @@ class Trainer:
         """Trains on the examples `order` from place `first` on, batch by batch, by way of Python each time."""
         noise, size = self.label_noise(self.epoch), self.config.flags.batch_size
         batches = [order[start : start + size] for start in range(first, len(order), size)]
-        own = [batch[self.group.share(len(batch))] for batch in batches]
-        images = self.train_images.batches(own, self.crops("crops", self.epoch))
+        shares = [batch[self.group.share(len(batch))] for batch in batches]
+        images = self.train_images.batches(shares, self.crops("crops", self.epoch))
         # Everything goes to the device once: between two steps it has nothing to wait for.
-        places = torch.from_numpy(np.concatenate([*own, np.empty(0, np.int64)])).to(self.group.device)
-        indices = places.split([len(mine) for mine in own])
+        examples = torch.from_numpy(np.concatenate([*shares, np.empty(0, np.int64)])).to(self.group.device)
+        indices = examples.split([len(mine) for mine in shares])
         for batch, index, pictures in zip(batches, indices, images, strict=True):
             self.update(pictures, index, None if noise is None else noise[index], len(batch))
             yield

@@ -207,7 +207,7 @@ def tensorflow_cases(folder: Path) -> dict[str, Case]:
     norms = len(network.batch_norms)
     numbers = {"conv2d": (convs, "kernel"), "batch_normalization": (norms, "gamma"), "dense": (1, "kernel")}
     names = [f"{layer}{f'_{k}' if k else ''}/{last}" for layer, (count, last) in numbers.items() for k in range(count)]
-    places = pretrained.places_in_tensorflow(network, names, path)
+    places = pretrained.variables_in_tensorflow(network, names, path)
     tf.raw_ops.SaveV2(
         prefix=str(folder / "model.ckpt"), tensor_names=list(places.values()), shape_and_slices=[""] * len(places),
         tensors=[arrays[name] for name in places],
