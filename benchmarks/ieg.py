@@ -9,37 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.machine import described, measures_bfloat16, out_file
-from common.children import tied
+from benchmarks.turns import answer, in_turns
 from common.flags import Parser
 from common.machine import gpus
 from common.storage.files import atomic_write
 from ieg.devices.start_tensorflow import prepare_tensorflow
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("supervised", "fsr", "fsr-reuse", "l2r", "ieg")  # fsr-reuse: with --reuse_features
 CAPACITY, QUEUE_BATCH = 2000, 200  # of fsr's queue, the defaults
 # Seconds a step of the authors' programs takes: TensorFlow 2.15, resnet29, batch 100, two CPU cores.
 ORIGINAL = {"supervised": 0.375, "fsr": 0.76, "fsr-reuse": 0.76, "l2r": 1.63, "ieg": 3.66}
-
-
-def worker(variant: str, network: str, batch_size: int, precision: str) -> None:
-    """Takes one training step for every line on standard input and answers with its seconds and the peak memory."""
-    steps = endless(variant, network, batch_size, precision)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        next(steps)
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak}), flush=True)
 
 
 def endless(variant: str, network: str, batch_size: int, precision: str) -> Iterator[None]:
@@ -128,33 +112,10 @@ def random_batch(generator, method: str, size: int) -> dict:
 def measure(variants: list[tuple[str, str]], network: str, batch_size: int, steps: int, warmup: int) -> dict:
     """{(variant, precision): [answers of `steps` steps]}, the variants taking turns."""
     command = [sys.executable, "-m", "benchmarks.ieg", "--network_name", network, "--batch_size", str(batch_size)]
-    workers = {
-        (name, precision): subprocess.Popen(
-            tied([*command, "--worker", name, "--precision", precision]),
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for name, precision in variants
-    }  # fmt: skip
-    answers: dict = {variant: [] for variant in variants}
-    try:
-        for turn in range(-warmup, steps):
-            for variant, process in workers.items():
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write("\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                if not line:
-                    raise RuntimeError(f"the process of {variant} ended with {process.wait()}; its message is above")
-                if turn >= 0:
-                    answers[variant].append(json.loads(line))
-            print(f"\rturn {turn + 1} of {steps}", end="", file=sys.stderr, flush=True)
-    finally:
-        for process in workers.values():
-            process.terminate()
-            process.wait()
-    print(file=sys.stderr)
-    return answers
+    commands = {
+        (name, precision): [*command, "--worker", name, "--precision", precision] for name, precision in variants
+    }
+    return in_turns(commands, steps, warmup)
 
 
 def summarize(answers: dict, compared: bool) -> list[dict]:
@@ -204,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:
-        worker(options.worker, options.network_name, options.batch_size, options.precision)
+        answer(endless(options.worker, options.network_name, options.batch_size, options.precision))
         return 0
     if options.steps < 2 or options.warmup < 1:
         parser.error(f"--steps={options.steps} --warmup={options.warmup}: at least 2 timed steps after 1 of warm-up")

@@ -11,20 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.machine import described, out_file
-from common.children import tied
+from benchmarks.turns import answer, in_turns
 from common.flags import Parser
 from common.storage.files import atomic_write
 
-ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=67108864"
 MALLOC = {
     "memory given back": {"KEEP_FREED_MEMORY": "0"},
@@ -67,23 +62,12 @@ def steps_of(case: str, batch_size: int | None) -> Iterator[None]:
 
 
 def worker(case: str, batch_size: int | None) -> None:
-    """A step for every line on stdin; prints its seconds, page faults and the process's peak memory as JSON."""
+    """Takes steps as `benchmarks.turns` asks for them."""
     if os.environ.get("KEEP_FREED_MEMORY") == "1":
         from common.pytorch.allocator import keep_freed_memory
 
         keep_freed_memory()
-    steps = steps_of(case, batch_size)
-    for _ in sys.stdin:
-        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        next(steps)
-        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-        answer = {
-            "seconds": seconds,
-            "kernel_seconds": after.ru_stime - before.ru_stime,
-            "page_faults": after.ru_minflt - before.ru_minflt,
-            "peak_memory_bytes": after.ru_maxrss * 1024,
-        }
-        print(json.dumps(answer), flush=True)
+    answer(steps_of(case, batch_size))
 
 
 def measure(case: str, settings: list[str], options: argparse.Namespace) -> dict[str, list[dict]]:
@@ -91,36 +75,8 @@ def measure(case: str, settings: list[str], options: argparse.Namespace) -> dict
     command = [sys.executable, "-m", "benchmarks.settings", case, "--worker"]
     command += [f"--batch_size={options.batch_size}"] if options.batch_size else []
     common = {**os.environ, **(ONLY_AVX2 if options.only_avx2 else {}), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    workers = {
-        name: subprocess.Popen(
-            tied(command),
-            cwd=ROOT,
-            env=common | CASES[case][name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in settings
-    }
-    answers: dict[str, list[dict]] = {name: [] for name in settings}
-    try:
-        for turn in range(-options.warmup, options.steps):
-            for name, process in workers.items():
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write("\n")
-                process.stdin.flush()
-                if not (line := process.stdout.readline()):
-                    raise RuntimeError(f"the process of {name!r} ended with {process.wait()}; its message is above")
-                if turn >= 0:
-                    answers[name].append(json.loads(line))
-            print(f"\rturn {turn + 1} of {options.steps}", end="", file=sys.stderr, flush=True)
-    finally:
-        for process in workers.values():
-            process.kill()
-            process.wait()
-    print(file=sys.stderr)
-    return answers
+    environments = {name: common | CASES[case][name] for name in settings}
+    return in_turns(dict.fromkeys(settings, command), options.steps, options.warmup, environments)
 
 
 def summarize(answers: dict[str, list[dict]]) -> list[dict]:

@@ -24,7 +24,8 @@ def to_fetch(needed: Iterable[str], data_dir: Path) -> str:
     """The data sets that are not here, with their sizes: `cifar10 170 MB, imagenet 155 GB (by hand)`."""
     registry, store = load_registry(), Store(data_dir)
     sources = dict.fromkeys(MADE_FROM.get(name, name) for name in needed)
-    absent = [registry[name] for name in sources if name in registry and not _is_here(store.state(registry[name]))]
+    entries = [registry[name] for name in sources if name in registry]
+    absent = [entry for entry in entries if not store.state(entry).startswith(("here", "embedded"))]
     parts = [
         f"{entry.name} {human(entry.size) if entry.size else 'of unknown size'}"
         + (" (by hand)" if entry.how == "by-hand" else "")
@@ -33,7 +34,3 @@ def to_fetch(needed: Iterable[str], data_dir: Path) -> str:
     total = human(sum(entry.size or 0 for entry in absent))
     more = "" if all(entry.size for entry in absent) else " and more"
     return f"{total}{more}: {', '.join(parts)}" if parts else "nothing"
-
-
-def _is_here(state: str) -> bool:
-    return state.startswith(("here", "embedded"))

@@ -74,11 +74,7 @@ def values_of(cell: Cell, runs: list[Run]) -> list[float]:
 
 def filled(table: Table, runs: list[Run]) -> ResultTable:
     """The table with the numbers of these runs."""
-    return with_standings(table, standings(table.cells, runs))
-
-
-def with_standings(table: Table, results: Sequence[Standing]) -> ResultTable:
-    """The table with these numbers."""
+    results = standings(table.cells, runs)
     return ResultTable(
         table.name, table.title, table.columns_are, table.rows, table.columns, table.cells[0].statistic,
         tuple(results), note(table, results), table.quoted,
