@@ -68,6 +68,7 @@ def part(tmp_path: Path) -> Path:
 
 
 PATIENCE: dict[str, Any] = {"attempts": 2, "read_timeout": 5, "window": 0.15, "sleep": lambda seconds: None}
+CALM = PATIENCE | {"read_timeout": 60, "window": 60}  # where no answer is slow, unless the machine is
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 
 
@@ -108,7 +109,7 @@ def test_a_server_that_never_ends_is_left(rude, part, answer):
     before = time.monotonic()
     with pytest.raises(NetworkError, match=r"2 attempts in a row brought nothing new"):
         download((rude.address,), part, None, True, Patience(**PATIENCE))
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 25  # each of these answers lasts longer
     assert len(rude.requests) == 2
 
 
@@ -156,7 +157,7 @@ def test_an_answer_without_an_end_is_bounded(rude, part):
 
     rude.answer = answer
     with pytest.raises(NetworkError, match=r"more than 3 MB without saying how much there is.*--most_gb"):
-        download((rude.address,), part, None, True, Patience(**PATIENCE, most_unannounced=3_000_000))
+        download((rude.address,), part, None, True, Patience(**CALM, most_unannounced=3_000_000))
     assert rude.sent < 30_000_000 and not part.exists()
 
 
@@ -165,13 +166,13 @@ def test_an_answer_of_unknown_length_that_ends_is_taken(rude, part):
         server.send(connection, headers() + CONTENT)
 
     rude.answer = answer
-    download((rude.address,), part, None, False, Patience(**PATIENCE))
+    download((rude.address,), part, None, False, Patience(**CALM))
     assert part.read_bytes() == CONTENT
 
 
 def test_an_empty_file_is_taken(rude, part):
     rude.answer = lambda server, connection: server.send(connection, headers("Content-Length: 0"))
-    download((rude.address,), part, None, False, Patience(**PATIENCE))
+    download((rude.address,), part, None, False, Patience(**CALM))
     assert part.read_bytes() == b""
 
 
@@ -187,7 +188,7 @@ def test_the_body_of_a_redirect_is_not_read(rude, part):
             server.send(connection, bytes(1 << 16))
 
     rude.answer = answer
-    download((rude.address,), part, None, False, Patience(**PATIENCE))
+    download((rude.address,), part, None, False, Patience(**CALM))
     assert part.read_bytes() == CONTENT
     assert rude.sent < 30_000_000
 
@@ -212,7 +213,7 @@ def test_lengths_that_are_no_numbers(rude, part, number):
     given = wire(f"Content-Length: {number}\r\n") + b"\r\n" + CONTENT
     rude.answer = lambda server, connection: server.send(connection, HEAD + given)
     try:
-        download((rude.address,), part, None, False, Patience(**PATIENCE))
+        download((rude.address,), part, None, False, Patience(**CALM))
     except NetworkError:
         return
     assert part.read_bytes() == CONTENT
@@ -223,7 +224,7 @@ def test_waits_that_are_no_numbers(rude, part, number):
     waits: list[float] = []
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n" + wire(f"Retry-After: {number}\r\n\r\n")
     rude.answer = lambda server, connection: server.send(connection, head)
-    patience = Patience(**{**PATIENCE, "sleep": waits.append})
+    patience = Patience(**{**CALM, "sleep": waits.append})
     with pytest.raises(NetworkError, match="answered 503"):
         download((rude.address,), part, None, False, patience)
     assert all(wait <= patience.longest_wait for wait in waits)
@@ -236,7 +237,7 @@ def test_ranges_that_are_no_numbers(rude, part, first, number):
     lines = wire(f"Content-Range: bytes {first}-{number}/{number}\r\nContent-Length: 5\r\n\r\n")
     rude.answer = lambda server, connection: server.send(connection, b"HTTP/1.1 206 Partial\r\n" + lines + b"12345")
     with pytest.raises(NetworkError):
-        download((rude.address,), part, None, True, Patience(**PATIENCE))
+        download((rude.address,), part, None, True, Patience(**CALM))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_redirects_to_no_address(rude, part, location):
     head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
     rude.answer = lambda server, connection: server.send(connection, head)
     with pytest.raises(NetworkError) as caught:
-        download((rude.address,), part, None, False, Patience(**PATIENCE))
+        download((rude.address,), part, None, False, Patience(**CALM))
     assert rude.address in str(caught.value)
     str(caught.value).encode()
 
@@ -258,7 +259,7 @@ def test_redirects_to_no_address(rude, part, location):
 def test_first_lines_of_other_kinds(rude, part, line):
     rude.answer = lambda server, connection: server.send(connection, line + b"\r\n\r\n" + CONTENT)
     with pytest.raises(NetworkError) as caught:
-        download((rude.address,), part, len(CONTENT) + 1, False, Patience(**PATIENCE))
+        download((rude.address,), part, len(CONTENT) + 1, False, Patience(**CALM))
     assert "\x1b" not in str(caught.value)
 
 
@@ -272,5 +273,5 @@ def test_a_damaged_note_of_a_partial_download(rude, part, note):
     rude.answer = answer
     part.write_bytes(b"?" * 100)
     part.with_name(part.name + ".json").write_text(note.replace("ADDRESS", rude.address), encoding="latin-1")
-    download((rude.address,), part, len(CONTENT), False, Patience(**PATIENCE))
+    download((rude.address,), part, len(CONTENT), False, Patience(**CALM))
     assert part.read_bytes() == CONTENT

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,9 +194,17 @@ def test_a_log_gets_a_line_now_and_then(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(build, "SECONDS_BETWEEN_LINES", 0.05)
+    enough, said = tmp_path / "enough", []
+
+    def fetched() -> str:
+        said.append("23 of 89 packages fetched")
+        if len(said) > 3:
+            enough.touch()  # until then, pip is at work
+        return said[-1]
+
+    code = f"import os, time; print('pip', flush=True)\nwhile not os.path.exists({str(enough)!r}): time.sleep(0.01)"
     with open(tmp_path / "log", "w") as log:
-        command = [sys.executable, "-c", "import time; print('pip', flush=True); time.sleep(0.5)"]
-        build.run(command, log, build.Progress("pytorch"), lambda: "23 of 89 packages fetched", log)
+        build.run([sys.executable, "-S", "-c", code], log, build.Progress("pytorch"), fetched, log)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 2
     assert lines[0] == "pytorch, 0 s: 23 of 89 packages fetched"
@@ -267,16 +276,23 @@ def test_a_file_system_without_locks(
 
 
 def test_where_the_builder_was_killed_the_next_one_waits_for_its_pip(build: ModuleType, tmp_path: Path) -> None:
-    lock, done = tmp_path / "x.building", tmp_path / "done"
-    step = [sys.executable, "-c", f"import time; time.sleep(1); open({str(done)!r}, 'w')"]
+    lock, begun, go, done = (tmp_path / name for name in ("x.building", "begun", "go", "done"))
+    code = (
+        f"import os, time; open({str(begun)!r}, 'w')\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        f"open({str(done)!r}, 'w')"
+    )
+    step = [sys.executable, "-S", "-c", code]
     child = os.fork()
     if not child:
         with build.one_at_a_time(lock) as file, open(os.devnull, "w") as log:
             build.run(step, log, build.Progress("x"), str, file)
         os._exit(0)
-    time.sleep(0.3)
+    while not begun.exists():
+        time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert not done.exists()
+    threading.Timer(0.2, go.touch).start()
     with build.one_at_a_time(lock):
         assert done.exists()

@@ -4,8 +4,8 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +34,7 @@ def called(monkeypatch):
         return campaign
 
     monkeypatch.setattr(Campaign, "function", function)
+    monkeypatch.setattr(torture, "time", SimpleNamespace(monotonic=lambda: 1000.0))  # no campaign takes any time
     monkeypatch.setattr(sys, "prefix", f"/x/{TENSORFLOW}")
     for name in list(CAMPAIGNS):
         monkeypatch.delitem(CAMPAIGNS, name)
@@ -46,7 +47,7 @@ def called(monkeypatch):
 def test_every_campaign_of_this_environment_runs_within_the_minutes_and_a_failure_ends_with_1(called, capsys):
     assert torture.main(["--minutes", "1", "--seed", "7"]) == 1
     assert [call[:3] for call in called] == [("good", 7, 30), ("bad", 7, 50)]
-    assert called[0][3] == pytest.approx(30, abs=2) and called[1][3] == pytest.approx(60, abs=4)
+    assert [call[3] for call in called] == [30, 60]
     said = capsys.readouterr().out
     assert "case 2: Traceback" in said and "3 cases" in said and "failures in: bad" in said
 
@@ -101,9 +102,8 @@ def test_every_registered_campaign_is_there():
 
 
 def test_a_campaign_that_is_given_no_time_is_given_a_second(called):
-    started = time.monotonic()
     torture.main(["--minutes", "0"])
-    assert all(call[3] <= 1 for call in called) and time.monotonic() - started < 5
+    assert [call[3] for call in called] == [0.5, 1]
 
 
 def test_command_lines_of_every_program_are_fuzzed():
@@ -138,7 +138,8 @@ def test_the_campaign_of_command_lines_finds(body, kind, monkeypatch, tmp_path):
         f"import sys\ndef begin(): pass\ndef main(argv):\n    if '--help' in argv: return 0\n    {body}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(command_lines, "SECONDS_A_LINE", 0.05)
+    if kind == "slow":
+        monkeypatch.setattr(command_lines, "SECONDS_A_LINE", 0.05)
     program = Program("careless", ("--seed=1",), ("careless:begin",), check=True)
     found = command_lines.campaign(0, 3, 5, (program,))
     del sys.modules["careless"]

@@ -99,8 +99,8 @@ def test_a_failing_run_shows_its_end_and_does_not_stop_the_others(
     assert "    error: this seed is meant to fail" in error
 
 
-def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: WriteCells) -> None:
-    cells = write_cells(max_iteration=20, step_seconds=0.1)
+def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: WriteCells, tmp_path: Path) -> None:
+    cells = write_cells(max_iteration=20, gate=str(gate := tmp_path / "gate"))
     words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "2")
     process = subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
     deadline = time.monotonic() + 30
@@ -116,6 +116,7 @@ def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: Wri
         [sys.executable, "-m", "reproduce", *arguments("plan", cells)], capture_output=True, text=True
     )
     assert "2 interrupted, 4 missing" in plan.stdout.replace("4 missing, 2 interrupted", "2 interrupted, 4 missing")
+    gate.touch()
     assert main(words) == 0
     for record in (path.parent for path in cells.parent.rglob("result.json")):
         assert [line["step"] for line in read_metrics(record)] == list(range(1, 21))
@@ -123,9 +124,9 @@ def test_ctrl_c_stops_the_children_and_the_same_command_goes_on(write_cells: Wri
 
 
 def test_a_run_that_is_under_way_is_not_started_again(
-    write_cells: WriteCells, capsys: pytest.CaptureFixture[str]
+    write_cells: WriteCells, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    cells = write_cells(max_iteration=30, step_seconds=0.1)
+    cells = write_cells(max_iteration=30, gate=str(tmp_path / "gate"))
     words = arguments("run", cells, "--table", "small", "--force", "--seeds", "0", "--jobs", "2")
     with subprocess.Popen([sys.executable, "-m", "reproduce", *words], stderr=subprocess.DEVNULL, cwd=ROOT) as process:
         deadline = time.monotonic() + 30
@@ -213,8 +214,10 @@ def test_fewer_gpus_than_a_cell_needs_are_refused(
     assert "needs 4 GPUs, this machine has 2" in capsys.readouterr().err
 
 
-def test_a_program_that_was_killed_goes_on(write_cells: WriteCells, capsys: pytest.CaptureFixture[str]) -> None:
-    cells = write_cells(max_iteration=12, step_seconds=0.1)
+def test_a_program_that_was_killed_goes_on(
+    write_cells: WriteCells, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = write_cells(max_iteration=12, gate=str(gate := tmp_path / "gate"))
 
     def kill() -> None:
         deadline = time.monotonic() + 30
@@ -223,6 +226,7 @@ def test_a_program_that_was_killed_goes_on(write_cells: WriteCells, capsys: pyte
                 process = next((one for one in children() if str(path.parents[2]).encode() in one.read_bytes()), None)
                 if process and path.stat().st_size:
                     os.kill(int(process.parent.name), signal.SIGKILL)
+                    gate.touch()
                     return
             time.sleep(0.05)
 
