@@ -1,4 +1,4 @@
-"""Started by test_processes.py under torchrun: steps whose batch norm sees the same images in one process as in two,
+"""Started by test_processes.py in two processes: steps whose batch norm sees the same images in one process as in two,
 and what processes tell one another, in a .npz file of each process; then the program itself."""
 
 import dataclasses

@@ -27,8 +27,8 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(base, tree):
-    """What was found in each of two processes that torchrun started."""
-    process = start([*TORCHRUN, "-m", "tests.moco_nonsem.processes_program", str(base / "found")])
+    """What was found in each of two processes."""
+    process = start(["-m", "tests.two_processes", "tests.moco_nonsem.processes_program", str(base / "found")])
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-5000:]
     found = []

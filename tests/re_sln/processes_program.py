@@ -1,5 +1,5 @@
-"""Started by test_processes.py under torchrun: a run whose network has no batch norm of its own batch, one step of one
-that has, and what processes tell one another, in a .npz file of each process."""
+"""Started by test_processes.py in two processes: a run whose network has no batch norm of its own batch, one step of
+one that has, and what processes tell one another, in a .npz file of each process."""
 
 import sys
 from typing import Any

@@ -28,6 +28,7 @@ from tests.re_sln.small_runs import (
 ALONE = Group(0, 1, torch.device("cpu"))
 # Without the lone -- torchrun takes --mo, which follows, for one of its own flags.
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "--"]
+FORKED = ["-m", "tests.two_processes", "tests.re_sln.processes_program"]
 PLAIN = [*DIGITS, *MODELS["sln-mo-lc"], "--n_epochs=3"]
 
 
@@ -42,10 +43,10 @@ def two(base):
     out = err = ""
     # A second group in one process would find the addresses of the first.
     for program in (
-        ["tests.re_sln.processes_program", str(base / "found")],
-        ["re_sln.train_cifar", *PLAIN, f"--run_dir={base / 'run'}"],
+        [*FORKED, str(base / "found")],
+        [*TORCHRUN, "re_sln.train_cifar", *PLAIN, f"--run_dir={base / 'run'}"],
     ):
-        process = start([*TORCHRUN, *program], DATA_DIR=str(base / "data"))
+        process = start(program, DATA_DIR=str(base / "data"))
         out, err = process.communicate()
         assert process.returncode == 0, err[-5000:]
     (base / "out").write_text(out)
