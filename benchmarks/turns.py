@@ -44,7 +44,7 @@ def in_turns(
     """
     workers = {
         name: subprocess.Popen(
-            tied(command), cwd=ROOT, env=environments and environments[name],
+            tied(command), cwd=ROOT, env=environments[name] if environments else None,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for name, command in commands.items()
