@@ -29,13 +29,14 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def captions(monkeypatch):
-    """The captions of the pictures that are drawn."""
+    """The cells of the pictures; those of symmetric noise and of odd examples are drawn, which takes a second each."""
     drawn = []
     draw = viz.save_cells
 
     def spy(path, pictures, texts):
         drawn.append(list(zip(pictures, texts, strict=True)))
-        draw(path, pictures, texts)
+        if path.stem in ("cifar10_sym_p_0.4_custom", "out"):
+            draw(path, pictures, texts)
 
     monkeypatch.setattr(viz, "save_cells", spy)
     return drawn
@@ -83,9 +84,10 @@ def test_custom_noise_is_drawn(place, tmp_path, monkeypatch, capsys, captions, a
     out, picture = capsys.readouterr().out, tmp_path / "re_sln" / "viz" / f"{name}_custom.png"
     assert f"{arguments[0]}-standin: " in out and "of 400 training examples are noisy (0." in out and rule in out
     assert out.rstrip().endswith(str(picture))
-    with Image.open(picture) as image:
-        assert image.size == (2880, 960)  # 24×8 inches
-        assert len(image.convert("RGB").getcolors(1 << 24) or []) > 300
+    if "sym" in name and "asym" not in name:
+        with Image.open(picture) as image:
+            assert image.size == (2880, 960)  # 24×8 inches
+            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 300
     cells = captions[0]
     assert len(cells) == 32 and all(shown.shape == (32, 32, 3) for shown, _ in cells)
     if "openset" in name:

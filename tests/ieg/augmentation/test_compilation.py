@@ -76,21 +76,26 @@ def test_a_full_disk_does_not_stop_a_run(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_interpreter_lock_is_free_while_kernels_run():
-    """Another thread goes on meanwhile: it is never stopped for as long as one call lasts."""
-    images = np.zeros((15_000, 32, 32, 3), np.uint8)
+    """Another thread computes meanwhile. In processor time, which a busy machine takes from both threads alike."""
+    images = np.zeros((6_000, 32, 32, 3), np.uint8)
     draws = draw_autoaugment(np.random.default_rng(0), len(images))
     draws.policy[:] = 2  # twice Sharpness
     draws.chances.uniform[:] = 0
     policies, index = cifar_policies(), draws.policy
     apply_policies(images[:1], policies, index[:1], draws.chances.rows(slice(0, 1)))  # compiles
+
+    def timed() -> float:
+        begun = time.thread_time()
+        apply_policies(images, policies, index, draws.chances)
+        return time.thread_time() - begun
+
     with ThreadPoolExecutor(1) as pool:
-        ticks = [time.perf_counter()]
-        call = pool.submit(apply_policies, images, policies, index, draws.chances)
+        begun = time.thread_time()
+        call = pool.submit(timed)
         while not call.done():
-            time.sleep(0.001)
-            ticks.append(time.perf_counter())
-    call.result()
-    assert max(np.diff(ticks)) < (ticks[-1] - ticks[0]) / 2
+            pass
+        meanwhile = time.thread_time() - begun
+    assert meanwhile > call.result() / 10
 
 
 def test_throughput_prints_json(capsys: pytest.CaptureFixture[str]):

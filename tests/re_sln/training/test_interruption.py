@@ -13,6 +13,15 @@ from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, bits_of, left_by, metr
 
 # 150 examples in batches of 64: three steps an epoch, label correction from step 7 on.
 ARGUMENTS = [*DIGITS, *MODELS["sln-mo-lc"], "--lc_n_epoch=3", "--n_epochs=5", "--seed=5"]
+# The program, its steps so slow that it is killed before its last one on a busy machine, too.
+SLOWED = """
+import sys, time
+from re_sln import train_cifar
+from re_sln.training.trainer import Trainer
+update = Trainer.update
+Trainer.update = lambda *arguments: (time.sleep(0.2), update(*arguments))
+sys.exit(train_cifar.main())
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -135,9 +144,7 @@ def test_a_program_that_dies_before_its_first_checkpoint_begins_again(whole, tmp
 def test_kill_9_and_a_damaged_checkpoint(whole, tmp_path, caplog):
     """A process of its own, killed at no moment in particular; its newest checkpoint is harmed in a second folder."""
     folder, copy = tmp_path / "killed", tmp_path / "harmed"
-    process = start(
-        ["-m", "re_sln.train_cifar"], *ARGUMENTS, "--loader=device", "--save_minutes=0", f"--run_dir={folder}"
-    )
+    process = start(["-c", SLOWED], *ARGUMENTS, "--loader=device", "--save_minutes=0", f"--run_dir={folder}")
     wait_for(lambda: checkpoint.FILES.steps(folder)[-1:] > [7], process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
