@@ -83,3 +83,11 @@ def random_problem(body, image_size=8, batch=6, num_classes=3, seed=0, l2_kernel
         "uniform": tf.constant(random.random(3 * batch)),
     }
     return network, parameters, momentum, inputs
+
+
+def assert_slope(function, at, gradient, step=1e-5):
+    """By central differences along one direction with a part of every component: a wrong one changes the slope."""
+    direction = np.random.default_rng(8).uniform(0.5, 1.5, len(at)) * (-1.0) ** np.arange(len(at))
+    direction /= np.linalg.norm(direction)
+    slope = (function(at + step * direction) - function(at - step * direction)) / (2 * step)
+    np.testing.assert_allclose(slope, gradient @ direction, rtol=1e-5, atol=1e-8)

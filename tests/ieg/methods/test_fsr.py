@@ -18,7 +18,7 @@ from ieg.networks.wide_resnet import wide_resnet
 from ieg.settings.pseudo_loss_name import PseudoLoss
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from tests.ieg.golden import linear, random_problem, toy_problem
+from tests.ieg.golden import assert_slope, linear, random_problem, toy_problem
 from tests.ieg.step_settings import step_settings
 
 RESNET = partial(resnet29, blocks_per_stage=1)
@@ -129,10 +129,6 @@ def look(problem, settings, weights):
     return tf.reduce_mean(entropy(targets, logits[:probes])) + decay, logits[probes:]
 
 
-def central_differences(function, at, step=1e-5):
-    return np.array([(function(at + step * e) - function(at - step * e)) / (2 * step) for e in np.eye(len(at))])
-
-
 # as resnet29's: training regularises kernels alone, the probe loss everything, with half the factor
 HALF = dict(l2_kernels_only=True, probe_l2=0.025)
 LOOK_AHEADS = [
@@ -157,8 +153,7 @@ def test_look_ahead_equals_reverse_over_reverse_and_finite_differences(body, set
         tape.watch(uniform)
         loss, logits = look(problem, settings, uniform)
     expected = tape.gradient(loss, uniform).numpy()
-    numeric = central_differences(lambda w: float(look(problem, settings, tf.constant(w))[0]), uniform.numpy(), 1e-6)
-    np.testing.assert_allclose(numeric, expected, rtol=1e-5, atol=1e-8)
+    assert_slope(lambda w: float(look(problem, settings, tf.constant(w))[0]), uniform.numpy(), expected, 1e-6)
     seen = seen_gradient(monkeypatch, clip=False)
     result = fsr_step(*problem, settings)
     np.testing.assert_allclose(seen["g"], expected, rtol=1e-7, atol=1e-12)

@@ -14,7 +14,7 @@ from ieg.methods.lookahead import looked_ahead
 from ieg.networks.network import build_network
 from ieg.networks.resnet29 import resnet29
 from ieg.networks.wide_resnet import wide_resnet
-from tests.ieg.golden import random_problem, toy_problem
+from tests.ieg.golden import assert_slope, random_problem, toy_problem
 from tests.ieg.step_settings import step_settings
 
 BODIES = {
@@ -136,10 +136,6 @@ def probe_loss(problem, settings, weights, shares=None):
     return tf.reduce_mean(cross_entropy(targets, logits)) + decay
 
 
-def central_differences(function, at, step=1e-5):
-    return np.array([(function(at + step * e) - function(at - step * e)) / (2 * step) for e in np.eye(len(at))])
-
-
 def normalized(gradient):
     helpful = np.maximum(0, -gradient)
     return helpful / (helpful.sum() + 1e-5)
@@ -158,8 +154,7 @@ def test_l2r_weights_equal_reverse_over_reverse_and_finite_differences(name, lev
         tape.watch(weights)
         loss = probe_loss(problem, settings, weights)
     expected = tape.gradient(loss, weights).numpy()
-    numeric = central_differences(lambda w: float(probe_loss(problem, settings, tf.constant(w))), np.zeros(6))
-    np.testing.assert_allclose(numeric, expected, rtol=1e-5, atol=1e-8)
+    assert_slope(lambda w: float(probe_loss(problem, settings, tf.constant(w))), np.zeros(6), expected)
     result = l2r_step(*problem, settings)
     np.testing.assert_allclose(result.weights, normalized(expected), rtol=1e-8)
     assert float(result.losses["meta"]) == pytest.approx(float(loss), rel=1e-12)
@@ -176,14 +171,8 @@ def test_ieg_weights_and_shares_equal_reverse_over_reverse_and_finite_difference
         tape.watch((weights, shares))
         loss = probe_loss(problem, settings, weights, shares)
     of_weights, of_shares = (gradient.numpy() for gradient in tape.gradient(loss, (weights, shares)))
-    numeric = central_differences(
-        lambda w: float(probe_loss(problem, settings, tf.constant(w), shares)), weights.numpy()
-    )
-    np.testing.assert_allclose(numeric, of_weights, rtol=1e-5, atol=1e-8)
-    numeric = central_differences(
-        lambda s: float(probe_loss(problem, settings, weights, tf.constant(s))), shares.numpy()
-    )
-    np.testing.assert_allclose(numeric, of_shares, rtol=1e-5, atol=1e-8)
+    assert_slope(lambda w: float(probe_loss(problem, settings, tf.constant(w), shares)), weights.numpy(), of_weights)
+    assert_slope(lambda s: float(probe_loss(problem, settings, weights, tf.constant(s))), shares.numpy(), of_shares)
 
     labels = tf.one_hot(batch["labels"], 3, dtype=tf.float64)
     with tf.GradientTape(persistent=True) as tape:
