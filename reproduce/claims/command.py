@@ -28,7 +28,7 @@ def write_claims(arguments: argparse.Namespace, claims: Mapping[str, Claim], own
     before = kept_findings(claims_file=arguments.cells)
     if arguments.seeds:
         found = findings(_with_seeds(own, arguments.seeds), records.numbers(entries))
-        print(of_some_seeds(found, before, arguments.seeds, Path("nowhere")))
+        print(of_some_seeds(found, before, arguments.seeds))
         if arguments.out:
             _draw(found, entries, arguments.out)
             _write(arguments.out, of_some_seeds(found, before, arguments.seeds, arguments.out))

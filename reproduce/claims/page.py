@@ -59,8 +59,10 @@ def outcome(found: Mapping[str, Finding]) -> str:
     return "\n\n".join([*parts, *([f"Of {len(found)} claims: {_counts(found)}."] if len(found) > 1 else [])])
 
 
-def of_some_seeds(found: Mapping[str, Finding], kept: Mapping[str, Finding], seeds: Sequence[int], folder: Path) -> str:
-    """The same on other seeds than claims.yaml asks for: no verdict; with the pictures that are in `folder`."""
+def of_some_seeds(
+    found: Mapping[str, Finding], kept: Mapping[str, Finding], seeds: Sequence[int], folder: Path | None = None
+) -> str:
+    """The same on other seeds than claims.yaml asks for: no verdict; with the pictures that are in `folder`, if any."""
     parts = [
         f"# {', '.join(found)}: seeds {', '.join(map(str, seeds))}",
         f"No verdict: the sign-flip test of {len(seeds)} seeds cannot give a p below {2 / 2 ** len(seeds):.2g}, and a "
@@ -69,7 +71,7 @@ def of_some_seeds(found: Mapping[str, Finding], kept: Mapping[str, Finding], see
     ]
     for name, finding in found.items():
         parts += _outcome(name, finding, f"No verdict here; on all seeds: {_verdict(kept[name]).lower()}")
-        parts += _picture(name, folder)
+        parts += _picture(name, folder) if folder else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -21,7 +21,7 @@ from reproduce.demo_cells import make_data, prepare
 from reproduce.demos.demo import summarise
 from reproduce.engines.commands import printable
 from reproduce.engines.local import RETRIES, LocalEngine
-from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of
+from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of, state_again
 
 CLAIMS_OF = {"demo-fsr": ("fsr-1", "fsr-2"), "demo-sln": ("sln-2", "sln-3", "sln-4"), "demo-moco": ("moco-1", "moco-4")}
 SEEDS_OF_A_DEMO = 3
@@ -84,9 +84,6 @@ def demo(arguments: argparse.Namespace) -> int:
     code = _do_small(arguments, runs_of(table.cells, arguments.seeds, arguments.runs_dir))
     if code == 0 and not arguments.dry_run:
         runs = runs_of(table.cells, arguments.seeds, arguments.runs_dir)
-        unfinished = [run.name for run in runs if run.state != DONE]
-        if unfinished:
-            raise UsageError(f"not finished: {', '.join(unfinished)}; see their log.txt under {arguments.runs_dir}")
         print("\n" + summarise(table, runs, arguments.out))
     return code
 
@@ -152,10 +149,18 @@ def _ray_engine(arguments: argparse.Namespace) -> Any:
 
 
 def _do_small(arguments: argparse.Namespace, runs: list[Run]) -> int:
-    """Do runs that take minutes on any machine."""
+    """Do runs that take minutes on any machine. Raises: UsageError where another command has one of them."""
     devices = gpus()
     jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
-    return _do(arguments, runs, LocalEngine(jobs, devices, arguments.data_dir))
+    code = _do(arguments, runs, LocalEngine(jobs, devices, arguments.data_dir))
+    if code or arguments.dry_run:
+        return code
+    if unfinished := [run.name for run in map(state_again, runs) if run.state != DONE]:
+        raise UsageError(
+            f"not finished: {', '.join(unfinished)}; where another command runs them, wait for it, and give this one "
+            f"again; their log.txt are under {arguments.runs_dir}"
+        )
+    return 0
 
 
 def _do(arguments: argparse.Namespace, runs: list[Run], engine: Any) -> int:

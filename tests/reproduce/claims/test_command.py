@@ -151,6 +151,19 @@ def test_a_demo_is_the_first_seeds_of_its_claims(claims_file: Path, capsys: pyte
     assert "2 runs to do (6 of 8 already done" in capsys.readouterr().err
 
 
+def test_runs_of_another_command_are_waited_for(
+    claims_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(claims_file, "--seeds", "0,1") == 0
+    monkeypatch.setattr(
+        "reproduce.runs.is_running", lambda folder: "small-b" in str(folder) and "seed_1" in str(folder)
+    )
+    assert run(claims_file, "--seeds", "0,1", "--out", str(claims_file.parent / "out")) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"not finished: small-b-0-\w{8} seed 1; where another command", error)
+    assert not (claims_file.parent / "out").exists()
+
+
 def test_demos_of_claims_as_they_are_shipped() -> None:
     claims, makefile = load_claims(), (ROOT / "Makefile").read_text(encoding="utf-8")
     for name, parts in CLAIMS_OF.items():
