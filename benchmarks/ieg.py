@@ -129,8 +129,8 @@ def summarize(answers: dict, compared: bool) -> list[dict]:
             "method": method,
             "precision": precision,
             "steps": len(seconds),
-            "median_seconds": round(middle, 4),
-            "interquartile_seconds": [round(low, 4), round(high, 4)],
+            "median_seconds": round(middle, 6),
+            "interquartile_seconds": [round(low, 6), round(high, 6)],
             **{f"ratio_to_{base}": ratio(seconds, seconds_of.get((base, "float32"))) for base in ("supervised", "l2r")},
             "peak_memory_bytes": own[-1]["peak_memory_bytes"],
         }

@@ -205,7 +205,7 @@ def steps(paths: list[Path], options: argparse.Namespace, device) -> tuple[list[
             {
                 "variant": name,
                 "steps": len(seconds),
-                "median_seconds": round(middle, 4),
+                "median_seconds": round(middle, 6),
                 "images_per_second": round(options.batch_size * len(seconds) / sum(seconds), 1),
                 "share_waiting_for_data": round((trainer.waiting.seconds - waited) / sum(seconds), 3),
             }

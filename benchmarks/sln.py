@@ -116,8 +116,8 @@ def summarize(seconds: dict[str, list[float]], compared: bool) -> list[dict]:
         row: dict = {
             "variant": name,
             "steps": len(own),
-            "median_seconds": round(middle, 4),
-            "interquartile_seconds": [round(low, 4), round(high, 4)],
+            "median_seconds": round(middle, 6),
+            "interquartile_seconds": [round(low, 6), round(high, 6)],
             "ratio_to_float32": round(quartiles[1], 3),
             "interquartile_ratio": [round(quartiles[0], 3), round(quartiles[2], 3)],
         }

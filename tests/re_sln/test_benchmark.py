@@ -36,3 +36,9 @@ def test_ratios_are_medians_turn_by_turn() -> None:
     assert [row["ratio_to_float32"] for row in rows] == [1.0, 0.5]
     assert rows[1]["median_seconds"] == 0.5
     assert rows[1]["share_of_original"] == round(0.5 / sln.ORIGINAL, 3)
+
+
+def test_a_step_of_a_gpu_is_not_rounded_away():
+    """Milliseconds: the plan of gpu-evidence multiplies them by 117,300 steps."""
+    (row,) = sln.summarize({"captured": [0.001234, 0.001236, 0.001236, 0.001238]}, compared=False)
+    assert row["median_seconds"] == pytest.approx(0.001236, abs=1e-6)
