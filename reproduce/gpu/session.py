@@ -113,20 +113,21 @@ class Session:
         """Works for at most so long, and not beyond the minutes. Returns how many items it began."""
         begun, used, begins = self.clock(), self.state["used"], 0
         end = begun + min(seconds, 60 * self.options.minutes - used)
-        while to_do := self.to_do():
-            left = end - self.clock() - RESERVE
-            # A measurement cannot be resumed: it is begun only where it can be ended.
-            ready = [item for item, needed in to_do if item.kind == "run" or needed <= left]
-            if left < LEAST or not ready:
-                break
-            begins += 1
-            stopped = self.do(ready[0], left)
+        try:
+            while to_do := self.to_do():
+                left = end - self.clock() - RESERVE
+                # A measurement cannot be resumed: it is begun only where it can be ended.
+                ready = [item for item, needed in to_do if item.kind == "run" or needed <= left]
+                if left < LEAST or not ready:
+                    break
+                begins += 1
+                if self.do(ready[0], left):
+                    break
+                self.state["used"] = used + self.clock() - begun
+                self.write()
+        finally:  # a Ctrl-C, too, has used the GPU
             self.state["used"] = used + self.clock() - begun
             self.write()
-            if stopped:
-                break
-        self.state["used"] = used + self.clock() - begun
-        self.write()
         return begins
 
     def do(self, item: Item, allowed: float) -> bool:

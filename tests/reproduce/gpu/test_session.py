@@ -122,6 +122,26 @@ def test_no_gpu_time_is_used_beyond_the_minutes(tmp_path):
     assert machine.session().state["used"] == used
 
 
+def test_minutes_before_an_interruption_are_used_too(tmp_path):
+    machine = Machine(tmp_path, minutes=30)
+    session = machine.session()
+
+    def interrupted(*_):
+        machine.now += 240
+        raise KeyboardInterrupt
+
+    session.run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        session.piece(600)
+    assert machine.session().state["used"] == 240
+
+
+def test_a_piece_that_is_too_short_begins_nothing(tmp_path):
+    machine = Machine(tmp_path, minutes=30)
+    assert machine.session().piece(60) == 0
+    assert machine.session().piece(200) > 0
+
+
 def test_the_fastest_setting_counts_what_its_compilation_takes():
     seconds = {"captured": 0.0030, "compiled, captured": 0.0029}
     assert plan.fastest(seconds, 300) == "captured"
