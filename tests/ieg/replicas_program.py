@@ -1,4 +1,4 @@
-"""Started by test_replicas.py: one step of a method on one and on two logical CPU devices, results as a .npz file."""
+"""Started by test_replicas.py: steps of a method on one and on two logical CPU devices, results as a .npz file."""
 
 import sys
 
@@ -10,7 +10,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 from ieg.methods import METHODS  # noqa: E402
 from ieg.networks.layers import Forward  # noqa: E402
-from tests.ieg.two_steps import SEEDS, SIZE, make_batch, steps  # noqa: E402
+from tests.ieg.two_steps import SEEDS, SIZE, make_batch, runs, steps  # noqa: E402
 
 
 def distance_from_kinks(method, batch):
@@ -36,16 +36,12 @@ def main(path):
     for method in METHODS:
         stack = SIZE if method == "fsr" else 3 * SIZE
         first, second = make_batch(SEEDS[method], stack, 1), make_batch(2, stack, 2)
-        runs = {
-            "single": steps(one, method, [first]),
-            "twice": steps(two, method, [first, first]),
-            "apart": steps(two, method, [first, second]),
-            "other": steps(one, method, [second]),
-        }
-        if method == "supervised":
-            runs["joined"] = steps(one, method, [first, second])
-        runs["kinks"] = {"distance": distance_from_kinks(method, first)}
-        results |= {f"{method}|{run}|{name}": value for run, found in runs.items() for name, value in found.items()}
+        singles, pairs = [[first], [second]], [[first, first], [first, second]]
+        alone = runs(one, method, [*singles, [first, second]] if method == "supervised" else singles)
+        found = dict(zip(("single", "other", "joined"), alone, strict=False))
+        found |= dict(zip(("twice", "apart"), runs(two, method, pairs), strict=True))
+        found["kinks"] = {"distance": distance_from_kinks(method, first)}
+        results |= {f"{method}|{run}|{name}": value for run, named in found.items() for name, value in named.items()}
     np.savez(path, **results)
 
 

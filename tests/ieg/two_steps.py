@@ -52,20 +52,29 @@ def fsr_parts():
     return step_settings(meta_partial_level=0, moving_weight_gamma=0.5, pseudo_loss=pseudo), memory
 
 
-def steps(strategy, method, batches):
-    """State after two steps on `batches` joined along the first axis, and the logs of the last."""
+def runs(strategy, method, several):
+    """For each of `several` lists of batches: the state after two steps from the same weights on these batches joined
+    along the first axis, and the logs of the last. One step is traced for all of them."""
     network = build_network("wrn10-1", 10, image_size=8)
     with strategy.scope():
         settings, memory = fsr_parts() if method == "fsr" else (step_settings(), None)
         state = TrainState(network, 0, memory)
     step = TrainStep(strategy, network, METHODS[method], settings, state, momentum=0.9, ema_first=method != "ieg")
-    batch = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
-    for rate in (0.1, 0.05):
-        logs = step(distribute(strategy, batch), tf.constant(rate), tf.constant(0.5))
-    evaluator = Evaluator(strategy, network, TESTS, 2)
-    outputs = {"accuracy": evaluator.accuracy(state.parameters, state.moving)}
-    for name in ("weights", "loss/net"):
-        outputs[name] = np.stack([value.numpy() for value in strategy.experimental_local_results(logs[name])])
-    copies = [strategy.experimental_local_results(variable) for variable in state.variables().values()]
-    outputs["equal"] = np.all([np.array_equal(copy, first) for first, *others in copies for copy in others])
-    return state.arrays() | outputs
+    evaluator, start, outputs = Evaluator(strategy, network, TESTS, 2), state.arrays(), []
+    for batches in several:
+        state.restore(start)
+        batch = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
+        for rate in (0.1, 0.05):
+            logs = step(distribute(strategy, batch), tf.constant(rate), tf.constant(0.5))
+        found = {"accuracy": evaluator.accuracy(state.parameters, state.moving)}
+        for name in ("weights", "loss/net"):
+            found[name] = np.stack([value.numpy() for value in strategy.experimental_local_results(logs[name])])
+        copies = [strategy.experimental_local_results(variable) for variable in state.variables().values()]
+        found["equal"] = np.all([np.array_equal(copy, first) for first, *others in copies for copy in others])
+        outputs.append(state.arrays() | found)
+    return outputs
+
+
+def steps(strategy, method, batches):
+    """State after two steps on `batches` joined along the first axis, and the logs of the last."""
+    return runs(strategy, method, [batches])[0]
