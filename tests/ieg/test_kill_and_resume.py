@@ -8,6 +8,16 @@ import pytest
 
 from tests.ieg.small_runs import MORE, SMALL, folder_of, last_checkpoint, metrics_of, run, start
 
+# The program, its checkpoints so slow that it is killed before its last one on a busy machine, too.
+SLOWED = """
+import sys, time
+from ieg.checkpoints import checkpoint
+save = checkpoint.save
+checkpoint.save = lambda *arguments: (save(*arguments), time.sleep(0.1))
+from ieg.main import main
+sys.exit(main())
+"""
+
 
 def step_of(folder):
     """Of the newest checkpoint; 0 where there is none."""
@@ -18,7 +28,7 @@ def step_of(folder):
 def test_kill_9_and_the_same_command_give_the_same_bits(tmp_path, method):
     arguments = [*SMALL, f"--method={method}", *MORE.get(method, []), "--save_minutes=0"]
     whole = start(*arguments, f"--checkpoint_path={tmp_path / 'whole'}")
-    killed = start(*arguments, f"--checkpoint_path={tmp_path / 'killed'}")
+    killed = start(*arguments, f"--checkpoint_path={tmp_path / 'killed'}", program=("-c", SLOWED))
     chosen = np.random.default_rng().integers(1, 20)  # no moment in particular
     while killed.poll() is None and step_of(tmp_path / "killed") < chosen:
         time.sleep(0.001)

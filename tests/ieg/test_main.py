@@ -1,4 +1,4 @@
-"""The program through its command line."""
+"""The program through its command line; in this process where it can be: a new one loads TensorFlow for seconds."""
 
 import json
 import signal
@@ -15,21 +15,20 @@ PROGRAM = ["-m", "ieg.main"]
 IN_PROCESS = [argument for argument in SMALL if argument != "--deterministic"]
 
 
+METHODS = ("ieg", "l2r", "supervised", "fsr")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished, uninterrupted run of every method, by method."""
     base = tmp_path_factory.mktemp("finished")
-    processes = {
-        method: start(*SMALL, f"--method={method}", *MORE.get(method, []), f"--checkpoint_path={base / method}")
-        for method in ("ieg", "l2r", "supervised", "fsr")
-    }
-    for process in processes.values():
-        _, err = process.communicate()
-        assert process.returncode == 0, err[-3000:]
-    return {method: folder_of(base / method) for method in processes}
+    for method in METHODS:
+        words = [*IN_PROCESS, f"--method={method}", *MORE.get(method, []), f"--checkpoint_path={base / method}"]
+        assert run_as_main(PROGRAM, *words) == 0
+    return {method: folder_of(base / method) for method in METHODS}
 
 
-@pytest.mark.parametrize("method", ["ieg", "l2r", "supervised", "fsr"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_run_leaves_a_complete_record(finished, method):
     folder = finished[method]
     result = json.loads((folder / "result.json").read_text())
@@ -56,17 +55,19 @@ def test_a_run_leaves_a_complete_record(finished, method):
     assert list((folder / "tensorboard").glob("events*"))
 
 
-def test_a_finished_run_is_not_repeated_and_can_be_evaluated(finished):
+def test_a_finished_run_is_not_repeated_and_can_be_evaluated(finished, capfd):
     before = last_checkpoint(finished["ieg"])
-    _, err = run(*SMALL, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}")
-    assert "is finished" in err
+    words = [*IN_PROCESS, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}"]
+    assert run_as_main(PROGRAM, *words) == 0
+    assert "is finished" in capfd.readouterr().err
     synonyms = (
-        " ".join(SMALL).replace("--batch_size", "--global_batch_size").replace("--network_name", "--arch").split()
+        " ".join(IN_PROCESS).replace("--batch_size", "--global_batch_size").replace("--network_name", "--arch").split()
     )
-    _, err = run(*synonyms, "--method=ieg", "--lr=0.1", f"--run_dir={finished['ieg']}")
-    assert "is finished" in err
+    assert run_as_main(PROGRAM, *synonyms, "--method=ieg", "--lr=0.1", f"--run_dir={finished['ieg']}") == 0
+    assert "is finished" in capfd.readouterr().err
     assert last_checkpoint(finished["ieg"]) == before
-    out, _ = run(*SMALL, "--method=ieg", f"--checkpoint_path={finished['ieg'].parent}", "--evaluate")
+    assert run_as_main(PROGRAM, *words, "--evaluate") == 0
+    out = capfd.readouterr().out
     last = metrics_of(finished["ieg"])[-1]
     assert f"step 30: accuracy {last['acc/eval']:.4f} on 360 test images of digits" in out
     assert f"EMA accuracy {last['acc/ema_eval']:.4f}" in out

@@ -14,6 +14,7 @@ from preprocess.webvision_mini import main as prepare
 from reproduce.cells import load_tables
 from tests.ieg.photographs import image_tree, webvision_tree
 from tests.ieg.small_runs import folder_of, run
+from tests.programs import run_as_main
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {  # a script, and the cell that it is
@@ -23,11 +24,11 @@ SCRIPTS = {  # a script, and the cell that it is
 }
 
 
-def run_script(name, *arguments, folder, code=0):
+def run_script(name, *arguments, folder, code=0, python=sys.executable):
     done = subprocess.run(
         [ROOT / "ieg" / "scripts" / name, *map(str, arguments)],
         cwd=folder,
-        env=os.environ | {"PYTHON": sys.executable, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=os.environ | {"PYTHON": str(python), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
     )
@@ -71,9 +72,16 @@ def test_no_two_flags_are_glued_together():
 
 
 @pytest.mark.parametrize("script", ["run_fsr_cifar_longtail.sh", "run_fsr_cifar_longtail_noise.sh"])
-def test_the_long_tail_scripts_run_from_anywhere_and_later_flags_win(script, standins, tmp_path):
+def test_the_long_tail_scripts_run_from_anywhere_and_later_flags_win(script, standins, tmp_path, capfd):
+    """What they start is run in this process."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
     arguments = [f"--dataset_dir={standins}", "--allow_unverified", "--check"]
-    out, _ = run_script(script, *arguments, "--seed=7", folder=tmp_path)
+    out, _ = run_script(script, *arguments, "--seed=7", folder=tmp_path, python=python)
+    file, *words = out.splitlines()
+    assert run_as_main([file], *words, cwd=tmp_path) == 0
+    out = capfd.readouterr().out
     assert "resolved_num_train: 13996" in out
     assert "resolved_last_step: 21800" in out
     assert "seed: 7" in out
