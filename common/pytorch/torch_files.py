@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -45,33 +46,18 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return content
 
 
-class _File:
-    """A file that remembers why it could not be written: torch makes a RuntimeError of it, about positions."""
-
-    def __init__(self, file: Any) -> None:
-        self._file, self.flush = file, file.flush
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        """As a file's."""
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-
 def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
     """One file, whole or not at all; the same content gives the same bytes. Raises: OSError."""
+    handled = sys.exception()
     # Given a name, torch would write that of the temporary file, with the process id, into every entry.
-    with atomic_path(path) as temporary, open(temporary, "wb") as opened:
-        file = _File(opened)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(dict(content), file)
-        except RuntimeError:
-            if file.error is None:
+        except RuntimeError as error:
+            # Over what stopped a write (a full disk, Ctrl-C, a reader that is gone), torch complains of positions.
+            if error.__context__ in (None, handled):
                 raise
-            raise file.error from None
+            raise error.__context__ from None
 
 
 class _Dtype:

@@ -2,9 +2,9 @@
 
 import argparse
 import errno
+import io
 import os
 import pickle
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,25 +114,45 @@ def test_weights_that_are_not_finite_are_named():
     assert first_of(list("abcd")) == "a, b, c, … (4 in all)"
 
 
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(tmp_path, monkeypatch, after):
-    write_tensors(tmp_path / "a.pt", {"old": 1})
-    real, left = module._File, [after]
+STOPS = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    KeyboardInterrupt("No space left on device"),
+    RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+]
 
-    def full(file):
-        def write(data):
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("stop", STOPS, ids=["full disk", "ctrl-c", "lost reader"])
+def test_what_stops_a_write_is_what_is_raised_and_leaves_the_old_file(tmp_path, monkeypatch, after, stop):
+    """Torch raises an error of its own over it, about positions in the file."""
+    write_tensors(tmp_path / "a.pt", {"old": 1})
+    left = [after]
+
+    class Stops(io.FileIO):
+        def write(self, data):
             left[0] -= 1
             if left[0] < 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return file.write(data)
+                raise stop
+            return super().write(data)
 
-        return real(SimpleNamespace(write=write, flush=file.flush))
-
-    monkeypatch.setattr(module, "_File", full)
-    with pytest.raises(OSError, match="No space left on device"):
+    monkeypatch.setattr(module, "open", Stops, raising=False)
+    with pytest.raises(type(stop)) as raised:
         write_tensors(tmp_path / "a.pt", {"new": torch.ones(1000)})
+    assert raised.value is stop
     assert read_tensors(tmp_path / "a.pt") == {"old": 1}
     assert os.listdir(tmp_path) == ["a.pt"]
+
+
+def test_an_error_that_was_handled_meanwhile_did_not_stop_the_write(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(torch, "save", fails)
+    try:
+        raise ValueError("before")
+    except ValueError:
+        with pytest.raises(RuntimeError, match="no luck"):
+            write_tensors(tmp_path / "a.pt", {})
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path):
