@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
@@ -95,7 +95,7 @@ def end_with_parent(parent: int | None = None) -> None:
 
 
 @contextlib.contextmanager
-def taken_along(processes: Sequence[int]) -> Iterator[None]:
+def taken_along(processes: Iterable[int]) -> Iterator[None]:
     """Kills processes that this one did not start itself at the exit from the context, or when this process ends."""
     words = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), WATCH, *map(str, processes)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True):  # the exit closes the pipe

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
+import signal
 import socket
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +22,7 @@ from common.machine import cores
 from common.paths import repo_root
 
 CONNECT_SECONDS = 10.0
-ATTEMPTS = 5  # Ray gives itself 30 seconds to start, which a busy machine may exceed
+ATTEMPTS, START_SECONDS, POLL_SECONDS = 3, 300.0, 0.2
 STORE_BYTES = 100 * 2**20  # what tasks tell one another is next to nothing
 WAY = "`ray start --head` starts one and prints its address; `auto` is the one that this machine belongs to"
 TOKEN = (
@@ -28,6 +33,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing of a run is reported to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_register_timeout_seconds": "600",
+    "RAY_gcs_server_port_wait_time_s": str(int(START_SECONDS)),
     "RAY_worker_niceness": "0",  # tasks yield to nothing that the command itself does not yield to
 }
 
@@ -59,19 +65,27 @@ def ray_started(address: str | None, gpus: float | None = None) -> Iterator[Any]
         with contextlib.chdir(repo_root()):
             _init(ray, address, settings)
         if not address:
-            stack.enter_context(taken_along(_of_the_node(ray)))
+            kinds = ray._private.worker.global_worker.node.all_processes
+            head, node = (kinds[name][0].process.pid for name in ("gcs_server", "raylet"))
+            # What a node that is killed leaves tries for a minute to tell the cluster's head, which is gone as well.
+            stack.enter_context(taken_along(_children({node})))
             stack.callback(ray.shutdown)  # before they are killed
+            for process in (head, node):
+                stack.enter_context(_needed(process, settings["_temp_dir"]))
         yield ray
 
 
 def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
     for left in reversed(range(ATTEMPTS)):
+        before = _children({os.getpid()})
         try:
             # "local", for without an address Ray joins whatever cluster it finds.
-            ray.init(address=address or "local", **settings)
+            with contextlib.nullcontext() if address else _patience(ray):
+                ray.init(address=address or "local", **settings)
             return
         except Exception as error:  # Ray has no class of its own for this
             ray.shutdown()
+            _end_what_is_left(before)
             cause = error.__cause__ or error
             if address:
                 way = TOKEN if "Auth" in f"{type(cause)} {cause}" else WAY
@@ -81,18 +95,63 @@ def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             logging.warning("Ray did not start, it gets another try: %s", sentence(error))
 
 
-def _of_the_node(ray: Any) -> list[int]:
-    """Process ids of what this machine's node has started: agents, workers.
+@contextlib.contextmanager
+def _needed(process: int, folder: str) -> Iterator[None]:
+    """Ends this program when a child of it is gone, for which Ray waits a minute to end it without a sentence."""
+    over = threading.Event()
 
-    The agents of a node that is killed try for a minute to tell the head of the cluster, which is gone as well.
-    """
-    (node,) = ray._private.worker.global_worker.node.all_processes[ray._private.ray_constants.PROCESS_TYPE_RAYLET]
-    found = []
+    def watch() -> None:
+        with contextlib.suppress(ChildProcessError):  # Ray has seen it
+            os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        if not over.is_set():
+            print("error: a process of Ray's was killed; the same command resumes", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _children(parents: set[int]) -> set[int]:
+    """Process ids of what these processes have started and what runs."""
+    found = set()
     for place in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(place.read_text().rpartition(")")[2].split()[1]) == node.process.pid:
-                found.append(int(place.parent.name))
+            if int(place.read_text().rpartition(")")[2].split()[1]) in parents:
+                found.add(int(place.parent.name))
     return found
+
+
+@contextlib.contextmanager
+def _patience(ray: Any) -> Iterator[None]:
+    """Ray gives a node 30 seconds to start, which takes a busy machine minutes."""
+    ask, until = ray._private.services.get_node, time.monotonic() + START_SECONDS
+
+    def wait(*node: Any) -> Any:
+        while True:
+            try:
+                return ask(*node)
+            except RuntimeError:  # it has not started
+                if time.monotonic() > until:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    ray._private.services.get_node = wait
+    try:
+        yield
+    finally:
+        ray._private.services.get_node = ask
+
+
+def _end_what_is_left(before: set[int]) -> None:
+    """Of a start that failed Ray leaves what it had started, which would take the next one's time."""
+    left = _children({os.getpid()}) - before
+    for process in [*left, *_children(left)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def _check_address(address: str) -> None:

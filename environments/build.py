@@ -276,7 +276,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="tensorflow, pytorch; none: only check this Python")
     parser.add_argument("--home", type=Path, default=Path(".venv"), help="where environments live (default .venv)")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         check_python()
         for name in arguments.names:
@@ -293,6 +293,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; nothing half-built is left, the same command starts again", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

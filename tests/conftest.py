@@ -13,8 +13,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for every core; pro
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 NOT_REACHED = "not reached"
 STARTED = time.monotonic()
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers_stay():
+    """A test leaves the handlers of signals as it found them: the next one may wait for Ctrl-C."""
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    yield
+    changed = {number for number, handler in before.items() if signal.getsignal(number) != handler}
+    for number in changed:
+        signal.signal(number, before[number])
+    assert not changed, f"the test changed what happens at {', '.join(sorted(number.name for number in changed))}"
 
 
 def hexadecimal(text):

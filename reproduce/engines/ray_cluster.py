@@ -160,7 +160,8 @@ def _board_here(ray: Any) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
+    always = {"max_restarts": -1, "max_task_retries": -1}  # what it knows is told again
+    return ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, **always).remote()
 
 
 class _Messenger:

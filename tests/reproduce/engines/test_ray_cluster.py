@@ -363,7 +363,7 @@ def test_what_a_worker_raised_is_shown_and_the_others_go_on(
 def test_a_cluster_that_is_too_small_is_told(
     write_cells: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ray.init", lambda **_: None)
+    monkeypatch.setattr("reproduce.engines.ray_cluster.ray_started", lambda _: contextlib.nullcontext(ray))
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     cells = write_cells()
     assert main([*words(cells), "--cpus_per_run", "3"]) == 2
