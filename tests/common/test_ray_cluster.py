@@ -39,7 +39,7 @@ def test_a_node_may_take_longer_to_start_than_ray_waits(monkeypatch):
 
 
 def test_a_start_that_fails_leaves_nothing_for_the_next_one():
-    left = []
+    left: list[subprocess.Popen] = []
 
     def init(**_):
         assert not any(one.poll() is None for one in left)
