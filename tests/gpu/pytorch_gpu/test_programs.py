@@ -24,12 +24,12 @@ VARIANTS = {
     "compiled, captured": (["--compile", "--capture_steps"], EXACT),
     "compiled, CUDA graphs": (["--compile", "--cuda_graphs"], EXACT),
 }
-ON_A_CPU_TOO = ("plain", "captured")
 
 
 def on_devices(names, on_cpu):
     """(device, name of a variant): all of them on a GPU, some on a CPU."""
-    return [("cpu", name) for name in on_cpu] + [pytest.param("cuda", name, marks=pytest.mark.gpu) for name in names]
+    both = [("cpu", on_cpu, pytest.mark.slow), ("cuda", names, pytest.mark.gpu)]
+    return [pytest.param(device, name, marks=mark) for device, chosen, mark in both for name in chosen]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def of_device(folder, device):
     assert named.startswith("CPU") == (device == "cpu"), named
 
 
-@pytest.mark.parametrize("device, variant", on_devices(VARIANTS, ON_A_CPU_TOO))
+@pytest.mark.parametrize("device, variant", on_devices(VARIANTS, ["plain", "captured"]))
 def test_train_cifar(device, variant, sln_on_a_cpu, tmp_path, measured):
     flags, tolerance = VARIANTS[variant]
     begun = time.perf_counter()

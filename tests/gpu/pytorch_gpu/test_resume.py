@@ -13,10 +13,10 @@ from tests.re_sln.small_runs import DIGITS, MODELS, metrics_of
 
 SLN = [*DIGITS, *MODELS["sln-mo"], "--n_epochs=4"]
 MOCO = [*PATCH, "--epochs=3"]
-ON_GPU = pytest.mark.gpu
+ON_GPU, SLOW = pytest.mark.gpu, pytest.mark.slow
 MOVES = [
-    (["--device=cpu", "--channels_last"], ["--device=cpu", "--channels_last=false"]),
-    (["--device=cpu", "--channels_last=false"], ["--device=cpu", "--channels_last"]),
+    pytest.param(["--device=cpu", "--channels_last"], ["--device=cpu", "--channels_last=false"], marks=SLOW),
+    pytest.param(["--device=cpu", "--channels_last=false"], ["--device=cpu", "--channels_last"], marks=SLOW),
     pytest.param(["--device=cpu"], ["--device=cuda"], marks=ON_GPU),
     pytest.param(["--device=cuda"], ["--device=cpu"], marks=ON_GPU),
     pytest.param(["--device=cpu"], ["--device=cuda", "--channels_last"], marks=ON_GPU),
