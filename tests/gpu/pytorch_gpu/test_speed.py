@@ -90,6 +90,21 @@ def test_moco_never_waits_for_its_images(device, measured, tmp_path):
         assert row["share_waiting_for_data"] < 0.05, f"{workers} cores decode too slowly for this GPU"
 
 
+def test_no_step_of_pretraining_waits_for_the_device(device):
+    small = argparse.Namespace(arch="resnet10-small", size=16, batch_size=4, workers=0)
+    with moco.photographs(None) as paths:
+        trainer = moco.make_trainer(paths[:8], {"amp": "bf16"}, small, torch.device(device))
+        for mode in ("default", "error"):  # the first epoch makes constants and chooses kernels
+            if device == "cuda":
+                torch.cuda.set_sync_debug_mode(mode)
+            try:
+                assert len(list(trainer.epoch_steps())) == 2
+            finally:
+                if device == "cuda":
+                    torch.cuda.set_sync_debug_mode("default")
+            trainer.end_epoch()
+
+
 def test_the_parts_of_a_moco_step(device, measured, tmp_path):
     small = ["--arch=resnet10-small", "--size=16", "--batch_size=4", "--turns=2", "--warmup=1"]
     out = tmp_path / "kernels.json"
