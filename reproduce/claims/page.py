@@ -168,7 +168,7 @@ def _picture(name: str, folder: Path) -> list[str]:
 def _measured(effects: Iterable[Effect]) -> str:
     """What the comparisons measure, once where it is the same."""
     texts = {
-        own.name: own.measure + (f", in {own.unit}" if own.unit in ("points", "cosine") else "")
+        own.name: own.measure + (", in points" if own.unit == "points" else "")
         for own in (found.comparison for found in effects)
     }
     if len(set(texts.values())) == 1:
