@@ -16,6 +16,8 @@ from tqdm import tqdm
 from common.errors import UnreadableImage
 from common.storage import image_files
 
+GIF = b"GIF"  # torchvision writes past its memory where a frame lies outside the picture, which Pillow then widens
+
 
 def decode(path: Path) -> Tensor:
     """A file as uint8 [3, H, W], RGB. Raises: UnreadableImage naming it.
@@ -23,9 +25,11 @@ def decode(path: Path) -> Tensor:
     For files that `unreadable` has seen: torchvision would try for minutes to fill the pixels that a header claims.
     """
     try:
-        image = decode_image(read_file(str(path)), ImageReadMode.RGB)
-        if image.ndim == 3 and image.dtype == torch.uint8:  # not so of an animation or 16 bits
-            return image
+        content = read_file(str(path))
+        if bytes(content[:3].tolist()) != GIF:
+            image = decode_image(content, ImageReadMode.RGB)
+            if image.ndim == 3 and image.dtype == torch.uint8:  # not so of 16 bits
+                return image
     except (RuntimeError, ValueError):  # what torchvision does not read, Pillow may
         pass
     return torch.from_numpy(np.array(open_rgb(path))).permute(2, 0, 1)

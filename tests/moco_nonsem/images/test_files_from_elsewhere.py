@@ -140,3 +140,15 @@ def test_check_reads_the_neighbours(tmp_path, capfd):
     image.write_bytes(image.read_bytes()[:-30])
     assert program.main(command) == 2
     assert f"1 file(s) cannot be read as images: {image} (" in capfd.readouterr().err
+
+
+def test_torchvision_gets_no_gif(tmp_path, monkeypatch):
+    """Of a frame that lies outside the picture, which Pillow widens then, it writes past its memory."""
+    Image.new("RGB", (40, 32), "teal").save(tmp_path / "a.jpg", "GIF")
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    frame = content.index(struct.pack("<cHHHH", b",", 0, 0, 40, 32))
+    content[frame + 3 : frame + 5] = struct.pack("<H", 16)
+    (tmp_path / "a.jpg").write_bytes(content)
+    monkeypatch.setattr("moco_nonsem.images.image_files.decode_image", lambda *_: pytest.fail("torchvision reads it"))
+    assert unreadable([tmp_path / "a.jpg"], 1) == []
+    assert decode(tmp_path / "a.jpg").shape == (3, 48, 40)
