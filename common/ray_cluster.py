@@ -152,6 +152,9 @@ def _end_what_is_left(before: set[int]) -> None:
     for process in [*left, *_children(left)]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+    for process in left:
+        with contextlib.suppress(ChildProcessError):  # somebody has waited for it
+            os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
 
 
 def _check_address(address: str) -> None:

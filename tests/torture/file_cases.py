@@ -21,7 +21,7 @@ from reproduce.cells import load_tables
 from reproduce.curves import draw_curves
 from reproduce.report.page import report_html
 from reproduce.runs import runs_of
-from reproduce.side_by_side import QUANTITIES, read_authors
+from reproduce.side_by_side import QUANTITIES, TEST, read_authors
 from reproduce.verify import verify
 from tests.torture.campaigns import PYTORCH, TENSORFLOW
 
@@ -106,7 +106,7 @@ def data_cases(folder: Path) -> dict[str, Case]:
     hashes = put(store.root / "toy.sha256", f"{'0' * 64}  toy/b\n{'1' * 64}  toy/c\n")
     put(store.root / "toy" / "b", "b")
     settings = put(folder / "shapes-textures.json", json.dumps({"seed": 0, "size": 40, "colour": "texture"}))
-    names = ["step", *(name for name, _ in QUANTITIES.values())]
+    names = ["step", *(name for name, _ in QUANTITIES.values()), TEST[0]]
     lines = [",".join(names), *(",".join(map(str, [step, *[0.5] * (len(names) - 1)])) for step in range(1, 5))]
     log = put(folder / "authors.csv", "\n".join(lines) + "\n")
     return {
