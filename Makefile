@@ -31,7 +31,10 @@ endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
 ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/gpu/pytorch_gpu tests/benchmarks/test_moco.py \
+                $(addprefix tests/common/pytorch/,test_readers.py test_torch_files.py) \
                 $(addprefix tests/reproduce/,test_grid.py test_moco_cells.py engines/test_ray_cluster.py)
+# Tests that have a part for each of the two.
+OF_BOTH := tests/reproduce/test_checked_commands.py tests/common/pytorch/test_gpu.py
 # Tests of TensorFlow's arithmetic, which is another with oneDNN than without: they run with both.
 ARITHMETIC := $(addprefix tests/ieg/,test_replicas.py methods test_kill_and_resume.py networks)
 OTHER_ONEDNN := $(if $(filter 0,$(TF_ENABLE_ONEDNN_OPTS)),1,0)
@@ -84,7 +87,7 @@ claims: env-tensorflow env-pytorch ## the papers' claims as small experiments wi
 
 test: env-tensorflow env-pytorch lint ## second command: build both environments, run lint, types and every test that is not slow
 	@status=0; \
-	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) tests/reproduce/test_checked_commands.py -m "not slow" || status=1; \
+	$(PYTORCH) $(PYTEST) $(ONLY_PYTORCH) $(OF_BOTH) -m "not slow" || status=1; \
 	TF_ENABLE_ONEDNN_OPTS=$(OTHER_ONEDNN) $(TENSORFLOW) $(PYTEST) $(ARITHMETIC) -m "not slow" || status=1; \
 	$(TENSORFLOW) $(PYTEST) tests $(ONLY_PYTORCH:%=--ignore=%) -m "not slow" || status=1; \
 	exit $$status

@@ -115,27 +115,29 @@ def _needed(process: int, folder: str) -> Iterator[None]:
         over.set()
 
 
-def _children(parents: set[int]) -> set[int]:
-    """Process ids of what these processes have started and what runs."""
+def _children(parents: set[int], states: str = "RSDITZ") -> set[int]:
+    """Process ids of what these processes have started and what is in one of the states of proc(5)."""
     found = set()
     for place in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(place.read_text().rpartition(")")[2].split()[1]) in parents:
+            state, parent = place.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) in parents and state in states:
                 found.add(int(place.parent.name))
     return found
 
 
 @contextlib.contextmanager
 def _patience(ray: Any) -> Iterator[None]:
-    """Ray gives a node 30 seconds to start, which takes a busy machine minutes."""
+    """Ray gives a node 30 seconds to start, which takes a busy machine minutes; one that is gone is not waited for."""
     ask, until = ray._private.services.get_node, time.monotonic() + START_SECONDS
 
     def wait(*node: Any) -> Any:
+        starting = _children({os.getpid()}, "RSDI")
         while True:
             try:
                 return ask(*node)
             except RuntimeError:  # it has not started
-                if time.monotonic() > until:
+                if time.monotonic() > until or starting - _children({os.getpid()}, "RSDI"):
                     raise
             time.sleep(POLL_SECONDS)
 

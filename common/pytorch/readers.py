@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing.queues import Queue
 from typing import Any
@@ -37,6 +38,13 @@ def become_reader(_worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     Queue._on_queue_feeder_error = staticmethod(_not_sent)  # type: ignore[attr-defined]
+    sys.excepthook = _not_fetched
+
+
+def _not_fetched(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    # The thread that hands out batches tells so of a process that was killed while it fetched one.
+    if not isinstance(error, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _not_sent(error: Exception, _batch: Any) -> None:

@@ -38,6 +38,25 @@ def test_a_node_may_take_longer_to_start_than_ray_waits(monkeypatch):
     assert ray._private.services.get_node is get_node
 
 
+def test_a_node_that_is_killed_while_it_starts_is_not_waited_for(monkeypatch):
+    def get_node(*_):
+        node.kill()
+        raise RuntimeError("not yet")
+
+    def init(**_):
+        nonlocal node
+        node = subprocess.Popen(SLEEPER)
+        ray._private.services.get_node("address", "id")
+
+    node, ray = None, ray_with(get_node, init)
+    monkeypatch.setattr(ray_cluster, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ray_cluster, "START_SECONDS", 10.0)
+    started = time.monotonic()
+    with pytest.raises(OSError, match="Ray does not start: not yet"):
+        ray_cluster._init(ray, None, {})
+    assert time.monotonic() - started < 10
+
+
 def test_a_start_that_fails_leaves_nothing_for_the_next_one():
     left: list[subprocess.Popen] = []
 
