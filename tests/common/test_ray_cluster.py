@@ -39,16 +39,17 @@ def test_a_node_may_take_longer_to_start_than_ray_waits(monkeypatch):
 
 
 def test_a_node_that_is_killed_while_it_starts_is_not_waited_for(monkeypatch):
+    nodes: list[subprocess.Popen] = []
+
     def get_node(*_):
-        node.kill()
+        nodes[-1].kill()
         raise RuntimeError("not yet")
 
     def init(**_):
-        nonlocal node
-        node = subprocess.Popen(SLEEPER)
+        nodes.append(subprocess.Popen(SLEEPER))
         ray._private.services.get_node("address", "id")
 
-    node, ray = None, ray_with(get_node, init)
+    ray = ray_with(get_node, init)
     monkeypatch.setattr(ray_cluster, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(ray_cluster, "START_SECONDS", 10.0)
     started = time.monotonic()
