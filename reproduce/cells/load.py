@@ -170,7 +170,9 @@ def _stages(program: Mapping[str, Any], flags: Mapping[str, Any]) -> tuple[Stage
     """What a program consists of: itself, or each stage in a subfolder that has its name."""
     if "stages" not in program:
         steps = int(flags.get("max_iteration", program["steps"]))
-        return (Stage("", tuple(program["command"]), (), {}, steps, program.get("subfolder", ""), path_flags(program)),)
+        # The folder itself is the runner's: it holds the runner's log and lock.
+        subfolder = program.get("subfolder", "run" if program["folder_flag"] == "run_dir" else "")
+        return (Stage("", tuple(program["command"]), (), {}, steps, subfolder, path_flags(program)),)
     stages = []
     for name, stage in program["stages"].items():
         command, arguments = tuple(stage["command"]), tuple(stage.get("arguments", ()))

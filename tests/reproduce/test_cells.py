@@ -205,6 +205,18 @@ def test_the_demo_takes_its_steps_from_its_flags() -> None:
     assert not any(cell.references for cell in demo)
 
 
+@pytest.mark.parametrize(("flag", "folder"), [("run_dir", "runs/seed_0/run"), ("checkpoint_path", "runs/seed_0")])
+def test_a_program_that_writes_into_its_folder_gets_one_below_the_runners(
+    flag: str, folder: str, tmp_path: Path
+) -> None:
+    """Both lock theirs: in one folder the program would wait for the runner that waits for it."""
+    content = cells_content()
+    content["programs"]["ieg"]["folder_flag"] = flag
+    (tmp_path / "cells.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    first = load_tables(tmp_path / "cells.yaml")["small"].cells[0]
+    assert f"--{flag}={folder}" in first.command(0, Path("runs/seed_0"))
+
+
 def test_a_flag_of_a_column_that_the_table_replaces_is_refused(tmp_path: Path) -> None:
     content = cells_content(dataset="cifar10_uniform_0.4")
     path = tmp_path / "cells.yaml"
