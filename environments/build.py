@@ -284,11 +284,9 @@ def main(argv: Optional[List[str]] = None) -> int:
                 raise BuildError(f"there is no environment {name!r}; there are: tensorflow, pytorch")
             check_venv()
             build(name, arguments.home)
-    except BuildError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}: {arguments.home} has to be a folder that can be written to", file=sys.stderr)
+    except (BuildError, OSError) as error:
+        way = "" if isinstance(error, BuildError) else f": {arguments.home} has to be a folder that can be written to"
+        print(f"error: {error}{way}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; nothing half-built is left, the same command starts again", file=sys.stderr)
