@@ -47,6 +47,7 @@ def ray_started(address: str | None, gpus: float | None = None) -> Iterator[Any]
     """
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_own_sigterm())
         if address and address != "auto":
             _check_address(address)
         if not address:
@@ -93,6 +94,17 @@ def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             if not left:
                 raise OSError(f"Ray does not start: {sentence(error)}") from error
             logging.warning("Ray did not start, it gets another try: %s", sentence(error))
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray answers SIGTERM as long as it is there, and afterwards, too."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def outcome(place: Path) -> dict[str, object]:
 
 
 def killing(place: Path, whom: Callable[[int], int]) -> threading.Thread:
-    """Kill one program of each sub-project below `place`, or its worker, once it has logged something and goes on."""
+    """Kill one program of each sub-project below `place`, or its worker, while it trains: it is stopped for a look."""
     left = {cell.sub_project for table in TABLES.values() for cell in table.cells}
 
     def kill() -> None:
@@ -76,10 +76,15 @@ def killing(place: Path, whom: Callable[[int], int]) -> threading.Thread:
         while left and time.monotonic() < deadline:
             for process, folder in programs(place):
                 name = folder.relative_to(place).parts[0]
-                if name in left and any(folder.rglob("metrics.jsonl")):
-                    with contextlib.suppress(OSError):  # it ended while we looked
+                if name not in left:
+                    continue
+                with contextlib.suppress(OSError):  # it ended while we looked
+                    os.kill(process, signal.SIGSTOP)
+                    results = [json.loads(path.read_text()) for path in folder.rglob("result.json")]
+                    if results and not all(result["finished"] for result in results):
                         os.kill(whom(process), signal.SIGKILL)
                         left.remove(name)
+                    os.kill(process, signal.SIGCONT)
             time.sleep(0.05)
 
     thread = threading.Thread(target=kill)
