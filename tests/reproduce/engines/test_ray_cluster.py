@@ -47,7 +47,8 @@ def address(cluster: Cluster) -> str:
 
 
 def add_node(cluster: Cluster, **options: Any) -> Any:
-    """Ray waits 30 seconds for a node, which a busy machine may not make."""
+    """Ray waits 30 seconds for a node, which a busy machine may not make; it answers SIGTERM from then on."""
+    before = signal.getsignal(signal.SIGTERM)
     for attempt in range(3):
         try:
             node = cluster.add_node(wait=False, num_cpus=1, **options)
@@ -56,6 +57,8 @@ def add_node(cluster: Cluster, **options: Any) -> Any:
         except Exception:
             if attempt == 2:
                 raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def words(cells: Path, *more: str) -> list[str]:
