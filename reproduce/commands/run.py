@@ -10,6 +10,7 @@ from typing import Any
 
 from common.errors import UsageError
 from common.machine import cores, gpus
+from common.storage.files import check_writable
 from reproduce import plan
 from reproduce.cells import DEMO, ROOT, load_tables, select
 from reproduce.cells.files import CLAIMS
@@ -169,6 +170,9 @@ def _do(arguments: argparse.Namespace, runs: list[Run], engine: Any) -> int:
         for run in runs:
             print(printable(run, arguments.data_dir))
         return 0
+    for folder in (arguments.runs_dir, getattr(arguments, "out", None)):
+        if folder is not None:
+            check_writable(folder, "--runs_dir or --out")
     foreign = [run for run in runs if run.state == FOREIGN]
     for run in foreign:
         print(f"not started: {run.name}: {run.why}; {plan.WAY_OUT}", file=sys.stderr)

@@ -59,6 +59,12 @@ def test_counts_and_minutes_that_are_none_are_refused(called, words, capsys):
     assert "or more" in capsys.readouterr().err and not called
 
 
+def test_programs_to_kill_beside_another_campaign_are_refused(called, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        torture.main(["good", "--only=ieg"])
+    assert "name no other campaign than kills" in capsys.readouterr().err and not called
+
+
 def test_the_other_environment_leaves_out_what_needs_none(called, monkeypatch):
     monkeypatch.setattr(sys, "prefix", f"/x/{PYTORCH}")
     assert torture.main([]) == 1

@@ -265,6 +265,17 @@ def test_mistakes_are_told_with_exit_code_2(words: list[str], message: str, caps
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--runs_dir", "--out"])
+def test_a_folder_that_cannot_be_is_refused_before_a_run(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproduce.commands.run.LocalEngine.run", lambda *_: pytest.fail("a run was started"))
+    (tmp_path / "file").touch()
+    places = {"--runs_dir": tmp_path / "runs", "--out": tmp_path / "out"} | {flag: tmp_path / "file" / "below"}
+    assert main(["demo", *(f"{name}={path}" for name, path in places.items())]) == 2
+    assert f"{tmp_path / 'file'}: Not a directory" in capsys.readouterr().err
+
+
 def test_tables_of_nothing_say_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["tables", "--table", "ieg-cifar100", "--runs_dir", str(tmp_path)]
     assert main(words) == 0

@@ -88,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--minutes={options.minutes:g}: must be 0 or more")
     if unknown := [name for name in options.names if name not in CAMPAIGNS]:
         parser.error(f"there is no campaign {unknown[0]!r}; there are: {', '.join(CAMPAIGNS)}")
+    if options.only and options.names not in ([], ["kills"]):
+        parser.error(f"--only={','.join(options.only)}: these are programs to kill; name no other campaign than kills")
     here, end, failed = Path(sys.prefix).name, time.monotonic() + 60 * options.minutes, []
     names = ["kills"] if options.only else chosen(options.names, here)
     for name in names:

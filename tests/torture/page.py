@@ -45,7 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code: 0."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     for path in sys.argv[1:] if argv is None else argv:
-        newer = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            newer = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            sys.exit(f"error: {path} is no record of make torture ({error})")
         for one in (one for by_environment in newer.values() for runs in by_environment.values() for one in runs):
             one["command"] = one["command"].partition(" --out")[0]
         merge(record, newer)
