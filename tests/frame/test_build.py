@@ -283,15 +283,18 @@ def test_where_the_builder_was_killed_the_next_one_waits_for_its_pip(build: Modu
         f"open({str(done)!r}, 'w')"
     )
     step = [sys.executable, "-S", "-c", code]
-    child = os.fork()
-    if not child:
-        with build.one_at_a_time(lock) as file, open(os.devnull, "w") as log:
-            build.run(step, log, build.Progress("x"), str, file)
-        os._exit(0)
-    while not begun.exists():
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    builder = (
+        "import os; from importlib.util import module_from_spec, spec_from_file_location; from pathlib import Path\n"
+        f"spec = spec_from_file_location('build', {str(BUILD)!r})\n"
+        "build = module_from_spec(spec); spec.loader.exec_module(build)\n"
+        f"with build.one_at_a_time(Path({str(lock)!r})) as file, open(os.devnull, 'w') as log:\n"
+        f"    build.run({step!r}, log, build.Progress('x'), str, file)"
+    )
+    with subprocess.Popen([sys.executable, "-c", builder]) as killed:
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        killed.kill()
     assert not done.exists()
     threading.Timer(0.2, go.touch).start()
     with build.one_at_a_time(lock):
