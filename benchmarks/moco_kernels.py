@@ -40,12 +40,20 @@ class Parts:
         options.workers = 0
         self.trainer = make_trainer(paths, arithmetic, options, device)
         self.recipe, self.epoch = self.trainer.views.recipe, 0
+        self.decodes_on = device.type
 
     def decode(self) -> None:
-        """JPEG files to uint8 [3, H, W]."""
+        """JPEG files to uint8 [3, H, W]; on the processor where this torchvision has no decoder for the device."""
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        self.images = decode_jpeg(self.files, ImageReadMode.RGB, device=self.device)
+        try:
+            self.images = decode_jpeg(self.files, ImageReadMode.RGB, device=self.decodes_on)
+        except RuntimeError:
+            if self.decodes_on == "cpu":
+                raise
+            self.decodes_on = "cpu"
+            return self.decode()
+        self.images = [image.to(self.device) for image in self.images]
 
     def crop(self) -> None:
         """Two random windows of each image, scaled and mirrored: uint8 [B, 2, 3, size, size]."""
@@ -144,6 +152,7 @@ def main(argv: list[str] | None = None) -> int:
         "arch": options.arch,
         "size": options.size,
         "batch_size": options.batch_size,
+        "decoded_on": parts.decodes_on,
         "median_seconds": rows,
         "images_per_second": round(options.batch_size / sum(rows.values()), 1),
         "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,

@@ -1,6 +1,7 @@
 """For the tests of re_sln and moco_nonsem on a GPU."""
 
 import importlib.util
+import signal
 
 import pytest
 
@@ -39,3 +40,21 @@ def tree(tmp_path_factory):
     from tests.moco_nonsem.small_runs import make_tree
 
     return make_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def stopped_in(monkeypatch):
+    """The trainer is interrupted once, in a step."""
+
+    def stop(trainer, number):
+        original = trainer.update
+
+        def update(self, *arguments):
+            if self.step + 1 == number:
+                monkeypatch.setattr(trainer, "update", original)
+                signal.raise_signal(signal.SIGINT)
+            original(self, *arguments)
+
+        monkeypatch.setattr(trainer, "update", update)
+
+    return stop

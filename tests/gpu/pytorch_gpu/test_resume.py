@@ -1,7 +1,5 @@
 """A run that is resumed on another device, or with its weights in another memory layout, goes on as if nothing was."""
 
-import signal
-
 import pytest
 
 from moco_nonsem.pretraining import program as pretrain
@@ -21,24 +19,6 @@ MOVES = [
     pytest.param(["--device=cuda"], ["--device=cpu"], marks=ON_GPU),
     pytest.param(["--device=cpu"], ["--device=cuda", "--channels_last"], marks=ON_GPU),
 ]
-
-
-@pytest.fixture
-def stopped_in(monkeypatch):
-    """The trainer is interrupted once, in a step."""
-
-    def stop(trainer, number):
-        original = trainer.update
-
-        def update(self, *arguments):
-            if self.step + 1 == number:
-                monkeypatch.setattr(trainer, "update", original)
-                signal.raise_signal(signal.SIGINT)
-            original(self, *arguments)
-
-        monkeypatch.setattr(trainer, "update", update)
-
-    return stop
 
 
 def alike(folder, whole, name, moved):
