@@ -31,7 +31,7 @@ endif
 
 # Tests of what runs with PyTorch; the other environment runs all the rest.
 ONLY_PYTORCH := tests/moco_nonsem tests/re_sln tests/preprocess tests/gpu/pytorch_gpu tests/benchmarks/test_moco.py \
-                $(addprefix tests/common/pytorch/,test_readers.py test_torch_files.py) \
+                $(addprefix tests/common/pytorch/,test_devices.py test_readers.py test_torch_files.py) \
                 $(addprefix tests/reproduce/,test_grid.py test_moco_cells.py engines/test_ray_cluster.py)
 # Tests that have a part for each of the two.
 OF_BOTH := tests/reproduce/test_checked_commands.py tests/common/pytorch/test_gpu.py

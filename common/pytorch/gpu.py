@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
 
 # What NVIDIA's release notes ask for: CUDA's major version, the oldest driver.
 DRIVERS = {"11": "450", "12": "525", "13": "580"}
+DRIVER = Path("/proc/driver/nvidia/version")  # where the kernel has one
 # Each prints how the framework was built, what it finds, and why the first kernel failed.
 PROBES = {
     "torch": """
@@ -51,6 +55,8 @@ def require_driver(environment: Mapping[str, str] = os.environ) -> list[str]:
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, env=dict(environment))
     except OSError as error:
+        if DRIVER.exists():  # some containers have a driver without its tools
+            return ["GPU 0: unknown to a container without nvidia-smi"]
         raise UsageError(
             "there is no NVIDIA GPU here, or its driver is not installed: nvidia-smi is not found. All of the suite "
             "runs on a CPU too; in a container, start that with the GPU (docker run --gpus all)"
@@ -76,12 +82,12 @@ def require_framework(name: str, python: str = sys.executable, environment: Mapp
             "environment again on this machine, rm -r .venv, then make env-tensorflow env-pytorch"
         )
     if found["error"] or not found["count"]:
-        raise UsageError(f"nvidia-smi shows a GPU, but {name} {found['version']} cannot use it: {_why(found)}")
+        raise UsageError(f"nvidia-smi shows a GPU, but {name} {found['version']} cannot use it: {why_not(found)}")
     return found
 
 
-def _why(found: Mapping[str, Any]) -> str:
-    """The reason in one clause, with what to do."""
+def why_not(found: Mapping[str, Any]) -> str:
+    """Why a framework (its `cuda`, and the `error` of its first kernel) finds no GPU: a clause, with what to do."""
     said = " ".join(found["error"].split())[:200]
     major = str(found["cuda"]).partition(".")[0]
     needed, there = DRIVERS.get(major), driver_version()
@@ -93,9 +99,11 @@ def _why(found: Mapping[str, Any]) -> str:
 
 
 def driver_version() -> str:
-    """As in `580.95.05`; empty where nvidia-smi does not say."""
+    """As in `580.95.05`; empty where neither nvidia-smi nor the kernel says it."""
     asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
+    with contextlib.suppress(OSError):
         return subprocess.run(asked, capture_output=True, text=True).stdout.partition("\n")[0].strip()
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError):
+        found = re.search(r" (\d+\.[\d.]+) ", DRIVER.read_text(encoding="utf-8"))
+        return found[1] if found else ""
+    return ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from common.errors import UsageError
 from common.machine import check_port
+from common.machine import gpus as visible_gpus
 from ieg.devices.all_gather import all_gather
 from ieg.settings.flags import Flags
 
@@ -29,6 +31,8 @@ def make_strategy(flags: Flags):
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+    if said := start_on_gpus([tf.config.experimental.get_device_details(gpu) for gpu in gpus]):
+        logging.warning(said)
     if flags.num_devices > len(gpus) > 0:
         raise UsageError(f"--num_devices={flags.num_devices}, but this machine has {len(gpus)} GPU(s)")
     if flags.distribution_strategy == "multi_worker":
@@ -36,6 +40,27 @@ def make_strategy(flags: Flags):
     if flags.distribution_strategy == "one_device":
         return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
     return mirrored(flags.num_devices or max(1, len(gpus)), gpus)
+
+
+def start_on_gpus(details: Sequence[Mapping[str, Any]], built: Mapping[str, Any] | None = None) -> str:
+    """What a user should know before the first step; mostly nothing.
+
+    details: what TensorFlow knows of each GPU it finds; built: how TensorFlow was built, left out: as this one.
+    """
+    built = tf.sysconfig.get_build_info() if built is None else built
+    if not details:
+        there = "finds none" if built.get("is_cuda_build") else "was built without them"
+        why = f"nvidia-smi shows a GPU, but TensorFlow {there}: computing on the CPU; `make check-gpu` says why"
+        return why if visible_gpus() else ""
+    # "sm_75", "compute_80": it has kernels for every GPU of these generations.
+    known = max((int(name.rpartition("_")[2]) // 10 for name in built.get("cuda_compute_capabilities", ())), default=0)
+    newest = max(detail.get("compute_capability", (0, 0))[0] for detail in details)
+    if newest <= known:
+        return ""
+    return (
+        "TensorFlow is older than this GPU and compiles its kernels for it when they are first used: the first steps "
+        "take minutes, once; CUDA keeps them in ~/.nv/ComputeCache"
+    )
 
 
 def on_cpu(flags: Flags) -> bool:

@@ -39,9 +39,9 @@ def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: lis
 
     def start() -> int:
         check(flags, 1)
-        import torch
+        from common.pytorch.devices import usable_gpus  # it needs torch
 
-        found = places(flags, torch.cuda.device_count())
+        found = places(flags, usable_gpus(flags.device))
         check(flags, found[0].world_size)
         if len(found) == 1:
             return work(flags, found[0], command)

@@ -35,9 +35,9 @@ class Room:
 
 def this_machine() -> Room:
     """What there is without a cluster."""
-    import torch
+    from common.pytorch.devices import usable_gpus  # it needs torch
 
-    return Room(cores(), torch.cuda.device_count())
+    return Room(cores(), usable_gpus("auto"))
 
 
 def room_of_trial(flags: SearchFlags, trials: int, machines: list[Room]) -> Room:

@@ -8,6 +8,7 @@ import torch
 
 from common.environment import torchrun
 from common.errors import UsageError
+from common.pytorch.devices import usable_gpus
 from common.pytorch.process_group import Group, run_in
 
 
@@ -21,7 +22,7 @@ def in_group(device: str, work: Callable[[Group], int]) -> int:
 
 def pick_device(device: str, local_rank: int) -> torch.device:
     """The device of --device. Raises: UsageError."""
-    count = torch.cuda.device_count()
+    count = usable_gpus(device)
     if device == "cpu" or (device == "auto" and count == 0):
         return torch.device("cpu")
     if local_rank >= count:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from common.errors import UsageError
-from common.pytorch.gpu import require_driver, require_framework
+from common.pytorch.gpu import driver_version, require_driver, require_framework
 
 ONE = "GPU 0: NVIDIA H100 (UUID: GPU-0)"
 TORCH = {"version": "2.11.0+cu130", "cuda": "13.0", "count": 1, "error": ""}
@@ -61,6 +61,14 @@ def test_a_chosen_gpu_is_not_hidden(machine):
 def test_no_driver(machine):
     with pytest.raises(UsageError, match=r"no NVIDIA GPU here.*nvidia-smi is not found"):
         require_driver(machine(None))
+
+
+def test_a_driver_without_its_tools(machine, tmp_path, monkeypatch):
+    environment, kernel = machine(None), tmp_path / "version"
+    kernel.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n")
+    monkeypatch.setattr("common.pytorch.gpu.DRIVER", kernel)
+    assert require_driver(environment) == ["GPU 0: unknown to a container without nvidia-smi"]
+    assert driver_version() == "535.183.01"
 
 
 @pytest.mark.parametrize(
