@@ -6,7 +6,7 @@ import datetime
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 try:
@@ -16,8 +16,11 @@ except ImportError:
     class tqdm:  # type: ignore[no-redef]
         """Accepts what the programs ask of tqdm, and shows nothing."""
 
-        def __init__(self, *_: Any, **__: Any) -> None:
-            pass
+        def __init__(self, items: Iterable = (), *_: Any, **__: Any) -> None:
+            self._items = items
+
+        def __iter__(self) -> Iterator:
+            return iter(self._items)
 
         def update(self, count: int = 1) -> None:
             """Nothing."""

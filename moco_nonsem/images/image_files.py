@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image, read_file
-from tqdm import tqdm
 
 from common.errors import UnreadableImage
+from common.progress import tqdm
 from common.storage import image_files
 
 GIF = b"GIF"  # torchvision writes past its memory where a frame lies outside the picture, which Pillow then widens

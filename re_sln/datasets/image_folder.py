@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from common.errors import UnreadableImage, UsageError, refuse
+from common.progress import tqdm
 from common.storage.image_files import decode
 from data.checksums import fingerprint
 

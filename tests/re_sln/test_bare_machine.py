@@ -108,6 +108,12 @@ def test_a_packed_folder_makes_evidence_in_pieces(bare, tmp_path):
     assert json.loads(run.read_text())["git"] == json.loads((packed / "packed_commit.json").read_text())
 
 
+def test_the_parts_of_a_moco_step_are_measured(bare, tmp_path):
+    small = ["--device=cpu", "--arch=resnet10-small", "--size=16", "--batch_size=4", "--turns=2", "--warmup=1"]
+    bare("-m", "benchmarks.moco_kernels", *small, f"--out={tmp_path / 'kernels.json'}")
+    assert json.loads((tmp_path / "kernels.json").read_text())["median_seconds"]
+
+
 def test_without_a_gpu_the_command_says_so(bare, tmp_path):
     said = bare("-m", "reproduce", "gpu-evidence", f"--work_dir={tmp_path / 'w'}", code=2, CUDA_VISIBLE_DEVICES="")
     assert said.startswith("error: CUDA_VISIBLE_DEVICES='' hides every GPU") and "Traceback" not in said
