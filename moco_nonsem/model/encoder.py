@@ -14,7 +14,7 @@ from moco_nonsem.model.split_batch_norm import SplitBatchNorm2d
 
 
 class SmallResNet(nn.Module):
-    """A ResNet-10 of half the width for images of 32-48 pixels; not in the papers.
+    """A ResNet-10 of half the width for images of 24-48 pixels; not in the papers.
 
     [N, 3, H, W] → [N, num_classes]; its parts have the names of torchvision's ResNets.
     """

@@ -45,7 +45,7 @@ class Comparison:
     def text(self, number: float) -> str:
         """A number in its unit's digits, with its sign where it is a difference."""
         sign = "+" if self.minus or " - " in self.measure else ""
-        return f"{number:{sign}z.{UNITS[self.unit][1]}f}".replace("-", "−")
+        return f"{number:{sign}.{UNITS[self.unit][1]}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_a_ratio_a_bound_and_a_number_alone() -> None:
     assert alone.levels == (pytest.approx((40, 40, 40)),)
     assert [line.comparison.text(1.5) for line in (found, alone)] == ["1.50", "+1.5"]
     assert comparison(minus="").text(1.5) == "1.5"  # no difference, so no sign
-    assert [comparison().text(number) for number in (-1.5, -0.01)] == ["−1.5", "+0.0"]
+    assert [comparison().text(number) for number in (-1.5, -0.01)] == ["−1.5", "−0.0"]
     assert alone.gain == pytest.approx(10)
 
 
