@@ -146,6 +146,8 @@ def summarize_input(found: dict[str, list[tuple[float, float]]], cores: int) -> 
 
 def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, device):
     """The trainer of pre-training with patch negatives."""
+    import torch
+
     from common.pytorch.process_group import Group
     from moco_nonsem.pretraining.config import resolve
     from moco_nonsem.pretraining.trainer import Trainer
@@ -167,6 +169,7 @@ def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, 
         **changes,
     )
     loader = make_loader(paths, flags.loader, options, options.workers, device)
+    torch.backends.cudnn.benchmark = True  # as the program does
     return Trainer(resolve(flags), loader, Group(0, 1, device))
 
 

@@ -46,12 +46,13 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
     from re_sln.settings.config import resolve
     from re_sln.settings.flags import PROGRAMS, Flags
     from re_sln.training.distributed import pick_device
-    from re_sln.training.experiment import build
+    from re_sln.training.experiment import build, settle
 
     group = Group(0, 1, pick_device(device, 0))
     if group.device.type == "cpu" and (options.get("cuda_graphs") or options.get("capture_steps")):
         raise RuntimeError("CUDA graphs need a GPU")
     flags = Flags(network=network, batch_size=batch_size, n_epochs=10**6, sigma=1.0, p=0.0, **options)
+    settle(flags)
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (EXAMPLES, 32, 32, 3), dtype=np.uint8)
     data = Data(

@@ -26,7 +26,7 @@ REMOVED = (
     "TF_ENABLE_AUTO_MIXED_PRECISION",  # --precision
     "TF_DETERMINISTIC_OPS",  # --deterministic
     "TF_CUDNN_DETERMINISTIC",
-    "NVIDIA_TF32_OVERRIDE",
+    "NVIDIA_TF32_OVERRIDE",  # its 0 stays: float32 as it was before TensorFloat-32
     "ONEDNN_DEFAULT_FPMATH_MODE",  # products in bfloat16
     "DNNL_DEFAULT_FPMATH_MODE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
@@ -38,6 +38,7 @@ REMOVED = (
     "TQDM_",  # a value of another type ends the import of tqdm
     "PYTHONHOME",  # for the Python that this one starts, of another environment
 )
+NO_TF32 = ("NVIDIA_TF32_OVERRIDE", "0")
 KEPT = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "TQDM_DISABLE")
 XLA_FLAGS_KEPT = ("--xla_gpu_cuda_data_dir",)  # where the compiler for GPUs lies
 RC = "matplotlibrc"
@@ -54,6 +55,7 @@ def settle() -> None:
     What is set stays for the programs that this one starts.
     """
     gone = [name for name in os.environ if name.startswith(REMOVED) and name not in KEPT]
+    gone = [name for name in gone if (name, os.environ[name]) != NO_TF32]
     for name in gone:
         del os.environ[name]
     if _keep_flags_of_xla():

@@ -27,3 +27,8 @@ def data_dir(given: Path | str | None = None) -> Path:
     """
     chosen = given or os.environ.get("DATA_DIR") or repo_root() / "data" / "cache"
     return user_path(chosen).absolute()
+
+
+def runs_dir() -> Path:
+    """`$RUNS_DIR`, else `runs` in the repository; absolute, need not exist. Raises what `user_path` raises."""
+    return user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute()

@@ -6,7 +6,6 @@ python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --chec
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.remove(str(Path(__file__).resolve().parent))
 
 from common.machine import warn_of_slow_bfloat16
-from common.paths import repo_root, user_path
+from common.paths import runs_dir, user_path
 from common.program import guarded, start_log
 from common.records.config_text import config_hash, format_config
 from common.storage.files import check_writable
@@ -99,10 +98,9 @@ def run_folder(config: Config) -> Path:
     if flags.run_dir:
         return user_path(flags.run_dir)
     # DEVIATION: the authors' methods share a folder and resume each other's checkpoints; here no two runs share one.
-    runs = Path(os.environ.get("RUNS_DIR") or repo_root() / "runs")
-    base = Path(flags.checkpoint_path) if flags.checkpoint_path else runs / "ieg"
+    base = user_path(flags.checkpoint_path) if flags.checkpoint_path else runs_dir() / "ieg"
     name = f"{flags.dataset}_{flags.network_name}_{flags.method}_seed{flags.seed}_{config_hash(config.record())[:8]}"
-    return user_path(base) / name
+    return base / name
 
 
 if __name__ == "__main__":

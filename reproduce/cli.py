@@ -23,7 +23,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a run failed; 2: the user has to do something; 130: interrupted."""
     words = sys.argv[1:] if argv is None else argv
-    arguments = build_parser().parse_args([underscored(word) for word in words])
+    arguments = argparse.Namespace()
+
+    def parse() -> None:  # $RUNS_DIR may name the home folder of nobody
+        build_parser().parse_args([underscored(word) for word in words], arguments)
+
+    if code := guarded(parse, "interrupted"):
+        return code
     return guarded(
         lambda: printed(lambda: arguments.work(arguments)),
         "interrupted; run the same command to resume",

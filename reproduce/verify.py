@@ -18,6 +18,7 @@ from typing import Any
 
 from common.children import tied
 from common.errors import RecordError
+from common.paths import user_path
 from common.records.config_text import config_hash, run_id
 from common.records.provenance import ask_git, is_repository
 from common.records.record_files import CONFIG, METRICS, read_config, read_metrics, read_result
@@ -181,7 +182,7 @@ def _check_chain(folder: Path, result: Mapping[str, Any], shell: Mapping[str, st
 def _with_folders(word: str, shell: Mapping[str, str]) -> str:
     """`$DATA_DIR` and `$RUNS_DIR`, which kept records contain, as folders of this machine."""
     for name, default in {"DATA_DIR": ROOT / DATA_DIR, "RUNS_DIR": ROOT / "runs"}.items():
-        word = word.replace(f"${name}", shell.get(name, str(default)))
+        word = word.replace(f"${name}", str(user_path(shell.get(name) or default).absolute()))
     return word
 
 

@@ -19,6 +19,9 @@ from common.machine import check_port, cpu_name
 from common.pytorch.allocator import keep_freed_memory
 from common.pytorch.readers import lost_reader
 
+# The others wait while the first process looks at every image of a training set, or makes noise by training a network.
+PATIENCE = datetime.timedelta(hours=2)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -86,11 +89,10 @@ def run_in(
     work: Callable[[Group], int],
     backend: str,
     url: str = "env://",
-    patience: datetime.timedelta | None = None,
 ) -> int:
     """What work(group) returns, among the other processes or alone.
 
-    backend, url: how the processes talk and where they meet; patience: how long one waits for another, None: torch's.
+    backend, url: how the processes talk and where they meet.
     Raises: ProcessLost where another of them is gone; UsageError where they cannot meet.
 
     Work is a function of its own, so that what it made is gone before the group is: the last one to let go of a gloo
@@ -109,7 +111,7 @@ def run_in(
         check_port(os.environ.get("MASTER_PORT", ""), f"MASTER_PORT={os.environ.get('MASTER_PORT')}")
     try:
         dist.init_process_group(
-            backend, init_method=url, world_size=group.world_size, rank=group.rank, timeout=patience
+            backend, init_method=url, world_size=group.world_size, rank=group.rank, timeout=PATIENCE
         )
     except (dist.DistError, ValueError) as error:
         raise UsageError(f"the {group.world_size} processes do not meet at {url}: {_sentence(error)}") from None

@@ -168,10 +168,13 @@ class Tangent(Forward):
         if x[1] is None:
             return value, None
         window, steps = [1, size, size, 1], [1, stride, stride, 1]
+        # XLA has this operation for no bfloat16; float32 holds the same values.
+        wide = tf.float32 if value.dtype == tf.bfloat16 else value.dtype
+        given, chosen, tangent = (tf.cast(part, wide) for part in (x[0], value, x[1]))
         moved = tf.raw_ops.MaxPoolGradGrad(
-            orig_input=x[0], orig_output=value, grad=x[1], ksize=window, strides=steps, padding="SAME"
+            orig_input=given, orig_output=chosen, grad=tangent, ksize=window, strides=steps, padding="SAME"
         )
-        return value, moved
+        return value, tf.cast(moved, value.dtype)
 
     def pad_channels(self, x, out):
         """Zero channels, half each side, up to `out`."""

@@ -203,7 +203,7 @@ def check_values(flags: Flags) -> None:
             f"--use_imagenet_as_eval goes with webvisionmini, whose classes are ImageNet's, not with {flags.dataset}"
         )
     check_partial_level(flags)
-    at_least(flags, 1, "batch_size", "val_batch_size", "max_iteration", "log_freq")
+    at_least(flags, 1, "batch_size", "val_batch_size", "max_iteration", "log_freq", "workers")
     if flags.eval_freq is not None:
         at_least(flags, 1, "eval_freq")
     at_least(
@@ -215,7 +215,6 @@ def check_values(flags: Flags) -> None:
         "ce_factor",
         "consistency_factor",
         "meta_stepsize",
-        "workers",
         "num_devices",
         "weight_decay",
         "save_minutes",

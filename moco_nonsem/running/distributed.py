@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 
 import torch
@@ -10,12 +9,9 @@ import torch
 from common.pytorch.process_group import Group, run_in
 from moco_nonsem.running.launch import Place
 
-# The others wait while the first process looks at every image of the training set.
-PATIENCE = datetime.timedelta(hours=2)
-
 
 def in_group(place: Place, work: Callable[[Group], int]) -> int:
     """What work(group) returns, among the other processes or alone; see `run_in`."""
     device = torch.device("cpu") if place.gpu is None else torch.device("cuda", place.gpu)
     group = Group(place.rank, place.world_size, device, place.local_size)
-    return run_in(group, work, place.backend, place.url, PATIENCE)
+    return run_in(group, work, place.backend, place.url)

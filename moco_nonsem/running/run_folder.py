@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UsageError
-from common.paths import repo_root, user_path
+from common.paths import repo_root, runs_dir, user_path
 from common.records.saved_state import MARK, Owner
 from common.storage.files import check_writable
 from moco_nonsem.running import checkpoint
@@ -19,8 +18,7 @@ PlaceFlags = PretrainFlags | LinearFlags
 
 def new_folder(kind: str) -> Path:
     """`<kind>_<date>_<time>-<microseconds>` in the folder of runs."""
-    runs = user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute() / "moco_nonsem"
-    return runs / datetime.datetime.now().strftime(f"{kind}_%Y-%m-%d_%H-%M-%S-%f")
+    return runs_dir() / "moco_nonsem" / datetime.datetime.now().strftime(f"{kind}_%Y-%m-%d_%H-%M-%S-%f")
 
 
 def run_folder(flags: PlaceFlags, kind: str) -> Path:

@@ -129,7 +129,7 @@ def _check_numbers(flags: Flags, world_size: int) -> None:
         "batch_size": max(1, world_size),
         "n_epochs": 1,
         "limit_train_examples": 0,
-        "workers": 1,
+        "workers": 0,
         "image_size": 8,
         "dependent_epochs": 1,
     }

@@ -40,7 +40,7 @@ from re_sln.training.mean_softmax import mean_softmax, plain_config
 from re_sln.training.networks import Networks, check_weights
 from re_sln.training.run_folder import find_run, new_folder, runs_dir
 from re_sln.training.tally import curve_of
-from re_sln.training.trainer import Trainer
+from re_sln.training.trainer import Trainer, epoch_size
 
 OUTPUTS = ("checkpoint_*.pt", "model*.pth")
 
@@ -81,17 +81,17 @@ def folder_of(flags: Flags) -> Path:
 def train(config: Config, group: Group, folder: Path, command: list[str]) -> int:
     """Trains from the newest checkpoint in `folder`, or from the start. Returns the exit code."""
     # What the noise file is, is part of the configuration, but is not known yet.
-    finished = finished_result(folder, config.record(), "accuracy", whole=False)
+    finished = group.leader_does(lambda: finished_result(folder, config.record(), "accuracy", whole=False))
     if finished:
         logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
         return 0
-    check_writable(folder, PLACES)
+    group.leader_does(lambda: check_writable(folder, PLACES))
     settle(config.flags)
     logging.info("%s", shlex.join(command))
-    begun = bool(checkpoint.FILES.files(folder))
+    begun = group.leads and bool(checkpoint.FILES.files(folder))
     data = load_data(config, group, make_new=config.flags.make_new_custom_noise and not begun)
     record = make_record(config, data, group, folder, command)
-    check_same_config(folder, recorded(config, data))
+    group.leader_does(lambda: check_same_config(folder, recorded(config, data)))
     trainer, owner = build(config, data, group), owner_of(config, data)
     logged = go_on(trainer, folder, owner)
     if logged is None and group.leads:
@@ -118,9 +118,10 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
 def go_on(trainer: Trainer, folder: Path, owner: Owner) -> int | None:
     """Puts the newest checkpoint of `owner` back; returns the last step that metrics.jsonl holds, None without one.
 
-    Raises: UsageError for a checkpoint of another run, or one that does not fit.
+    The leader reads it for all processes: on another machine the folder may look otherwise. Raises: UsageError for a
+    checkpoint of another run, or one that does not fit.
     """
-    newest = checkpoint.newest(folder, owner)
+    newest = trainer.group.leader_does(lambda: checkpoint.newest(folder, owner))
     if newest is None:
         return None
     path, content = newest
@@ -150,12 +151,21 @@ def load_data(config: Config, group: Group, make_new: bool) -> Data:
 
     make_new: whether an existing file is made again; not for a resumed run.
     """
-    if group.leads:
-        data = _load_and_make_noise(_with_make_new(config, make_new), group.device)
-    group.add(torch.zeros(1, device=group.device))  # the others wait here until the file is there
-    if not group.leads:
-        data = datasets.load(_with_make_new(config, False))
-    for name, size in {"the training set": len(data.given), "a test set": min(map(len, data.tests.values()))}.items():
+    loaded: list[Data] = []
+
+    def lead() -> tuple[str, str | None]:
+        loaded.append(_load_and_make_noise(_with_make_new(config, make_new), group.device))
+        return loaded[0].fingerprint, loaded[0].noise_sha256
+
+    marks = group.leader_does(lead)  # the others wait here until the file is there
+    data = loaded[0] if group.leads else datasets.load(_with_make_new(config, False))
+    if (data.fingerprint, data.noise_sha256) != marks:
+        raise UsageError(
+            f"process {group.rank} reads other data or labels than the first one: give both machines the same files in "
+            "--data_dir"
+        )
+    sizes = {"the training set": epoch_size(config, data), "a test set": min(map(len, data.tests.values()))}
+    for name, size in sizes.items():
         if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
             raise UsageError(
                 f"--batch_size={config.flags.batch_size}: the last batch of {name} has "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import os
 import typing
 from pathlib import Path
 from typing import Any
 
+from common import paths
 from common.errors import RecordError, UsageError
-from common.paths import repo_root, user_path
+from common.paths import user_path
 from common.records.record_files import read_config
 from re_sln.former_names import from_recorded
 from re_sln.settings.flags import Flags, Program
@@ -18,7 +18,7 @@ from re_sln.settings.flags import Flags, Program
 
 def runs_dir() -> Path:
     """The folder of all runs of re_sln."""
-    return user_path(os.environ.get("RUNS_DIR") or repo_root() / "runs").absolute() / "re_sln"
+    return paths.runs_dir() / "re_sln"
 
 
 def new_folder() -> Path:

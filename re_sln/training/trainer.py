@@ -171,16 +171,11 @@ class Trainer:
 
     def order(self, epoch: int) -> np.ndarray:
         """int64, the examples of an epoch in the order in which they are trained on."""
-        flags, rng = self.config.flags, generator(self.config.flags.seed, "order", epoch)
-        given = self.data.given
-        if not self.config.task.select_on_validation or flags.images_per_class == -1:
-            return rng.permutation(len(given))
-        parts = [rng.permutation(np.flatnonzero(given == label)) for label in range(self.data.num_classes)]
-        return rng.permutation(np.concatenate([part[: flags.images_per_class] for part in parts]))
+        return order_of(self.config, self.data, epoch)
 
     def epoch_size(self) -> int:
         """How many examples an epoch has."""
-        return len(self.order(1))
+        return epoch_size(self.config, self.data)
 
     def steps_per_epoch(self) -> int:
         """The last batch, which may be smaller, included."""
@@ -244,3 +239,17 @@ class Trainer:
             score = score | {"validation": values["accuracy/validation"]}
             if score["validation"] > self.scores.get("selected", {"validation": -1.0})["validation"]:
                 self.scores["selected"] = score
+
+
+def order_of(config: Config, data: Data, epoch: int) -> np.ndarray:
+    """int64, the examples of an epoch in the order in which they are trained on."""
+    flags, rng, given = config.flags, generator(config.flags.seed, "order", epoch), data.given
+    if not config.task.select_on_validation or flags.images_per_class == -1:
+        return rng.permutation(len(given))
+    parts = [rng.permutation(np.flatnonzero(given == label)) for label in range(data.num_classes)]
+    return rng.permutation(np.concatenate([part[: flags.images_per_class] for part in parts]))
+
+
+def epoch_size(config: Config, data: Data) -> int:
+    """How many examples an epoch has."""
+    return len(order_of(config, data, 1))

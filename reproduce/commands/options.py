@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduce.cells import ROOT
+from common.paths import runs_dir, user_path
 
 ONE_TABLE: Mapping[str, Any] = {"help": "this table only"}
 
@@ -27,8 +27,8 @@ def runs() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--runs_dir",
-        type=lambda text: Path(text).resolve(),
-        default=(ROOT / (os.environ.get("RUNS_DIR") or "runs")).resolve(),
+        type=lambda text: user_path(text).resolve(),
+        default=runs_dir().resolve(),
         help="where runs are (default $RUNS_DIR, else runs/)",
     )
     return parser
@@ -54,8 +54,8 @@ def data() -> argparse.ArgumentParser:
     parser, given = argparse.ArgumentParser(add_help=False), os.environ.get("DATA_DIR")
     parser.add_argument(
         "--data_dir",
-        type=lambda text: Path(text).resolve(),
-        default=Path(given).resolve() if given else None,
+        type=lambda text: user_path(text).resolve(),
+        default=user_path(given).resolve() if given else None,
         help="where data sets are (default $DATA_DIR, else data/cache)",
     )
     return parser

@@ -17,6 +17,7 @@ from reproduce.cells.files import CLAIMS
 from reproduce.claims.command import write_claims
 from reproduce.claims.definitions import chosen, load_claims
 from reproduce.claims.records import runs_of_claims
+from reproduce.claims.statistics import MOST_PAIRS
 from reproduce.commands import options
 from reproduce.demo_cells import make_data, prepare
 from reproduce.demos.demo import summarise
@@ -103,6 +104,10 @@ def _claims(arguments: argparse.Namespace, names: Sequence[str], first: int | No
         arguments.seeds = arguments.seeds or asked[names[0]].cells[0].seeds[:first]
     if arguments.seeds and len(arguments.seeds) < 2 and not arguments.dry_run:
         raise UsageError(f"--seeds {arguments.seeds[0]}: an effect with its interval needs two seeds at least")
+    if arguments.seeds and len(arguments.seeds) > MOST_PAIRS:
+        raise UsageError(
+            f"--seeds: {len(arguments.seeds)} of them; the exact test of a claim is for {MOST_PAIRS} at most"
+        )
     for table in {table.name: table for claim in asked.values() for table in claim.tables}.values():
         make_data(table, arguments.dry_run)
     code = _do_small(arguments, runs_of_claims(asked.values(), arguments.seeds, arguments.runs_dir))

@@ -71,9 +71,11 @@ def work(arguments: argparse.Namespace) -> int:
         )
         print(f"{arguments.pack}: {size / 2**20:.1f} MiB; there: python3 -m reproduce {NAME} --piece 10")
         return 0
-    for name in ("minutes", "piece", "epochs"):
+    for name in ("minutes", "piece"):
         if getattr(arguments, name) is not None and not getattr(arguments, name) > 0:
             raise UsageError(f"--{name}={getattr(arguments, name)}: must be above 0")
+    if arguments.epochs < 2:
+        raise UsageError(f"--epochs={arguments.epochs}: must be 2 at least, for labels are corrected after the first")
     folder = (arguments.work_dir or repo_root() / "runs" / NAME).absolute()
     options = Options(
         arguments.minutes, arguments.epochs, arguments.device, arguments.precision, tuple(arguments.run_flags)

@@ -134,7 +134,9 @@ class Session:
         """One item; whether it was stopped because its time was over."""
         setting, before, begun = self.setting(), self.epochs_done(item) if item.kind == "run" else 0, self.clock()
         log = self.work / "runs" / item.name / LOG if item.kind == "run" else self.work / f"{item.kind}.log"
-        self.say(f"{item.name}: {setting if item.kind == 'run' else 'being measured'}, {allowed / 60:.1f} minutes are left")
+        self.say(
+            f"{item.name}: {setting if item.kind == 'run' else 'being measured'}, {allowed / 60:.1f} minutes are left"
+        )
         log.parent.mkdir(parents=True, exist_ok=True)
         code = self.run(self.command(item, setting), log, allowed)
         if item.kind == "run" and (gained := self.epochs_done(item) - before) >= 3:

@@ -15,7 +15,7 @@ import pytest
 from common import environment
 from common.environment import KEPT, REMOVED, folder_for_ray, leads, settle, short_temporary_folder, torchrun
 from common.errors import UsageError
-from common.machine import gpus
+from common.machine import gpus, machine
 from common.program import guarded
 from common.results.tables import new_figure, picture, save_figure
 
@@ -52,6 +52,14 @@ def test_sizes_and_places_stay(name, monkeypatch, caplog):
     with caplog.at_level("INFO"):
         settle()
     assert os.environ[name] == "1" and caplog.messages == []
+
+
+@pytest.mark.parametrize(("given", "stays"), [("0", True), ("1", False)])
+def test_of_tf32_only_that_there_be_none(given, stays, monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", given)
+    settle()
+    assert ("NVIDIA_TF32_OVERRIDE" in os.environ) == stays
+    assert ("NVIDIA_TF32_OVERRIDE" in machine()) == stays
 
 
 @pytest.mark.parametrize(

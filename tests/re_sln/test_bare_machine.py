@@ -117,4 +117,6 @@ def test_the_parts_of_a_moco_step_are_measured(bare, tmp_path):
 def test_without_a_gpu_the_command_says_so(bare, tmp_path):
     said = bare("-m", "reproduce", "gpu-evidence", f"--work_dir={tmp_path / 'w'}", code=2, CUDA_VISIBLE_DEVICES="")
     assert said.startswith("error: CUDA_VISIBLE_DEVICES='' hides every GPU") and "Traceback" not in said
+    short = ["--device=cpu", "--epochs=1", f"--work_dir={tmp_path / 'w'}"]
+    assert "error: --epochs=1: must be 2 at least" in bare("-m", "reproduce", "gpu-evidence", *short, code=2)
     assert not (tmp_path / "w").exists()

@@ -55,7 +55,7 @@ def error_of(capfd, *arguments, code=2):
         (["--network=resnet50", "--check"], ["--network=resnet50", "train_clothing1m.py"]),
         (["--batch_size=0"], ["--batch_size=0", "at least 1"]),
         (["--n_epochs=0"], ["--n_epochs=0", "at least 1"]),
-        (["--workers=0"], ["--workers=0", "at least 1"]),
+        (["--workers=-1"], ["--workers=-1", "at least 0"]),
         (["--image_size=7"], ["--image_size=7", "at least 8"]),
         (["--image_size=4294967296", "--check"], ["--image_size=4294967296", "at most 256"]),
         (["--limit_train_examples=-1"], ["--limit_train_examples=-1"]),

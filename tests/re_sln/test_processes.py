@@ -156,6 +156,9 @@ class Silent(Group):
     def add(self, value):
         return value
 
+    def leader_does(self, work):
+        return work()
+
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     """When flags are resolved, where every batch is too small; with the data, where the last one of an epoch is."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from common.paths import data_dir, runs_dir
 from common.records.record_files import read_metrics, read_result
 from reproduce.cells import ROOT, load_tables
 from reproduce.cli import main
@@ -51,6 +52,30 @@ def test_dry_run_prints_commands_for_a_shell(write_cells: WriteCells, capsys: py
     assert not (cells.parent / "a place").exists()
     subprocess.run(lines[-1], shell=True, check=True, cwd=ROOT)
     assert len(list(folder.rglob("result.json"))) == 1
+
+
+@pytest.mark.parametrize("given", ["~/runs", "below"])
+def test_runner_and_programs_read_the_same_places(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A home folder that no shell has written out, and a folder relative to the current one."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"HOME": str(tmp_path), "RUNS_DIR": given, "DATA_DIR": given}.items():
+        monkeypatch.setenv(name, value)
+    place = tmp_path / given.removeprefix("~/")
+    assert runs_dir() == data_dir() == place
+    for flags in ([], [f"--runs_dir={given}", f"--data_dir={given}"]):
+        assert main(["run", "--table=ieg-cifar100", "--dry_run", "--seeds=1", *flags]) == 0
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line.startswith(f"DATA_DIR={place} ") and f"--checkpoint_path={place}/ieg/" in line
+
+
+def test_a_home_folder_of_nobody_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNS_DIR", "~nobody-of-that-name/runs")
+    assert main(["plan"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_default_place_is_short_and_relative_to_the_repository(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,14 +21,3 @@ def _memory_grows():
 
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _float32_is_float32():
-    """Not the shorter TensorFloat-32 of recent GPUs."""
-    import tensorflow as tf
-
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    yield
-    tf.config.experimental.enable_tensor_float_32_execution(before)

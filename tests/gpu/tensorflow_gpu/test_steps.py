@@ -12,6 +12,15 @@ ON_CPU = [pytest.param("cpu", method, marks=pytest.mark.slow) for method in METH
 EVERYWHERE = [("cpu", "supervised"), *ON_CPU, *ON_GPU]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _float32_is_float32():
+    """Not the shorter TensorFloat-32 of recent GPUs."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    yield
+    tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
 def names_of(device):
     """TensorFlow's names of the devices of that kind."""
     kind = "GPU" if device == "cuda" else "CPU"

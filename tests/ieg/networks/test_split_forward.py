@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ieg.networks import split_forward
+from ieg.networks.layers import Tangent
 from ieg.networks.network import build_network
 from ieg.networks.split_forward import Parts, joint_moments
 
@@ -46,6 +47,22 @@ def test_it_is_used_in_float32_and_nowhere_else(monkeypatch):
         seen.clear()
         network.features_only(weights, tf.zeros([2, 8, 8, 3], weights["stem/conv/kernel"].dtype))
         assert len(seen) == uses
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_tangent_of_max_pooling_in_bfloat16(compiled):
+    """XLA has the second derivative of max pooling for float32 alone."""
+    random = np.random.default_rng(0)
+    x, moved = (tf.cast(random.normal(size=(2, 8, 8, 3)), tf.bfloat16) for _ in range(2))
+    pooled = [
+        tf.function(Tangent({}, {}, dtype).max_pool, jit_compile=compiled and dtype == tf.bfloat16)(
+            (tf.cast(x, dtype), tf.cast(moved, dtype)), 3, 2
+        )
+        for dtype in (tf.bfloat16, tf.float64)
+    ]
+    for found, expected in zip(*pooled, strict=True):
+        assert found.dtype == tf.bfloat16
+        np.testing.assert_array_equal(tf.cast(found, tf.float64), expected)
 
 
 def test_moments_of_parts_together_even_far_from_zero():

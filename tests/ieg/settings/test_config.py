@@ -120,6 +120,7 @@ WRONG = [
     (["--probe_dataset_hold_ratio=-0.1"], "between 0 and 1"),
     (["--batch_size=50001"], "batch_size=50001"),
     (["--batch_size=0"], "batch_size=0"),
+    (["--workers=0"], "workers=0 is not at least 1"),
     (["--max_epoch=0"], "max_epoch=0"),
     (["--learning_rate=0"], "positive"),
     (["--learning_rate=nan"], "positive"),

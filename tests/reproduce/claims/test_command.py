@@ -192,9 +192,13 @@ def test_images_are_made_before_any_run(
     assert not list(claims_file.parent.glob("runs/*"))
 
 
-def test_a_single_seed_is_refused_before_it_runs(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_that_no_test_is_for_are_refused_before_they_run(
+    claims_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(claims_file, "--seeds", "100") == 2
     assert "two seeds at least" in capsys.readouterr().err
+    assert run(claims_file, "--seeds", ",".join(map(str, range(17)))) == 2
+    assert "17 of them; the exact test of a claim is for 16 at most" in capsys.readouterr().err
     assert not list(claims_file.parent.rglob("result.json"))
     assert run(claims_file, "--seeds", "100", "--dry_run") == 0
 
