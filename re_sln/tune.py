@@ -112,7 +112,7 @@ def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str
     """The record of the search, and its notes. Reads the data, and makes the noise file if there is none."""
     from common.pytorch.process_group import Group
     from re_sln.search.trial import trial_data
-    from re_sln.training import experiment
+    from re_sln.training import experiment, records
     from re_sln.training.distributed import pick_device
 
     group = Group(0, 1, pick_device("cpu" if search.flags.device == "cpu" else "auto", 0))
@@ -128,7 +128,7 @@ def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str
     }
     if search.flags.limit_train_examples:
         notes["shortened"] = f"the first {search.flags.limit_train_examples} training examples only"
-    return experiment.make_record(config, data, group, search.folder, command, search.record()), notes
+    return records.make_record(config, data, group, search.folder, command, search.record()), notes
 
 
 def finish(search: Search, record: AnyRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:

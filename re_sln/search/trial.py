@@ -20,7 +20,7 @@ from re_sln.datasets.training_set import Data
 from re_sln.datasets.validation_split import hold_out
 from re_sln.search.search import Search
 from re_sln.settings.config import Config
-from re_sln.training import experiment
+from re_sln.training import experiment, records
 from re_sln.training.distributed import pick_device
 from re_sln.training.tally import curve_of
 from re_sln.training.trainer import Trainer
@@ -59,9 +59,9 @@ def run_trial(
     data = trial_data(search, config, experiment.load_data(config, group, make_new=False))
     wait_for(folder)
     values = search.trial_record(sigma)
-    check_same_config(folder, experiment.recorded(config, data, values))
-    record = experiment.make_record(config, data, group, folder, command, values)
-    trainer, owner = experiment.build(config, data, group), experiment.owner_of(config, data, values)
+    check_same_config(folder, records.recorded(config, data, values))
+    record = records.make_record(config, data, group, folder, command, values)
+    trainer, owner = experiment.build(config, data, group), records.owner_of(config, data, values)
     logged = experiment.go_on(trainer, folder, owner)
     record.begin(logged or 0, saved=logged is not None, outputs=experiment.OUTPUTS)
     with closing(Scalars(folder, trainer.epoch, curve_of)) as scalars:

@@ -8,7 +8,6 @@ import os
 import shlex
 from collections.abc import Callable
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
 from common.pytorch.torch_files import whole_number
 from common.records.config_text import format_config
-from common.records.record import AnyRecord, NullRecord, RunRecord
+from common.records.record import AnyRecord
 from common.records.record_files import check_same_config, finished_result
 from common.records.saved_state import MARK, Owner
 from common.stopping import stop_signals
@@ -38,6 +37,7 @@ from re_sln.training.distributed import in_group
 from re_sln.training.evaluation import Images
 from re_sln.training.mean_softmax import mean_softmax, plain_config
 from re_sln.training.networks import Networks, check_weights
+from re_sln.training.records import make_record, owner_of, recorded
 from re_sln.training.run_folder import find_run, new_folder, runs_dir
 from re_sln.training.tally import curve_of
 from re_sln.training.trainer import Trainer, epoch_size
@@ -270,33 +270,4 @@ def finish(trainer: Trainer, record: AnyRecord, folder: Path) -> None:
         folder,
         best["value"],
         best["epoch"],
-    )
-
-
-def owner_of(config: Config, data: Data, values: dict | None = None) -> Owner:
-    """Whose the checkpoints of a run are; arguments as those of `make_record`."""
-    return Owner.of("re_sln", recorded(config, data, values), config.flags.seed, data.fingerprint)
-
-
-def recorded(config: Config, data: Data, values: dict | None = None) -> dict:
-    """What config.yml is to hold: the configuration's own record, or `values`, and the noise that was given out."""
-    return (values or config.record()) | ({"noise_sha256": data.noise_sha256} if data.noise_sha256 else {})
-
-
-def make_record(
-    config: Config, data: Data, group: Group, folder: Path, command: list[str], values: dict | None = None
-) -> AnyRecord:
-    """The record of a run. values: what config.yml is to hold, where that is not the configuration's own record."""
-    if not group.leads:
-        return NullRecord()
-    return RunRecord(
-        folder,
-        sub_project="re_sln",
-        command=command,
-        config=recorded(config, data, values),
-        seed=config.flags.seed,
-        dataset=data.described,
-        device=group.device_name,
-        world_size=group.world_size,
-        libraries={"torch": torch.__version__, "torchvision": version("torchvision"), "numpy": np.__version__},
     )

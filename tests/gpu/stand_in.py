@@ -139,7 +139,8 @@ def stand_in_gpu():
     """In here there is one."""
     current, autocast, operations = Stream(), torch.autocast, Operations()
     fake = {
-        "is_available": lambda: True, "init": lambda: None, "device_count": lambda: 1, "get_device_name": lambda *_: "stand-in GPU",
+        "is_available": lambda: True, "init": lambda: None, "device_count": lambda: 1,
+        "get_device_name": lambda *_: "stand-in GPU",
         "set_device": set_device, "synchronize": lambda *_: None, "current_stream": lambda *_: current,
         "Stream": Stream, "stream": lambda _: contextlib.nullcontext(), "max_memory_allocated": lambda *_: 1,
         "reset_peak_memory_stats": lambda *_: None, "set_sync_debug_mode": lambda _: None,

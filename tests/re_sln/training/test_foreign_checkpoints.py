@@ -12,7 +12,7 @@ from common.pytorch.process_group import Group
 from common.records.saved_state import MARK
 from re_sln import train_cifar, tune
 from re_sln.search.search import parse_search, resolve_search
-from re_sln.training import checkpoint, experiment
+from re_sln.training import checkpoint, experiment, records
 from tests.damages import put, without
 from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data
 
@@ -201,7 +201,7 @@ def test_what_is_no_state_of_the_run_is_one_sentence(trained, damage, tmp_path):
     trainer, content = trained
     content = copy.deepcopy(content)
     checkpoint.save(tmp_path, 4, content)
-    owner = experiment.owner_of(trainer.config, trainer.data)
+    owner = records.owner_of(trainer.config, trainer.data)
     assert experiment.go_on(trainer, tmp_path, owner) == 3
     damage(content)
     checkpoint.save(tmp_path, 4, content)
