@@ -1,7 +1,9 @@
 """Started by test_processes.py in two processes: a run whose network has no batch norm of its own batch, one step of
 one that has, and what processes tell one another, in a .npz file of each process."""
 
+import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ from torch import nn
 
 from common.errors import UsageError
 from common.pytorch.process_group import Group
+from common.records.saved_state import Owner
+from re_sln.datasets import load as datasets
+from re_sln.training import checkpoint
 from re_sln.training import networks as networks_module
 from re_sln.training.distributed import in_group
-from re_sln.training.experiment import build
+from re_sln.training.experiment import build, go_on, load_data
 from re_sln.training.networks import Networks
 from re_sln.training.wide_resnet import build_network
 from tests.re_sln.small_runs import config_of, small_data
@@ -89,11 +94,42 @@ def normalising_step(group: Group) -> dict[str, np.ndarray]:
     return found | state_of("agreed:", trainer.networks.model)
 
 
+def resumed(group: Group) -> dict[str, np.ndarray]:
+    """The step that a run is resumed at whose checkpoint the leader alone sees."""
+    config = config_of(sigma=0.0, batch_size=16, world_size=group.world_size)
+    before = build(config, small_data(), group)
+    steps = before.epoch_steps()
+    next(steps), next(steps)
+    content = before.content() | {"logged": 0}
+    trainer = build(config, small_data(), group)
+    newest, checkpoint.newest = checkpoint.newest, lambda *_: (Path("there"), content) if group.leads else None
+    try:
+        go_on(trainer, Path(), Owner("re_sln", "", ""))
+    finally:
+        checkpoint.newest = newest
+    return {"step": np.array(trainer.step), **state_of("model:", trainer.networks.model)}
+
+
+def other_labels(group: Group) -> str:
+    """What a process says whose files differ from the leader's."""
+    own = dataclasses.replace(small_data(), fingerprint="same" if group.leads else "other")
+    load, datasets.load = datasets.load, lambda *_: own
+    try:
+        load_data(config_of(sigma=0.0, world_size=group.world_size), group, False)
+    except UsageError as error:
+        return str(error)
+    finally:
+        datasets.load = load
+    return ""
+
+
 def everything(group: Group) -> dict[str, np.ndarray]:
     """All of the above."""
     found = frozen_run(group) | {f"step:{name}": value for name, value in normalising_step(group).items()}
     found["any"] = np.array([group.any(group.rank == 1), group.any(False)])
     found["shared"] = np.array(group.from_leader(f"rank {group.rank}"))
+    found |= {f"resumed:{name}": value for name, value in resumed(group).items()}
+    found["other labels"] = np.array(other_labels(group))
     try:
         Networks(config_of(sync_bn=True, world_size=group.world_size), 3, group)
     except UsageError as error:

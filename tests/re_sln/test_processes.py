@@ -81,6 +81,20 @@ def test_the_run_that_is_compared_is_no_trivial_one(one):
     assert all((one[name] == np.float64(np.float32(0.1))).all() for name in frozen)
 
 
+def test_the_leader_reads_the_state_for_all(two):
+    """A folder of runs that is not shared, or is shared late, looks otherwise to the others."""
+    leader, other = two
+    for name in [name for name in leader if name.startswith("resumed:")]:
+        np.testing.assert_array_equal(other[name], leader[name], err_msg=name)
+    assert leader["resumed:step"] == 2
+
+
+def test_a_process_that_reads_other_labels_says_so(two):
+    leader, other = two
+    assert str(leader["other labels"]) == ""
+    assert str(other["other labels"]).startswith("process 1 reads other data or labels than the first one: give")
+
+
 def test_batch_norm_normalises_each_processs_part_and_the_leaders_averages_count(two):
     """After a step a process's averages are of its own half of the batch; before a test all take the leader's."""
     data, batch = small_data(), two[0]["step:batch"]
