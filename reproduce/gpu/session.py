@@ -32,6 +32,12 @@ VARIANTS = {  # of benchmarks.sln, and the setting that each measures
 }
 
 
+ON_A_CPU = {  # where the command is tried out: the same measurements, small
+    "speed": ["--network=wrn-10-1", "--batch_size=32", "--steps=3", "--warmup=1"],
+    "kernels": ["--arch=resnet10-small", "--size=32", "--batch_size=8", "--turns=3", "--warmup=1"],
+}
+
+
 @dataclass(frozen=True)
 class Options:
     """What was asked for. minutes: of all pieces together; run_flags: further flags of every run."""
@@ -160,12 +166,12 @@ class Session:
     def command(self, item: Item, setting: str) -> list[str]:
         """What is started."""
         device = f"--device={self.options.device}"
+        small = ON_A_CPU.get(item.kind, []) if self.options.device == "cpu" else []
         if item.kind == "speed":
-            variants = ";".join(VARIANTS)
-            more = [f"--variants={variants}", "--steps=30", "--warmup=10", f"--out={self.work / SPEED}"]
-            return [sys.executable, "-m", "benchmarks.sln", device, *more]
+            more = [f"--variants={';'.join(VARIANTS)}", "--steps=30", "--warmup=10", f"--out={self.work / SPEED}"]
+            return [sys.executable, "-m", "benchmarks.sln", device, *more, *small]
         if item.kind == "kernels":
-            return [sys.executable, "-m", "benchmarks.moco_kernels", device, f"--out={self.work / KERNELS}"]
+            return [sys.executable, "-m", "benchmarks.moco_kernels", device, f"--out={self.work / KERNELS}", *small]
         return [
             sys.executable, "-m", "re_sln.train_cifar", *plan.flags_of(item, self.options.epochs),
             f"--data_dir={self.data}", "--allow_unverified", device, f"--precision={self.options.precision}",
