@@ -101,9 +101,10 @@ def why_not(found: Mapping[str, Any]) -> str:
 def driver_version() -> str:
     """As in `580.95.05`; empty where neither nvidia-smi nor the kernel says it."""
     asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    said = ""
     with contextlib.suppress(OSError):
-        return subprocess.run(asked, capture_output=True, text=True).stdout.partition("\n")[0].strip()
+        said = subprocess.run(asked, capture_output=True, text=True).stdout.partition("\n")[0]
     with contextlib.suppress(OSError):
-        found = re.search(r" (\d+\.[\d.]+) ", DRIVER.read_text(encoding="utf-8"))
-        return found[1] if found else ""
-    return ""
+        said += f" {DRIVER.read_text(encoding='utf-8')}"
+    found = re.search(r"(?:^| )(\d{3,}(?:\.\d+)+)(?: |$)", said)
+    return found[1] if found else ""

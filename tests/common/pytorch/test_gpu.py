@@ -85,6 +85,7 @@ def test_a_driver_that_does_not_work(machine, smi, code, said):
         ({"cuda": None, "count": 0}, "580.1", "was built without CUDA"),
         ({"count": 0, "error": "too old"}, "535.54.03", "driver 535.54.03 is too old for its CUDA 13.0; install 580"),
         ({"count": 0}, "580.1", "it finds none, and says no more"),
+        ({"count": 0}, "NVIDIA-SMI has failed because of 2 things", "it finds none, and says no more"),
         ({"error": "CUDA error: no kernel image is available"}, "580.1", "it has no kernels for this GPU"),
         ({"error": "out of\nmemory"}, "580.1", "cannot use it: out of memory"),
     ],
