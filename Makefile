@@ -127,10 +127,10 @@ plan: env-$(ANY) ## list done, running and missing runs of every table, and the 
 	@$(ANY_PYTHON) -m reproduce plan $(if $(SEEDS),--seeds "$(SEEDS)")
 
 tables: env-$(ANY) ## write every table from the finished runs, as Markdown, CSV, LaTeX and PNG
-	@$(ANY_PYTHON) -m reproduce tables
+	@$(ANY_PYTHON) -m reproduce tables $(if $(SEEDS),--seeds "$(SEEDS)")
 
 report: env-$(ANY) ## write one HTML page: every table, learning curves, and where each number comes from
-	@$(ANY_PYTHON) -m reproduce report
+	@$(ANY_PYTHON) -m reproduce report $(if $(SEEDS),--seeds "$(SEEDS)")
 
 check-gpu: python ## test this machine's GPUs with the suite, and write a table of speeds, in 10 minutes
 	@"$(PYTHON)" -m benchmarks.check_gpu --look

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
+import math
 import os
 import platform
 import socket
@@ -25,8 +27,22 @@ SETTINGS = (
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores that this process may use: its affinity, and the share that a container or a scheduler gives it."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(there, _quota())))
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Cores' worth of time that cgroups, version 2 or 1, let a container have; infinite where they set no bound."""
+    with contextlib.suppress(OSError, ValueError):
+        share, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        return math.inf if share == "max" else int(share) / int(period)
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+        share, period = (
+            (root / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
+        )
+        return int(share) / int(period) if int(share) > 0 else math.inf
+    return math.inf
 
 
 def cpu_info(field: str) -> str:

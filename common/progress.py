@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
 import sys
 import time
@@ -83,4 +84,8 @@ class Progress:
 
 def print_epoch(epoch: int, values: Mapping[str, float]) -> None:
     """The metrics of an epoch on a line, above the bar."""
-    tqdm.write(f"epoch {epoch}: " + " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items())))
+    try:
+        tqdm.write(f"epoch {epoch}: " + " ".join(f"{name} {value:.4f}" for name, value in sorted(values.items())))
+    except OSError as error:
+        if error.errno != errno.EIO:  # of a terminal that was closed: nobody reads, and the state is still to be saved
+            raise

@@ -32,6 +32,8 @@ SECONDS_BETWEEN_LINES = 10.0  # of progress, where the output is a file or a log
 SECONDS_ON_A_TERMINAL = 1.0
 CLEAR_TO_END = "\x1b[K"
 BYTES = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}  # as pip writes sizes
+# With these pip installs elsewhere, less, or nothing, because another folder has a package already.
+ELSEWHERE = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT", "PIP_DRY_RUN")
 CAUSES = (  # what pip's log says, and what that means for the user
     (
         r"No space left on device",
@@ -96,17 +98,24 @@ def has_gpu() -> bool:
     return os.path.exists("/dev/nvidia0")
 
 
-def lock_name(name: str) -> str:
-    """Which lock an environment is built from on this machine."""
+def lock_names(name: str) -> List[str]:
+    """The lock an environment is built from on this machine, and others that serve here as well.
+
+    GPU=1 or GPU=0 in the environment says what has_gpu would: the machine that builds need not be the one that trains.
+    """
     if name != "tensorflow":
-        return name
-    return "tensorflow-gpu" if has_gpu() else "tensorflow-cpu"
+        return [name]
+    asked = os.environ.get("GPU")
+    if asked == "1" or (asked != "0" and has_gpu()):
+        return ["tensorflow-gpu"]
+    # It computes on a CPU too: the first node of a cluster without a GPU must not undo what the others work with.
+    return ["tensorflow-cpu", "tensorflow-gpu"] if asked is None else ["tensorflow-cpu"]
 
 
-def is_built(folder: Path, digest: str) -> bool:
-    """Whether the environment is whole, of this lock, and its Python still starts."""
+def is_built(folder: Path, digests: List[str]) -> bool:
+    """Whether the environment is whole, of one of these locks, and its Python still starts."""
     try:
-        if (folder / STAMP).read_text().strip() != digest:
+        if (folder / STAMP).read_text().strip() not in digests:
             return False
         return subprocess.run([str(folder / "bin" / "python"), "-c", ""], check=False).returncode == 0
     except OSError:
@@ -115,18 +124,18 @@ def is_built(folder: Path, digest: str) -> bool:
 
 def build(name: str, home: Path) -> None:
     """Build one environment under `home` unless it is there already."""
-    lock = ROOT / "environments" / (lock_name(name) + ".txt")
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    folder, log = home / name, home / (name + ".log")
-    if folder.is_symlink() and is_built(folder, digest):
-        return  # several checkouts may share one
+    locks = [ROOT / "environments" / (stem + ".txt") for stem in lock_names(name)]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in locks]
+    folder, log, lock = home / name, home / (name + ".log"), locks[0]
+    if is_built(folder, digests):
+        return  # several checkouts or users may share one that they cannot write to
     home.mkdir(parents=True, exist_ok=True)
     check_places(folder, log, home / (name + ".building"))
     with one_at_a_time(home / (name + ".building")) as lock_file:
-        if is_built(folder, digest):
+        if is_built(folder, digests):
             return
-        gigabytes = DISK_NEEDED[lock.stem]
-        remove(folder)
+        gigabytes, earlier, scratch = DISK_NEEDED[lock.stem], home / (name + ".earlier"), home / (name + ".tmp")
+        put_aside(folder, earlier)
         check_disk(home, gigabytes)
         packages = len(re.findall(r"^[^\s#]+==", lock.read_text(), re.MULTILINE))
         print(f"building {folder} from {lock.name} ({packages} packages, some minutes); log: {log}", flush=True)
@@ -134,10 +143,12 @@ def build(name: str, home: Path) -> None:
         try:
             with open(str(log), "w") as file:
                 python = str(folder / "bin" / "python")
-                venv = [sys.executable, "-m", "venv", str(folder)]
+                scratch.mkdir(exist_ok=True)
+                # Not sys.executable, which may lie in the environment that was put aside.
+                venv = [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(folder)]
                 run(venv, file, progress, lambda: "making an empty one", lock_file)
                 bootstrap = [python, *PIP, "-r", str(lock.parent / "bootstrap.txt")]
-                run(bootstrap, file, progress, lambda: "fetching pip and setuptools", lock_file)
+                run(bootstrap, file, progress, lambda: "fetching pip and setuptools", lock_file, scratch)
                 before, start = count_installed(folder), log.stat().st_size
                 run(
                     [python, *PIP, "--no-build-isolation", "-r", str(lock)],
@@ -145,16 +156,26 @@ def build(name: str, home: Path) -> None:
                     progress,
                     lambda: doing(text_from(log, start), packages, count_installed(folder) - before),
                     lock_file,
+                    scratch,
                 )
-            (folder / (STAMP + ".tmp")).write_text(digest + "\n")
+            if count_installed(folder) < packages:
+                raise BuildError(
+                    "pip says that it is done, but {} has {} of {} packages: look into pip's configuration (pip config"
+                    " list) and its log, {}".format(folder, count_installed(folder), packages, log)
+                )
+            (folder / (STAMP + ".tmp")).write_text(digests[0] + "\n")
             os.replace(str(folder / (STAMP + ".tmp")), str(folder / STAMP))
+            remove(earlier)
         except BaseException as error:
             remove(folder)
+            if earlier.exists():  # of another lock, but whole: others may work with it
+                os.replace(str(earlier), str(folder))
             if isinstance(error, (subprocess.CalledProcessError, OSError)):
                 raise BuildError(explain(error, log, lock.name, gigabytes)) from error
             raise
         finally:
             progress.end()
+            shutil.rmtree(str(scratch), ignore_errors=True)
         print(f"built {folder} in {progress.seconds():.0f} s", flush=True)
 
 
@@ -182,12 +203,26 @@ class Progress:
             print("\r" + CLEAR_TO_END, end="", flush=True)
 
 
-def run(command: List[str], log: Any, progress: Progress, what: Callable[[], str], lock_file: Any) -> None:
+def run(
+    command: List[str],
+    log: Any,
+    progress: Progress,
+    what: Callable[[], str],
+    lock_file: Any,
+    scratch: Optional[Path] = None,
+) -> None:
     """Run one step with its output in the log, and let `progress` say every now and then what it is at.
 
     The step holds the lock too: where this process is killed, pip works on, and the next `make` waits for its end.
+    scratch: for its temporary files, on the disk whose room was looked at.
     """
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock_file.fileno()])
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    environment["PIP_USER"] = "0"
+    if scratch is not None:
+        environment["TMPDIR"] = str(scratch.resolve())
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock_file.fileno()], env=environment
+    )
     try:
         while True:
             try:
@@ -246,6 +281,14 @@ def check_places(folder: Path, *files: Path) -> None:
     for path, wanted in [(folder, "folder")] + [(file, "file") for file in files]:
         if path.is_symlink() or (path.exists() and path.is_dir() != (wanted == "folder")):
             raise BuildError(f"{path} is no {wanted} of this program's: move it away, or name another with --home")
+
+
+def put_aside(folder: Path, earlier: Path) -> None:
+    """An environment of another lock is kept until the new one stands; what is not whole is removed."""
+    if (folder / STAMP).exists():
+        remove(earlier)
+        os.replace(str(folder), str(earlier))
+    remove(folder)
 
 
 def remove(folder: Path) -> None:

@@ -3,8 +3,10 @@
 import signal
 import sys
 
+from common.stopping import when_asked
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped like that, too, it stops its children first
+    when_asked(signal.default_int_handler)  # stopped in whatever way, it stops its children first
     if sys.argv[1:2] == ["gpu-evidence"]:  # on a machine that has no YAML reader, which the others need
         from reproduce.gpu.command import main as gpu_evidence
 

@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for every core; pro
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 NOT_REACHED = "not reached"
 STARTED = time.monotonic()
 

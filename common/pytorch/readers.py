@@ -35,7 +35,8 @@ def become_reader(_worker: int) -> None:
 
     A batch that cannot be sent ends it, too: torch's own queue would print a traceback and wait for ever.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to every process
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent()
     Queue._on_queue_feeder_error = staticmethod(_not_sent)  # type: ignore[attr-defined]
     sys.excepthook = _not_fetched

@@ -19,6 +19,7 @@ from common.children import end, end_with_parent
 from common.environment import torchrun
 from common.errors import RESUME, UsageError
 from common.machine import check_port
+from common.stopping import when_asked
 from moco_nonsem.running.flags import DIST_URL, Distributed
 
 GRACE_SECONDS = 10.0  # for the other processes to notice, and then to end
@@ -125,13 +126,13 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, places: 
     context = multiprocessing.get_context("spawn")
     started = [context.Process(target=_work, args=(work, flags, place, command)) for place in places]
 
-    def forward(_number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         # Not SIGINT: the terminal sends that to every process itself, and a second one means to stop at once.
         for process in started:
             if process.is_alive() and process.pid:
-                os.kill(process.pid, signal.SIGTERM)
+                os.kill(process.pid, signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = when_asked(forward)
     try:
         for process in started:
             process.start()
@@ -146,7 +147,7 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, places: 
         failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler)  # type: ignore[arg-type]
     if (was_killed or failed < 0) and (started[0].exitcode or 0) <= 0:
         print(f"error: a process of the run was killed; {RESUME}", file=sys.stderr)
     return failed if failed >= 0 else 1

@@ -133,8 +133,12 @@ def _check_gpus(table: str, to_do: list[Run], count: int, engine: str) -> None:
 
 def _local_engine(arguments: argparse.Namespace, runs: list[Run]) -> Any:
     devices = gpus()
-    jobs = arguments.jobs or (max(1, len(devices)) if any(run.cell.gpus for run in runs) else cores())
+    jobs = arguments.jobs or _at_a_time(runs, devices)
     return LocalEngine(jobs, devices, arguments.data_dir, arguments.retries)
+
+
+def _at_a_time(runs: list[Run], devices: list[str]) -> int:
+    return max(1, len(devices)) if any(run.cell.gpus for run in runs) else cores()
 
 
 def _ray_engine(arguments: argparse.Namespace) -> Any:
@@ -157,7 +161,7 @@ def _ray_engine(arguments: argparse.Namespace) -> Any:
 def _do_small(arguments: argparse.Namespace, runs: list[Run]) -> int:
     """Do runs that take minutes on any machine. Raises: UsageError where another command has one of them."""
     devices = gpus()
-    jobs = arguments.jobs or len(devices) or min(cores(), len(runs))
+    jobs = arguments.jobs or min(_at_a_time(runs, devices), len(runs))
     code = _do(arguments, runs, LocalEngine(jobs, devices, arguments.data_dir))
     if code or arguments.dry_run:
         return code

@@ -71,7 +71,7 @@ class RayEngine:
                 " `.venv/pytorch/bin/python -m reproduce …`, or ENGINE=ray with make"
             )
         with ray_started(self.address) as ray:
-            self._check_resources(runs, ray.cluster_resources())
+            self._check_resources(runs, [node["Resources"] for node in ray.nodes() if node["Alive"]])
             self._line, self._done = ProgressLine(runs), 0
             self._board = _board_here(ray)
             return self._run(ray, runs)
@@ -104,7 +104,7 @@ class RayEngine:
         brought = pack(run.folder) if self.worker_dir and run.folder.exists() else None
         runs_dir = self.worker_dir or self.runs_dir
         task = ray.remote(_work).options(**options)
-        return task.remote(run, runs_dir, self.data_dir, self.cpus, self._board, brought)
+        return task.remote(run, runs_dir, self.data_dir, self.cpus, self._board, brought, self.retries)
 
     def _collect(self, ray: Any, task: Any, run: Run, total: int) -> bool:
         self._done += 1
@@ -140,19 +140,22 @@ class RayEngine:
                 if outcome.folder is not None:
                     unpack(outcome.folder, tasks[task].folder)
 
-    def _check_resources(self, runs: list[Run], there: dict[str, float]) -> None:
+    def _check_resources(self, runs: list[Run], nodes: list[dict[str, float]]) -> None:
         gpus = max(run.cell.gpus for run in runs) if self.use_gpus else 0
-        for name, needed, way in (("CPU", self.cpus, "--cpus_per_run"), ("GPU", gpus, "--force to run without GPUs")):
-            if there.get(name, 0) < needed:
-                raise UsageError(
-                    f"a run needs {needed} {name}, the whole cluster has {there.get(name, 0):g}; see {way}"
-                )
+        if not any(node.get("CPU", 0) >= self.cpus and node.get("GPU", 0) >= gpus for node in nodes):
+            there = " and ".join(sorted({f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes}))
+            raise UsageError(
+                f"a run needs {self.cpus} CPU and {gpus} GPU of one node, those of the cluster have {there}; see "
+                "--cpus_per_run, and --force to run without GPUs"
+            )
 
 
-def _work(run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None) -> Outcome:
+def _work(
+    run: Run, runs_dir: Path, data_dir: Path | None, threads: int, board: Any, brought: bytes | None, retries: int
+) -> Outcome:
     """The task."""
     end_with_parent(os.getppid())  # Ray's node: a runner that is started again would wait for this process
-    return work(run, runs_dir, data_dir, threads, _Messenger(board, run.name), brought)
+    return work(run, runs_dir, data_dir, threads, _Messenger(board, run.name), brought, retries)
 
 
 def _board_here(ray: Any) -> Any:

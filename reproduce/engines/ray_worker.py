@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,20 +33,51 @@ class Outcome:
 
 
 def work(
-    run: Run, runs_dir: Path, data_dir: Path | None, threads: int, report: Report, brought: bytes | None = None
+    run: Run,
+    runs_dir: Path,
+    data_dir: Path | None,
+    threads: int,
+    report: Report,
+    brought: bytes | None = None,
+    retries: int = 0,
 ) -> Outcome:
-    """Do what is missing of a run, here. `brought`: its folder as it was where the runs are collected, or None."""
+    """Do what is missing of a run, here. `brought`: its folder as it was where the runs are collected, or None.
+
+    A program that was killed is started again, at most `retries` times.
+    """
     folder = run.cell.folder(run.seed, runs_dir, run.sample)
-    if brought is not None and not folder.exists():
-        unpack(brought, folder)
-    here, code, log = _settled(replace(run, folder=folder), runs_dir), 0, ""
-    if here.state != DONE:
+    if brought is not None:
+        _take(brought, run, folder)
+    here, code, log, stopped = _settled(replace(run, folder=folder), runs_dir), 0, "", [False]
+
+    def asked() -> bool:
+        stopped[0] = report(progress(here))
+        return stopped[0]
+
+    for left in reversed(range(retries + 1)):
+        if here.state == DONE:
+            break
         try:
-            code = do(here, data_dir, environment_of(threads, data_dir), lambda: report(progress(here)))
+            code = do(here, data_dir, environment_of(threads, data_dir), asked)
         except RecordError as error:  # another runner has it
             return Outcome(0, str(error), None)
         log = end_of_log(folder) if code else ""
+        if code >= 0 or not left or stopped[0]:
+            break
+        here = _settled(here, runs_dir)
     return Outcome(code, log, pack(folder) if folder != run.folder else None)
+
+
+def _take(brought: bytes, run: Run, folder: Path) -> None:
+    """The folder as it was brought, where it is further than what an earlier try left here."""
+    if not folder.exists():
+        return unpack(brought, folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.brought-") as beside:
+        unpack(brought, Path(beside))
+        further = progress(replace(run, folder=Path(beside))) > progress(replace(run, folder=folder))
+    if further:
+        unpack(brought, folder)
+    return None
 
 
 def _settled(run: Run, runs_dir: Path) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from common import environment
+from common import machine as machine_module
 from common.environment import KEPT, REMOVED, folder_for_ray, leads, settle, short_temporary_folder, torchrun
 from common.errors import UsageError
 from common.machine import gpus, machine
@@ -52,6 +54,25 @@ def test_sizes_and_places_stay(name, monkeypatch, caplog):
     with caplog.at_level("INFO"):
         settle()
     assert os.environ[name] == "1" and caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, math.inf),
+        ({"cpu.max": "max 100000"}, math.inf),
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4.0),
+    ],
+)
+def test_a_container_has_the_cores_that_it_is_given(files, quota, tmp_path, monkeypatch):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text + "\n")
+    assert machine_module._quota(tmp_path) == quota
+    monkeypatch.setattr(machine_module, "_quota", lambda: quota)
+    assert machine_module.cores() == min(len(os.sched_getaffinity(0)), math.ceil(min(quota, 99)))
 
 
 @pytest.mark.parametrize(("given", "stays"), [("0", True), ("1", False)])

@@ -30,7 +30,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     spec.loader.exec_module(module)
     (tmp_path / "environments").mkdir()
     for name in ("bootstrap", "tensorflow-cpu", "tensorflow-gpu", "pytorch"):
-        (tmp_path / "environments" / f"{name}.txt").write_text(EMPTY_LOCK)
+        (tmp_path / "environments" / f"{name}.txt").write_text(f"{EMPTY_LOCK}# {name}\n")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "has_gpu", lambda: False)
     previous = signal.getsignal(signal.SIGTERM)
@@ -62,7 +62,7 @@ def test_built_once(build: ModuleType, tmp_path: Path, capsys: pytest.CaptureFix
     stamp = (home / "tensorflow" / "lock.sha256").read_text()
     assert subprocess.run([python, "-c", "import sys; assert sys.prefix != sys.base_prefix"]).returncode == 0
     assert "built" in capsys.readouterr().out
-    assert stamp.strip() == hashlib.sha256(EMPTY_LOCK.encode()).hexdigest()
+    assert stamp.strip() == hashlib.sha256(f"{EMPTY_LOCK}# tensorflow-cpu\n".encode()).hexdigest()
     assert run(build, home) == 0
     assert capsys.readouterr().out == ""
 
@@ -92,10 +92,75 @@ def test_one_without_a_stamp_or_with_a_dead_python_is_built_again(build: ModuleT
 
 
 def test_the_gpu_lock_where_there_is_a_gpu(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert build.lock_name("tensorflow") == "tensorflow-cpu"
+    assert build.lock_names("tensorflow") == ["tensorflow-cpu", "tensorflow-gpu"]
     monkeypatch.setattr(build, "has_gpu", lambda: True)
-    assert build.lock_name("tensorflow") == "tensorflow-gpu"
-    assert build.lock_name("pytorch") == "pytorch"
+    assert build.lock_names("tensorflow") == ["tensorflow-gpu"]
+    assert build.lock_names("pytorch") == ["pytorch"]
+    for asked, names in {"0": ["tensorflow-cpu"], "1": ["tensorflow-gpu"]}.items():
+        monkeypatch.setenv("GPU", asked)
+        assert build.lock_names("tensorflow") == names
+
+
+def test_a_node_without_a_gpu_keeps_the_environment_of_those_with_one(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "environments" / "tensorflow-gpu.txt").write_text("# of the GPU\n")
+    monkeypatch.setattr(build, "has_gpu", lambda: True)
+    assert run(build, tmp_path / "home") == 0
+    stamp = (tmp_path / "home" / "tensorflow" / build.STAMP).read_text()
+    monkeypatch.setattr(build, "has_gpu", lambda: False)
+    capsys.readouterr()
+    assert run(build, tmp_path / "home") == 0 and not capsys.readouterr().out
+    assert (tmp_path / "home" / "tensorflow" / build.STAMP).read_text() == stamp
+
+
+def test_an_environment_of_another_lock_stays_until_the_new_one_stands(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    assert run(build, home) == 0
+    stamp = (home / "tensorflow" / build.STAMP).read_text()
+    (tmp_path / "environments" / "tensorflow-cpu.txt").write_text("nothing-of-that-name==1.0\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    assert run(build, home) == 2
+    assert (home / "tensorflow" / build.STAMP).read_text() == stamp
+    assert subprocess.run([home / "tensorflow" / "bin" / "pip", "--version"]).returncode == 0
+    assert {path.name for path in home.iterdir()} == {"tensorflow", "tensorflow.log", "tensorflow.building"}
+
+
+def test_a_users_settings_of_pip_do_not_lead_elsewhere(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in build.ELSEWHERE:
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.delenv("PYTHONHOME")
+    seen: list[dict[str, str]] = []
+
+    def popen(*_: object, env: dict[str, str], **__: object) -> Ended:
+        seen.append(env)
+        return Ended()
+
+    monkeypatch.setattr(build.subprocess, "Popen", popen)
+    with open(tmp_path / "log", "w") as log:
+        build.run(["pip"], log, build.Progress("x"), str, log, tmp_path)
+    assert not set(build.ELSEWHERE) & set(seen[0])
+    assert (seen[0]["PIP_USER"], seen[0]["TMPDIR"]) == ("0", str(tmp_path))
+
+
+class Ended:
+    def wait(self, timeout: float) -> int:
+        return 0
+
+
+def test_what_pip_did_not_install_is_missed(
+    build: ModuleType, tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "environments" / "tensorflow-cpu.txt").write_text("numpy==1.0\n")
+    assert run(build, tmp_path / "home") == 2
+    assert "has 0 of 1 packages" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "tensorflow").exists()
 
 
 def test_no_network_is_one_sentence_and_leaves_nothing(

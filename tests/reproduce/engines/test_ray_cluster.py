@@ -367,12 +367,16 @@ def test_a_cluster_that_is_too_small_is_told(
     write_cells: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("reproduce.engines.ray_cluster.ray_started", lambda _: contextlib.nullcontext(ray))
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 8.0}}]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
     cells = write_cells()
     assert main([*words(cells), "--cpus_per_run", "3"]) == 2
-    assert "a run needs 3 CPU, the whole cluster has 2; see --cpus_per_run" in capsys.readouterr().err
+    assert (
+        "a run needs 3 CPU and 0 GPU of one node, those of the cluster have 2 CPU, 0 GPU; see --cpus_per_run"
+        in capsys.readouterr().err
+    )
     assert main([word for word in words(cells) if word != "--force"]) == 2
-    assert "a run needs 1 GPU, the whole cluster has 0" in capsys.readouterr().err
+    assert "a run needs 1 CPU and 1 GPU of one node, those of the cluster have" in capsys.readouterr().err
 
 
 def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:

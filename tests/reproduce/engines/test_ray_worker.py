@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from common.records.record_files import read_metrics
 from reproduce.cells import ROOT, load_tables
 from reproduce.engines import ray_worker
 from reproduce.engines.ray_worker import pack, unpack, work
-from reproduce.runs import DONE, INTERRUPTED, Run, runs_of
+from reproduce.runs import DONE, INTERRUPTED, Run, progress, runs_of
 
 
 def go_on(_steps: int) -> bool:
@@ -73,6 +75,35 @@ def test_a_run_that_is_told_to_stop_saves_its_state_and_goes_on_elsewhere(
     unpack(outcome.folder, run.folder)
     (path,) = run.folder.rglob("metrics.jsonl")
     assert [line["step"] for line in read_metrics(path.parent)] == list(range(1, 21))
+
+
+def test_a_worker_that_had_the_run_before_takes_it_where_it_is_now(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run = run_of(max_iteration=30, step_seconds=0.05)
+    first = work(run, tmp_path / "first", None, 1, lambda steps: steps > 2)
+    second = work(run, tmp_path / "second", None, 1, lambda steps: steps > 9, first.folder)
+    assert first.folder is not None and second.folder is not None
+    here = replace(run, folder=run.cell.folder(0, tmp_path / "first", run.sample))
+    for brought in (second.folder, first.folder):  # the second time what is here is further
+        ray_worker._take(brought, run, here.folder)
+        assert progress(here) > 9
+    assert not list(here.folder.parent.glob("*.brought-*"))
+
+
+def test_a_program_that_was_killed_is_started_again(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run = run_of(max_iteration=30, step_seconds=0.05)
+    killed = list[int]()
+
+    def report(steps: int) -> bool:
+        if steps > 2 and not killed:
+            children = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()
+            killed.extend(map(int, children))
+            for child in killed:
+                os.kill(child, signal.SIGKILL)
+        return False
+
+    assert work(run, tmp_path / "runs", None, 1, report, retries=1).code == 0
+    assert killed and state(run, tmp_path / "runs") == DONE
+    assert (run.folder / "log.txt").read_text().count("$ ") == 2
 
 
 def test_a_worker_that_blocks_ctrl_c_can_stop_its_program_all_the_same(
