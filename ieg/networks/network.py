@@ -21,7 +21,7 @@ from ieg.networks.split_forward import Parts
 from ieg.networks.wide_resnet import wide_resnet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone: tf.function keys what it compiled by it
 class Network:
     """One network: pure functions of explicit parameters.
 

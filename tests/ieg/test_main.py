@@ -143,3 +143,17 @@ def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message, capfd):
 def test_runs_as_a_script_from_inside_its_folder():
     out, _ = run(*SMALL, "--check", cwd=ROOT / "ieg", program=("main.py",))
     assert 'dataset: "digits_uniform_0.8"' in out
+
+
+@pytest.mark.parametrize(
+    "method", ["supervised", *(pytest.param(name, marks=pytest.mark.slow) for name in ("l2r", "fsr", "ieg"))]
+)
+def test_a_step_compiled_by_xla_is_the_plain_one(method, tmp_path):
+    last = []
+    for flags in ([], ["--jit_compile"]):
+        folder = tmp_path / f"run{len(last)}"
+        run(*SMALL, *MORE.get(method, []), f"--method={method}", "--max_iteration=2", *flags, f"--run_dir={folder}")
+        last.append(metrics_of(folder)[-1])
+    plain, compiled = last
+    for name in [name for name in plain if name.startswith("loss/")]:
+        assert compiled[name] == pytest.approx(plain[name], rel=2e-3), name
