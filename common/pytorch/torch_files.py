@@ -140,15 +140,20 @@ def not_finite(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 def load_optimiser(optimiser: torch.optim.SGD, state: Any, moved: Iterable[nn.Parameter]) -> None:
-    """Puts the state of SGD back. moved: the parameters that steps were taken on, each of which has its momentum.
+    """Puts the state of SGD back; momentum and weight decay stay as they are.
+
+    moved: the parameters that steps were taken on, each of which has its momentum.
 
     Raises: one of MISFITS where the state is that of other parameters, or none.
     """
+    own = [{name: group[name] for name in ("momentum", "weight_decay")} for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
     for group in optimiser.param_groups:
         odd = [name for name, value in group.items() if name != "params" and not isinstance(value, PLAIN)]
         if odd:
             raise TypeError(f"the optimiser's {odd[0]} is {group[odd[0]]!r:.40}, no number")
+    for group, settings in zip(optimiser.param_groups, own, strict=True):
+        group.update(settings)
     with_momentum = {
         parameter for group in optimiser.param_groups if group["momentum"] for parameter in group["params"]
     }

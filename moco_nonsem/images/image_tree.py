@@ -121,6 +121,8 @@ def _pair(photographs: Path, textures: Path) -> ImageTree:
     """Each photograph with the texture that mirrors its path, ending apart."""
     tree = read_tree(photographs)
     wanted = {path.relative_to(photographs).with_suffix(""): path for path in tree.paths}
+    twice = [str(path) for path in tree.paths if wanted[path.relative_to(photographs).with_suffix("")] != path]
+    refuse(twice, "photograph(s) with the name of another but for its ending", "rename or remove them")
     texture_of = {
         path.relative_to(textures).with_suffix(""): path
         for path in chain(*_class_files(textures)[1])

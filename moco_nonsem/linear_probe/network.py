@@ -78,10 +78,15 @@ def load_backbone(network: LinearNetwork, content: Mapping[str, Any], name: str)
     return weights
 
 
-def check_frozen(network: LinearNetwork, before: Mapping[str, Tensor]) -> None:
-    """That no weight and no statistic of batch norm has moved since `load_backbone`. Raises: FrozenWeightsMoved."""
+def moved_parts(network: LinearNetwork, before: Mapping[str, Tensor]) -> list[str]:
+    """The weights and statistics of batch norm that are not those that `load_backbone` returned."""
     after = network.backbone.state_dict()
-    moved = [key for key, value in before.items() if not torch.equal(after[key].cpu(), value.to(after[key].dtype))]
+    return [key for key, value in before.items() if not torch.equal(after[key].cpu(), value.to(after[key].dtype))]
+
+
+def check_frozen(network: LinearNetwork, before: Mapping[str, Tensor]) -> None:
+    """That nothing has moved since `load_backbone`. Raises: FrozenWeightsMoved."""
+    moved = moved_parts(network, before)
     if moved:
         raise FrozenWeightsMoved(
             f"the backbone is not as it was: {len(moved)} parts have moved, {moved[0]} is the first"

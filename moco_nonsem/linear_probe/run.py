@@ -54,6 +54,7 @@ def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
         return print_config(group, config, described)
     images = reading(flags, group)
     trainer = LinearTrainer(flags, network.to(group.device), train_images, val_images, images, group)
+    trainer.frozen = frozen
     run_record = train(trainer, folder, config, described, command, "linear classifier")
     check_frozen(network, frozen)
     if group.leads:

@@ -20,7 +20,7 @@ from moco_nonsem.images.image_tree import ImageTree
 from moco_nonsem.images.labelled_images import Look, labelled_batches, shares_in_order
 from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import encoder_number, rate
-from moco_nonsem.linear_probe.network import LinearNetwork
+from moco_nonsem.linear_probe.network import LinearNetwork, moved_parts
 from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags
 
@@ -59,6 +59,7 @@ class LinearTrainer:
         self.logged, self.last_values = 0, {}  # type: int, dict[str, float]
         self.best = {"value": -1.0, "step": 0.0, "epoch": 0.0}
         self.is_best = False
+        self.frozen: Mapping[str, Tensor] = {}  # the encoder that every state has to hold
 
     @property
     def batches_per_epoch(self) -> int:
@@ -88,6 +89,8 @@ class LinearTrainer:
         """
         try:
             self.network.restore(content["state_dict"], name)
+            if moved_parts(self.network, self.frozen):
+                raise UsageError(f"{name} holds another encoder than --pretrained: give the one it was trained on")
             position = checkpoint.position_in(content, name, self.flags.epochs, self.batches_per_epoch)
             moved = self.network.classifier.parameters() if position["step"] else ()
             load_optimiser(self.optimiser, content["optimizer"], moved)

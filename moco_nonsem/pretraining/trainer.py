@@ -104,6 +104,8 @@ class Trainer:
             position = checkpoint.position_in(content, name, flags.epochs, self.batches_per_epoch)
             load_weights(self.model, checkpoint.unprefixed(content["state_dict"]))
             moved = self.model.encoder_q.parameters() if position["step"] else ()
+            # DEVIATION: the authors take momentum and weight decay from the file, whatever the flags say; here they are
+            # the flags', which config.yml holds.
             load_optimiser(self.optimiser, content["optimizer"], moved)
             self.last_values = dict(content.get("last_values", {}))
             if self.group.leads and "tally" in content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,12 @@ def run_folder(flags: PlaceFlags, kind: str) -> Path:
             f"--resume={flags.resume}: there is no such checkpoint or run folder; leave it out to train from the start"
         )
     if flags.run_dir:
-        return user_path(flags.run_dir).absolute()
+        folder = user_path(flags.run_dir).absolute()
+        if flags.resume and resume.is_dir() and resume.resolve() != folder.resolve():
+            raise UsageError(
+                f"--resume={flags.resume} and --run_dir={flags.run_dir} are folders of two runs: leave one out"
+            )
+        return folder
     if flags.resume:
         folder = resume if resume.is_dir() else resume.parent
         if resume.is_dir() or (checkpoint.FILES.step_of(resume) is not None and (folder / "config.yml").is_file()):
@@ -56,7 +62,8 @@ class Start(NamedTuple):
 def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
     """The file of --resume, else the newest state in the run's folder, or nothing.
 
-    A file may be of any run, as the authors' program has it; a state in the run's own folder has to be `owner`'s.
+    A file may be of any run, as the authors' program has it; a state in the run's own folder has to be `owner`'s. Where
+    a run that began with a file has states already, the newest counts: a scheduler gives the same command again.
     Raises: UsageError where what was asked for cannot be read, or is another run's.
     """
     resume = user_path(flags.resume)
@@ -69,7 +76,11 @@ def start_of(flags: PlaceFlags, folder: Path, owner: Owner) -> Start:
                 owner.check(resume, content.get(MARK), step)
             except (UsageError, ValueError) as error:
                 raise UsageError(f"--resume: {error}") from error
-        return Start(content, flags.resume, own)
+        further = None if own else checkpoint.newest(folder, owner)
+        if further is None:
+            return Start(content, flags.resume, own)
+        logging.info("%s is this run's own, later than --resume=%s: training is resumed from it", *further[:1], resume)
+        return Start(further[1], str(further[0]), True)
     newest = checkpoint.newest(folder, owner)
     if flags.resume and newest is None:
         raise UsageError(f"--resume={flags.resume}: the folder holds no state_….pth.tar; leave it out to start anew")

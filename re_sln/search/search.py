@@ -55,7 +55,7 @@ PROGRAM = dataclasses.replace(
     name="tune",
     description="Tries several σ at once with Ray Tune, each on most of the training set, and compares the accuracies "
     "on the rest of it. The same command resumes a search that was interrupted.",
-    without=PROGRAMS["train_cifar"].without | {"sigma", "resume"},
+    without=PROGRAMS["train_cifar"].without | {"sigma", "resume", "evaluate"},
 )
 
 

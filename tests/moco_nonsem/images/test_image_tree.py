@@ -1,5 +1,7 @@
 """Trees of images: what is found, and every mistake named before training."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,13 @@ def test_a_tree_of_which_nothing_can_be_read(tmp_path):
         path.write_bytes(b"nothing")
     with pytest.raises(UsageError, match="none of the 2 images can be read"):
         readable_images(read_tree(train), tmp_path, "train", skip=True)
+
+
+def test_two_photographs_of_one_name_have_one_texture(pair):
+    (path,) = (pair / "small" / "train" / "n00000001").glob("n00000001_0.*")
+    shutil.copy(path, path.with_suffix(".png"))
+    with pytest.raises(UsageError, match=r"1 photograph\(s\) with the name of another but for its ending"):
+        training_tree(pair / "small-texture", "texture")
 
 
 def test_textures_mirror_photographs(pair):

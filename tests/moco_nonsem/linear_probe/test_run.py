@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.pytorch.process_group import Group
+from common.pytorch.torch_files import write_tensors
 from moco_nonsem import main_lincls
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
@@ -79,6 +80,16 @@ def test_a_backbone_that_moved_is_found(pretrained):
     network.backbone.bn1.running_mean[3] += 1e-6
     with pytest.raises(FrozenWeightsMoved, match=r"bn1\.running_mean"):
         check_frozen(network, weights)
+
+
+def test_a_state_with_another_backbone_is_refused_before_training(whole, command, pretrained, tmp_path, capfd):
+    content = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")
+    content["state_dict"]["module.conv1.weight"] = content["state_dict"]["module.conv1.weight"] + 1
+    write_tensors(tmp_path / "other.pth.tar", content)
+    words = [*command, f"--resume={tmp_path / 'other.pth.tar'}", f"--run_dir={tmp_path / 'run'}"]
+    assert main_lincls.main(words) == 2
+    assert "holds another encoder than --pretrained: give the one" in capfd.readouterr().err
+    assert not list((tmp_path / "run").glob("checkpoint_robust*"))
 
 
 def test_a_program_that_moves_it_fails(command, tmp_path, monkeypatch, capfd):

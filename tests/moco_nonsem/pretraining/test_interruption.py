@@ -116,3 +116,30 @@ def test_same_seed_same_numbers_other_seed_other_numbers(whole, tree, tmp_path):
     again.pop("accuracy/neighbours")
     assert again == first
     assert other["loss/train"] != first["loss/train"] and other["similarity/key"] != first["similarity/key"]
+
+
+def test_a_run_that_began_with_a_file_is_resumed_by_the_same_command(whole, tree, tmp_path, monkeypatch, capfd):
+    """A scheduler gives a preempted job's command again."""
+    given = f"--resume={whole / 'checkpoint_0001.pth.tar'}"
+    command = [*RUN, given, f"--run_dir={tmp_path / 'run'}", str(tree)]
+    let_be = ctrl_c_in_step(monkeypatch, 8)
+    assert pretrain_program.main(command) == 130
+    let_be()
+    capfd.readouterr()
+    assert pretrain_program.main(command) == 0
+    said = capfd.readouterr().err
+    assert "state_00000008.pth.tar is this run's own, later than --resume=" in said and "epoch 2, step 8" in said
+    assert_same_bits(*(checkpoint.read(path / "checkpoint_0002.pth.tar") for path in (tmp_path / "run", whole)))
+
+
+def test_momentum_and_weight_decay_are_the_flags(whole, tree, tmp_path):
+    given = [f"--resume={whole / 'checkpoint_0001.pth.tar'}", "--wd=0.5", "--momentum=0.1"]
+    assert pretrain_program.main([*RUN, *given, f"--run_dir={tmp_path / 'run'}", str(tree)]) == 0
+    (group,) = checkpoint.read(tmp_path / "run" / "checkpoint_0002.pth.tar")["optimizer"]["param_groups"]
+    assert (group["weight_decay"], group["momentum"]) == (0.5, 0.1)
+
+
+def test_the_folders_of_two_runs_are_refused(whole, tree, tmp_path, capfd):
+    command = [*RUN, f"--resume={whole}", f"--run_dir={tmp_path / 'run'}", str(tree)]
+    assert pretrain_program.main(command) == 2
+    assert "are folders of two runs: leave one out" in capfd.readouterr().err
