@@ -174,6 +174,10 @@ def _expected(response: requests.Response, address: str, partial: _Partial, size
     """
     _refuse_wrong_answers(response, address)
     first, total = _range_of(response)
+    if response.status_code == 200:
+        total = _number(response.headers.get("Content-Length"))
+    if size is not None and total is not None and total != size:  # what another address gave stays
+        raise AddressError(f"{address} offers {total} bytes, the registry says {size}: it is another file.")
     if response.status_code == 416:
         if have and total == have and size in (None, have):
             return have
@@ -183,12 +187,8 @@ def _expected(response: requests.Response, address: str, partial: _Partial, size
         partial.discard()
         raise _Interrupted("the server continued at the wrong place, so the download starts again")
     if response.status_code == 200:
-        total = _number(response.headers.get("Content-Length"))
         partial.begin(address, response.headers)
         have = 0
-    if size is not None and total is not None and total != size:
-        partial.discard()
-        raise AddressError(f"{address} offers {total} bytes, the registry says {size}: it is another file.")
     if size is None and total is not None:
         require_space(partial.path.parent, total - have, f"downloading {address}")
     return size if size is not None else total

@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 def make_textures(flags: Flags) -> None:
     """Makes what is missing, then counts. Raises: UsageError before, WorkFailed after, Interrupted in between."""
     program.refuse_absent(imagenet_path=flags.imagenet_path)
+    program.refuse_seed(flags.seed)
     source = Path(flags.imagenet_path).absolute()
     target = Path(flags.imagenet_t_path or f"{source}-texture").absolute()
     _refuse_paths(source, target)

@@ -39,6 +39,12 @@ def refuse_absent(**paths: str) -> None:
             raise UsageError(f"--{name} is not given; say where that folder is, e.g. --{name} /data/{name}")
 
 
+def refuse_seed(seed: int) -> None:
+    """Raises: UsageError for a negative one, which numpy's generators do not take."""
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: a seed is 0 or more")
+
+
 def settings_in(path: Path) -> dict[str, Any]:
     """What a tree says that it was made with. Raises: UsageError naming the file where it is damaged."""
     try:

@@ -171,8 +171,7 @@ def _refuse(flags: Flags) -> None:
     for name in ("train", "val", "conflict"):
         if not 0 <= getattr(flags, name) <= MOST:
             raise UsageError(f"--{name} {getattr(flags, name)}: a number of images is 0 to {MOST:,}")
-    if flags.seed < 0:
-        raise UsageError(f"--seed {flags.seed}: a seed is 0 or more")
+    program.refuse_seed(flags.seed)
     labels(0, flags.agreement)
 
 
@@ -188,7 +187,7 @@ def write_tree(flags: Flags) -> None:
     """Writes what is missing of the tree, then counts. Raises: UsageError, WorkFailed, Interrupted."""
     _refuse(flags)
     program.refuse_absent(path=flags.path)
-    folder = Path(flags.path)
+    folder = Path(flags.path).absolute()
     sets = [("train", flags.agreement, folder), ("val", 1.0, folder), ("conflict", 0.0, folder)]
     if flags.textures:
         sets.append(("train", flags.agreement, folder.with_name(f"{folder.name}-texture")))

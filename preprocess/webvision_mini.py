@@ -62,6 +62,7 @@ def prepare(flags: Flags) -> None:
     """Does and checks everything, part by part, then says what is missing. Raises: WorkFailed where something is."""
     if not 1 <= flags.probes_per_class <= 732:
         raise UsageError(f"--probes_per_class {flags.probes_per_class}: 1 to 732, as many as every class has")
+    program.refuse_seed(flags.seed)
     jobs = program.jobs_of(flags.jobs)
     folder = data_dir(flags.dataset_dir)
     source = open_source(Path(flags.imagenet_path).absolute()) if flags.imagenet_path else None

@@ -127,6 +127,9 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
         return f"its seed is {result['seed']}, not {seed}"
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
+    devices = max(1, cell.gpus)
+    if result["sub_project"] == "ieg" and result["world_size"] != devices:  # its batches are those of each device
+        return f"it ran on {result['world_size']} device(s), the cell asks for {devices}: another batch in all"
     asked, ran = _asked(cell, sample, index), _flags(result["command"], _elsewhere(cell, index))
     for name in sorted(set(asked) | set(ran)) if asked != ran else ():
         if not _same(asked.get(name), ran.get(name)):

@@ -91,7 +91,8 @@ def newest(folder: Path, restore_step: int = 0, owner: Owner | None = None) -> C
     if restore_step:
         if restore_step not in files:
             raise UsageError(
-                f"--restore_step={restore_step}: {folder} has checkpoints of steps {sorted(files) or 'none'}"
+                f"--restore_step={restore_step}: {folder} has checkpoints of steps {sorted(files) or 'none'}; to "
+                "resume a run that has gone on from there, leave the flag out"
             )
         files = {restore_step: files[restore_step]}
     there = newest_state(files, load, lambda checkpoint: checkpoint.meta.get(MARK), owner)

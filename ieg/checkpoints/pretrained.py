@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def files_of(path: Path) -> list[Path]:
     elif path.is_file() and path.suffix == ".npz":
         return [path]
     elif path.with_name(path.name + ".index").is_file():
-        return sorted(path.parent.glob(f"{path.name}.*"))
+        return sorted(path.parent.glob(f"{glob.escape(path.name)}.*"))
     raise UsageError(f"--pretrained_ckpt={path} is not a checkpoint: {EXPECTED}")
 
 

@@ -76,6 +76,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """A whole number from 0 on."""
+    return 0 if text == "0" else positive(text)
+
+
 def _seeds(text: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(part) for part in text.replace(",", " ").split())

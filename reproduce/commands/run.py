@@ -54,7 +54,10 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
         "--engine", choices=("local", "ray"), default="local", help="what starts the runs (default local)"
     )
     command.add_argument(
-        "--retries", type=int, default=RETRIES, help=f"times a killed run is restarted (default {RETRIES})"
+        "--retries",
+        type=options.not_negative,
+        default=RETRIES,
+        help=f"times a killed run is restarted (default {RETRIES})",
     )
     ray = command.add_argument_group("ray")
     ray.add_argument(

@@ -85,6 +85,14 @@ def test_too_long_partial_starts_anew(server, part, patience):
     assert get(server, part, patience) == CONTENT
 
 
+def test_another_file_at_a_second_address_leaves_what_has_arrived(server, part, patience):
+    server.add("/file.bin", CONTENT, *["break_at_half"] * 20)
+    addresses = (server.url("/file.bin"), server.add("/other.bin", b"log in first"))
+    with pytest.raises(NetworkError, match="offers 12 bytes"):
+        download(addresses, part, len(CONTENT), True, patience)
+    assert part.stat().st_size == len(CONTENT) // 2
+
+
 def test_many_breaks_are_no_failure_while_something_arrives(server, part, patience):
     assert get(server, part, patience, *["drop"] * 8) == CONTENT
 

@@ -70,6 +70,7 @@ def test_a_run_that_another_process_holds_is_running(
     ("fields", "why"),
     [
         ({"seed": 5}, "its seed is 5, not 0"),
+        ({"world_size": 4}, "it ran on 4 device(s), the cell asks for 1: another batch in all"),
         ({"dataset": {"name": "cifar10-jpeg", "version": "1", "fingerprint": "f"}}, "cifar10-jpeg, not cifar10"),
         ({"dataset": {"name": "digits", "version": "1", "fingerprint": "f"}}, "digits, not cifar10"),
         ({"metrics": {"other": 1.0}}, "no metric accuracy"),
