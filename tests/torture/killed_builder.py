@@ -35,7 +35,7 @@ def builder(root: Path) -> ModuleType:
 
     vars(module).update(run=step, ROOT=root, has_gpu=lambda: False)
     (root / "environments").mkdir(parents=True, exist_ok=True)
-    for name in ("bootstrap", "tensorflow-cpu", "pytorch"):
+    for name in ("bootstrap", "tensorflow-cpu", "tensorflow-gpu", "pytorch"):
         (root / "environments" / f"{name}.txt").write_text("# nothing to install\n")
     return module
 
