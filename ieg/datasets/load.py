@@ -6,13 +6,14 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 
+from common.errors import UsageError
 from data.cifar import describe_cifar, load_cifar
 from data.dataset import ImageDataset
 from data.digits import load_digits
 from ieg.datasets import long_tail_files, webvision
 from ieg.datasets.long_tail import long_tailed
 from ieg.settings.config import USES_PROBES, resolve_image_size
-from ieg.settings.dataset_name import DatasetName, parse_dataset_name
+from ieg.settings.dataset_name import SIZES, DatasetName, parse_dataset_name
 from ieg.settings.flags import Flags
 
 
@@ -51,6 +52,12 @@ def load(flags: Flags) -> ImageDataset:
         if name.base == "digits"
         else load_cifar(name.base, flags.dataset_dir, flags.allow_unverified)
     )
+    found, expected = len(whole.train_labels), SIZES[name.base][0]
+    if name.counts is None and found != expected:
+        raise UsageError(
+            f"--dataset={flags.dataset}: there are {found} training images instead of {expected:,}, by which epochs, "
+            "schedules and probes are counted: bring the whole set"
+        )
     return whole if name.counts is None else cut(whole, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,8 @@ def imagenet_images(path: Path) -> tuple[list[bytes], np.ndarray]:
         raise UsageError(
             f"{path} holds {len(labels)} images, not {TEST_IMAGES} of {NUM_CLASSES} classes: delete it. {GET_IMAGENET}"
         )
+    if len(labels) != TEST_IMAGES:
+        logging.warning("%s holds %d images, not %d: accuracies are of these", path, len(labels), TEST_IMAGES)
     return images, labels
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.errors import Interrupted
 from common.paths import user_path
 from common.pytorch.process_group import Group
@@ -55,13 +57,22 @@ class Evaluation:
         """One folder of classes. Raises: Interrupted where the user has stopped the program."""
         flags = self.flags
         tree, self.described[name] = self.group.leader_does(
-            lambda: readable_images(read_tree(folder), folder.parent, name, flags.skip_unreadable)
+            lambda: readable_images(self.known(folder), folder.parent, name, flags.skip_unreadable)
         )
         look = Look(flags.image_size, resize=resize)
         found = score(self.network, tree, self.classes, look, self.reading, self.group, stopped)
         if found.left_out:
             logging.info("%s: %d folders are not classes of this classifier and are left out", folder, found.left_out)
         return found, tree
+
+    def known(self, folder: Path) -> ImageTree:
+        """The images of classes that the network was trained on; of the others, which may be most, none is opened.
+
+        Raises: UsageError where there are none.
+        """
+        tree = read_tree(folder)
+        relabelled(tree, self.classes)  # refuses a tree without any of them
+        return tree.without(~np.isin(tree.classes, self.classes)[tree.labels])
 
     def columns(self, stopped: Sized) -> dict[str, Score]:
         """The sets with one folder a class."""

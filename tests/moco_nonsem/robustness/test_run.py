@@ -53,6 +53,7 @@ def sets(tmp_path_factory):
         for place in classes:
             shutil.copytree(root / "data" / "val" / place, root / name / place)
     shutil.copytree(root / "data" / "val" / "n02", root / "sketch" / "n99")
+    (root / "sketch" / "n99" / "damaged.JPEG").write_bytes(b"no image")  # of a class that is not scored
     rng = np.random.default_rng(2)
     for corruption in CORRUPTIONS:
         for severity in SEVERITIES:
