@@ -18,9 +18,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
+
+from pip_progress import Progress, count_installed, doing, text_from
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "lock.sha256"  # common/records/provenance.py reads it: every result names the lock it was made with
@@ -28,10 +29,6 @@ DISK_NEEDED = {"tensorflow-cpu": 3.5, "tensorflow-gpu": 9.0, "pytorch": 9.0}  # 
 # pip compiles what it installs: TensorFlow's import takes three times as long where that was left out and
 # PYTHONDONTWRITEBYTECODE is set, as in many containers, or where the environment cannot be written to.
 PIP = ["-m", "pip", "install", "--require-hashes", "--no-deps", "--progress-bar=off", "--no-input"]
-SECONDS_BETWEEN_LINES = 10.0  # of progress, where the output is a file or a log of CI; a terminal's line is renewed
-SECONDS_ON_A_TERMINAL = 1.0
-CLEAR_TO_END = "\x1b[K"
-BYTES = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}  # as pip writes sizes
 # With these pip installs elsewhere, less, or nothing, because another folder has a package already.
 ELSEWHERE = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT", "PIP_DRY_RUN")
 CAUSES = (  # what pip's log says, and what that means for the user
@@ -135,12 +132,16 @@ def build(name: str, home: Path) -> None:
         if is_built(folder, digests):
             return
         gigabytes, earlier, scratch = DISK_NEEDED[lock.stem], home / (name + ".earlier"), home / (name + ".tmp")
-        put_aside(folder, earlier)
+        if not (folder / STAMP).exists():
+            remove(folder)
         check_disk(home, gigabytes)
         packages = len(re.findall(r"^[^\s#]+==", lock.read_text(), re.MULTILINE))
         print(f"building {folder} from {lock.name} ({packages} packages, some minutes); log: {log}", flush=True)
         progress = Progress(name)
         try:
+            if folder.exists():  # of another lock: kept until the new one stands, for others may work with it
+                remove(earlier)
+                os.replace(str(folder), str(earlier))
             with open(str(log), "w") as file:
                 python = str(folder / "bin" / "python")
                 scratch.mkdir(exist_ok=True)
@@ -168,7 +169,7 @@ def build(name: str, home: Path) -> None:
             remove(earlier)
         except BaseException as error:
             remove(folder)
-            if earlier.exists():  # of another lock, but whole: others may work with it
+            if earlier.exists():
                 os.replace(str(earlier), str(folder))
             if isinstance(error, (subprocess.CalledProcessError, OSError)):
                 raise BuildError(explain(error, log, lock.name, gigabytes)) from error
@@ -177,30 +178,6 @@ def build(name: str, home: Path) -> None:
             progress.end()
             shutil.rmtree(str(scratch), ignore_errors=True)
         print(f"built {folder} in {progress.seconds():.0f} s", flush=True)
-
-
-class Progress:
-    """Says now and then what is being done: on a terminal in one line, elsewhere in a new line every ten seconds."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.started, self.on_terminal = name, time.monotonic(), sys.stdout.isatty()
-        self.period = SECONDS_ON_A_TERMINAL if self.on_terminal else SECONDS_BETWEEN_LINES
-
-    def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self.started
-
-    def say(self, what: str) -> None:
-        """Print the name, the seconds since the beginning and `what`."""
-        line = f"{self.name}, {self.seconds():.0f} s: {what}"
-        if self.on_terminal:
-            line = "\r" + line[: shutil.get_terminal_size().columns - 1] + CLEAR_TO_END
-        print(line, end="" if self.on_terminal else "\n", flush=True)
-
-    def end(self) -> None:
-        """Leave an empty line on a terminal for what is said next."""
-        if self.on_terminal:
-            print("\r" + CLEAR_TO_END, end="", flush=True)
 
 
 def run(
@@ -238,34 +215,6 @@ def run(
         raise subprocess.CalledProcessError(code, command)
 
 
-def doing(output: str, packages: int, installed: int) -> str:
-    """What pip is at, in words, out of its output so far."""
-    if re.search(r"^Installing collected packages", output, re.MULTILINE):
-        return f"installing, {max(0, min(installed, packages))} of {packages} packages"
-    begun = list(re.finditer(r"^(?:Collecting|Processing|Requirement already satisfied:) (\S+)", output, re.MULTILINE))
-    if not begun:
-        return f"0 of {packages} packages fetched"
-    last = begun[-1]
-    sizes = re.findall(r"^ +(?:Downloading|Using cached) \S+ \(([\d.]+) (\w+)\)", output[: last.start()], re.MULTILINE)
-    total = sum(float(number) * BYTES.get(unit, 0.0) for number, unit in sizes)
-    amount = f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.0f} MB"
-    now = re.search(r"Downloading \S+ (\(.*\))", output[last.start() :])
-    name = last.group(1).rpartition("/")[2] + (" " + now.group(1) if now else "")
-    return f"{len(begun) - 1} of {packages} packages fetched, {amount}; now {name}"
-
-
-def text_from(path: Path, start: int) -> str:
-    """What a file holds from its byte `start` on."""
-    with open(str(path), "rb") as file:
-        file.seek(start)
-        return file.read().decode(errors="replace")
-
-
-def count_installed(folder: Path) -> int:
-    """Packages in an environment."""
-    return sum(1 for _ in folder.glob("lib/python*/site-packages/*.dist-info/RECORD"))
-
-
 def explain(error: BaseException, log: Path, lock: str, gigabytes: float) -> str:
     """One sentence for the user out of pip's log."""
     text = str(error) + "\n" + (log.read_text(errors="replace") if log.exists() else "")
@@ -281,14 +230,6 @@ def check_places(folder: Path, *files: Path) -> None:
     for path, wanted in [(folder, "folder")] + [(file, "file") for file in files]:
         if path.is_symlink() or (path.exists() and path.is_dir() != (wanted == "folder")):
             raise BuildError(f"{path} is no {wanted} of this program's: move it away, or name another with --home")
-
-
-def put_aside(folder: Path, earlier: Path) -> None:
-    """An environment of another lock is kept until the new one stands; what is not whole is removed."""
-    if (folder / STAMP).exists():
-        remove(earlier)
-        os.replace(str(folder), str(earlier))
-    remove(folder)
 
 
 def remove(folder: Path) -> None:

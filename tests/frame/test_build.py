@@ -27,6 +27,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.syspath_prepend(BUILD.parent)
     spec.loader.exec_module(module)
     (tmp_path / "environments").mkdir()
     for name in ("bootstrap", "tensorflow-cpu", "tensorflow-gpu", "pytorch"):
@@ -129,6 +130,20 @@ def test_an_environment_of_another_lock_stays_until_the_new_one_stands(
     assert {path.name for path in home.iterdir()} == {"tensorflow", "tensorflow.log", "tensorflow.building"}
 
 
+def test_where_there_is_no_room_for_the_new_one_the_environment_stays(
+    build: ModuleType, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(build, tmp_path / "home") == 0
+    (tmp_path / "environments" / "tensorflow-cpu.txt").write_text("# another lock\n")
+
+    def full(*_: object) -> None:
+        raise build.BuildError("not enough disk")
+
+    monkeypatch.setattr(build, "check_disk", full)
+    assert run(build, tmp_path / "home") == 2
+    assert (tmp_path / "home" / "tensorflow" / build.STAMP).exists()
+
+
 def test_a_users_settings_of_pip_do_not_lead_elsewhere(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +232,8 @@ def test_other_failures(build: ModuleType, tmp_path: Path, log: str, message: st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_leaves_nothing_half_built(build: ModuleType, tmp_path: Path, number: int) -> None:
-    (tmp_path / "environments" / "build.py").write_text(BUILD.read_text())
+    for name in ("build.py", "pip_progress.py"):
+        (tmp_path / "environments" / name).write_text((BUILD.parent / name).read_text())
     command = [sys.executable, str(tmp_path / "environments/build.py"), "pytorch", "--home", str(tmp_path / "home")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 30
@@ -258,7 +274,7 @@ def test_what_pip_is_at_in_words(build: ModuleType, output: str, line: str) -> N
 def test_a_log_gets_a_line_now_and_then(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr("pip_progress.SECONDS_BETWEEN_LINES", 0.05)
     enough, said = tmp_path / "enough", []
 
     def fetched() -> str:
@@ -349,7 +365,9 @@ def test_where_the_builder_was_killed_the_next_one_waits_for_its_pip(build: Modu
     )
     step = [sys.executable, "-S", "-c", code]
     builder = (
-        "import os; from importlib.util import module_from_spec, spec_from_file_location; from pathlib import Path\n"
+        "import os, sys; from pathlib import Path\n"
+        "from importlib.util import module_from_spec, spec_from_file_location\n"
+        f"sys.path.append({str(BUILD.parent)!r})\n"
         f"spec = spec_from_file_location('build', {str(BUILD)!r})\n"
         "build = module_from_spec(spec); spec.loader.exec_module(build)\n"
         f"with build.one_at_a_time(Path({str(lock)!r})) as file, open(os.devnull, 'w') as log:\n"

@@ -128,7 +128,11 @@ def load_builder() -> ModuleType:
     spec = importlib.util.spec_from_file_location("environment_build", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))  # where it finds its neighbour, as it does when it is started
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 
