@@ -29,7 +29,8 @@ class NoiseRequest:
 
     dataset_name: cifar10, cifar100, digits; mode: sym, asym, dependent, openset; p: rate in [0, 1], 0 for clean labels;
     custom: one's own file instead of the authors'; make_new: make it even if it is there; custom_rng, asym_rules:
-    `rerun` draws as the published runs did; data_dir: where `label_noisy` lies, None for the default.
+    `rerun` draws as the published runs did; data_dir: where `label_noisy` lies, None for the default; made_with: marks
+    of settings beside these that decide what a custom file holds, and are not the default.
     """
 
     dataset_name: str
@@ -42,6 +43,7 @@ class NoiseRequest:
     asym_rules: str = "authors"
     data_dir: Path | None = None
     allow_unverified: bool = False
+    made_with: tuple[str, ...] = ()
 
 
 def check_request(request: NoiseRequest) -> None:
@@ -143,7 +145,7 @@ def custom_path(request: NoiseRequest, rerun: str = RERUN) -> Path:
         marks.append(f"rng-{rerun}")
     if request.asym_rules == RERUN and (request.mode, request.dataset_name) == ("asym", "cifar10"):
         marks.append(f"rules-{rerun}")
-    return _folder(request) / custom_name(request.mode, request.p, request.seed, marks)
+    return _folder(request) / custom_name(request.mode, request.p, request.seed, [*marks, *request.made_with])
 
 
 def needs_predictions(request: NoiseRequest) -> bool:

@@ -48,6 +48,7 @@ class Config:
             asym_rules=flags.asym_rules,
             data_dir=Path(flags.data_dir) if flags.data_dir else None,
             allow_unverified=flags.allow_unverified,
+            made_with=noise_marks(flags),
         )
 
     @property
@@ -149,3 +150,11 @@ def _check_numbers(flags: Flags, world_size: int) -> None:
         raise UsageError(f"--save_minutes={flags.save_minutes}: must be at least 0")
     if flags.images_per_class < 1 and flags.images_per_class != -1:
         raise UsageError(f"--images_per_class={flags.images_per_class}: a number from 1 on, or -1 for all")
+
+
+def noise_marks(flags: Flags) -> tuple[str, ...]:
+    """What of a custom noise file's making, beside its rate and seed, is not the default: it belongs to its name."""
+    named = {"openset": ["image_size"], "dependent": ["image_size", "network", "dependent_epochs"]}
+    words = {"image_size": "size-{}", "network": "{}", "dependent_epochs": "epochs-{}"}
+    values = {name: getattr(flags, name) for name in named.get(flags.noise_mode, ())}
+    return tuple(words[name].format(value) for name, value in values.items() if value != getattr(Flags, name))
