@@ -53,7 +53,7 @@ def results(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, st
 
 
 def _become_worker() -> None:
-    """Leaves Ctrl-C and SIGTERM to the parent; ends with it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Leaves the signals that ask for the end to the parent; ends with it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
