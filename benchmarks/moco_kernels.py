@@ -138,7 +138,6 @@ def main(argv: list[str] | None = None) -> int:
     from benchmarks.moco import photographs
 
     device = torch.device(options.device)
-    torch.backends.cudnn.benchmark = True
     with photographs(options.images or (PACKED if PACKED.is_dir() else None)) as paths:
         if not paths:
             parser.error(f"--images={options.images} holds no .JPEG or .jpg file; name another folder")

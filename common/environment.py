@@ -54,8 +54,8 @@ def settle() -> None:
 
     What is set stays for the programs that this one starts.
     """
-    gone = [name for name in os.environ if name.startswith(REMOVED) and name not in KEPT]
-    gone = [name for name in gone if (name, os.environ[name]) != NO_TF32]
+    found = [name for name in os.environ if name.startswith(REMOVED)]
+    gone = [name for name in found if name not in KEPT and (name, os.environ[name]) != NO_TF32]
     for name in gone:
         del os.environ[name]
     if _keep_flags_of_xla():

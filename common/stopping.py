@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -17,7 +18,7 @@ def asking() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
-def when_asked(handler: Handler) -> dict[signal.Signals, object]:
+def when_asked(handler: Handler) -> dict[signal.Signals, Any]:
     """From now on `handler` gets these signals. Returns what did before."""
     terminals = [number for number in (1, 2) if os.isatty(number)]
 
@@ -47,4 +48,4 @@ def stop_signals() -> Iterator[list[int]]:
         yield stopped
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)

@@ -128,7 +128,8 @@ def difference(cell: Cell, seed: int, result: dict[str, Any], sample: str = "", 
     if result["dataset"]["name"].split("_")[0] != cell.data[0]:  # cifar10-jpeg is not cifar10
         return f"its data set is {result['dataset']['name']}, not {cell.data[0]}"
     devices = max(1, cell.gpus)
-    if result["sub_project"] == "ieg" and result["world_size"] != devices:  # its batches are those of each device
+    # Its batches are those of each device. What was begun with --force can be resumed, but does not count.
+    if result["finished"] and result["sub_project"] == "ieg" and result["world_size"] != devices:
         return f"it ran on {result['world_size']} device(s), the cell asks for {devices}: another batch in all"
     asked, ran = _asked(cell, sample, index), _flags(result["command"], _elsewhere(cell, index))
     for name in sorted(set(asked) | set(ran)) if asked != ran else ():

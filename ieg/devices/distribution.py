@@ -59,7 +59,7 @@ def start_on_gpus(details: Sequence[Mapping[str, Any]], built: Mapping[str, Any]
         return ""
     return (
         "TensorFlow is older than this GPU and compiles its kernels for it when they are first used: the first steps "
-        "take minutes, once; CUDA keeps them in ~/.nv/ComputeCache"
+        "take long, once; CUDA keeps them in ~/.nv/ComputeCache"
     )
 
 

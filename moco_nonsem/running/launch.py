@@ -147,7 +147,7 @@ def start_all(work: Callable[[Any, Place, list[str]], int], flags: Any, places: 
         failed = failed or _first_failure(started)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
     if (was_killed or failed < 0) and (started[0].exitcode or 0) <= 0:
         print(f"error: a process of the run was killed; {RESUME}", file=sys.stderr)
     return failed if failed >= 0 else 1
