@@ -103,6 +103,8 @@ def work(arguments: argparse.Namespace) -> int:
             "the same command resumes" if begins else "none was begun: this piece is too short, give a longer --piece"
         )
         print(f"left to do in {arguments.minutes:g} minutes: {', '.join(left)}; {then}")
+    elif not found["runs"]:
+        print(f"no run fits into what is left of {arguments.minutes:g} minutes: give more --minutes")
     print(f"results: {out}; to add them to the clone that packed this, there: python -m reproduce keep --gpu {out}")
     if found["failed"]:
         raise WorkFailed("; ".join(f"{name}: {why}" for name, why in found["failed"].items()))

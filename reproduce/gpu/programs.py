@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.children import tied
 from common.paths import repo_root
 
 STOPPED = 130
@@ -18,9 +19,9 @@ def run_program(command: Sequence[str], log: Path, allowed: float) -> int:
     with open(log, "ab") as file:
         file.write(f"$ {shlex.join(command)}\n".encode())
         file.flush()
-        # A session of its own: a Ctrl-C reaches it through us, once.
+        # A session of its own: a Ctrl-C reaches it through us, once. Tied: the next piece would find its run in use.
         process = subprocess.Popen(
-            command, cwd=repo_root(), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            tied(command), cwd=repo_root(), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
         try:
             return process.wait(allowed)
