@@ -47,7 +47,6 @@ def _draw(runs: list[Path], out: Path) -> int:
         axes.set(title=title, xlabel="epoch", ylabel="mean cosine", ylim=(-1.05, 1.05))
         axes.axhline(0, color="0.8", linewidth=0.8)
         axes.legend(fontsize=8)
-    figure.tight_layout()
     save_figure(figure, out)
     print(f"written to {out}", file=sys.stderr)
     return 0

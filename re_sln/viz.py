@@ -186,8 +186,6 @@ def save_cells(path: Path, pictures: Pictures, captions: list[str]) -> None:
         axes.set_title(text, fontsize=13 * min(1, 26 / len(text)), color=colour)  # longer ones would overlap
         if picture is not None:
             axes.imshow(picture)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, path)
 
 

@@ -59,8 +59,6 @@ def draw_curves(folders: list[Path], path: Path) -> None:
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, path)
 
 

@@ -150,7 +150,6 @@ def draw(rows: list[list[Any]], tests: tuple[Series, Series], path: Path) -> Non
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=8)
-    figure.tight_layout()
     save_figure(figure, path)
 
 

@@ -188,7 +188,12 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a PNG, complete or not at all; without the software's version in it, so equal figures are equal files."""
+def save_figure(figure: Any, path: Path, rect: tuple[float, float, float, float] = (0, 0, 1, 1)) -> None:
+    """Write a PNG, complete or not at all; without the software's version in it, so equal figures are equal files.
+
+    rect: left, bottom, right, top of what the axes with their labels may fill, in shares of the figure.
+    """
+    figure.tight_layout(rect=rect)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -77,5 +77,4 @@ def _finish(figure: Any, axes: Any, title: str, path: Path) -> None:
     axes.set_title(title, fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     axes.legend()
-    figure.tight_layout()
     save_figure(figure, path)

@@ -37,7 +37,7 @@ def draw_probabilities(path: Path, title: str, clean: np.ndarray, noisy: np.ndar
         axes.stairs(counts, EDGES, color=colour, linewidth=0.8)
     axes.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="examples")
     axes.legend(loc="upper left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def dissect(losses: np.ndarray, label_right: np.ndarray, prediction_right: np.ndarray, bin_size: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def draw_dissection(path: Path, title: str, counts: np.ndarray, bin_size: int) -
     axes.legend(
         handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1, 1), frameon=False
     )  # as they are piled
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_map(path: Path, title: str, points: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
@@ -86,7 +86,7 @@ def draw_map(path: Path, title: str, points: np.ndarray, labels: np.ndarray, nam
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
     else:
         axes.set_xlabel(f"one colour for each of the {len(names)} classes, neighbours in the list alike")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _figure(title: str) -> tuple[Any, Any]:
@@ -94,9 +94,3 @@ def _figure(title: str) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=10)
     return figure, axes
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_figure(figure, path)

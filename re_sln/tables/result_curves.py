@@ -80,8 +80,7 @@ def _finish(figure: Any, title: str, handles: list[Any], path: Path) -> None:
     height = figure.get_figheight()
     figure.suptitle(textwrap.fill(title, int(11 * figure.get_figwidth())), fontsize=11, weight="bold")
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=9, frameon=False)
-    figure.tight_layout(rect=(0, 0.4 / height, 1, 1))
-    save_figure(figure, path)
+    save_figure(figure, path, rect=(0, 0.4 / height, 1, 1))
 
 
 def _colour(row: str, rows: list[str]) -> str:

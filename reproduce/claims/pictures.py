@@ -22,8 +22,6 @@ def draw(finding: Finding, records: Mapping[str, Mapping[str, Any]], path: Path)
         own = [found for found in finding.effects if found.comparison.unit == unit]
         _effects(figure.add_subplot(places[number, 0]), own, unit)
     _curves(figure.add_subplot(places[:, 1]), finding, records)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, path)
 
 

@@ -31,7 +31,6 @@ def learning_curves(runs: list[Run], title: str, path: Path) -> None:
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.tight_layout()
     save_figure(figure, path)
 
 
@@ -69,7 +68,6 @@ def example_weights(runs: list[Run], path: Path) -> None:
         right.yaxis.set_major_formatter(LogFormatter())
         right.yaxis.set_minor_formatter(NullFormatter())
         right.legend()
-    figure.tight_layout()
     save_figure(figure, path)
 
 
