@@ -44,10 +44,9 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
     Raises: UsageError where data or noise are not those that the run learnt from, or the weights do not fit.
     """
     from common.pytorch.process_group import Group
-    from common.pytorch.torch_files import MISFITS, load_weights, words_of
+    from common.pytorch.torch_files import MISFITS, load_weights, read_tensors, words_of
     from re_sln.datasets import load as datasets
     from re_sln.training import experiment
-    from re_sln.training.checkpoint import read_weights
     from re_sln.training.distributed import pick_device
 
     weights = weights_of(folder)
@@ -57,7 +56,7 @@ def load_trainer(folder: Path, config: Config) -> Trainer:
     check_same_data(folder, data.fingerprint, data.noise_sha256)
     trainer = experiment.build(config, data, Group(0, 1, pick_device(config.flags.device, 0)))
     try:
-        load_weights(trainer.networks.tested, read_weights(weights))
+        load_weights(trainer.networks.tested, read_tensors(weights))
     except MISFITS as error:
         raise UsageError(f"{weights} does not fit the run's network: {words_of(error)}") from error
     return trainer

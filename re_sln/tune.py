@@ -117,7 +117,7 @@ def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str
 
     group = Group(0, 1, pick_device("cpu" if search.flags.device == "cpu" else "auto", 0))
     config = search.first
-    experiment.warn_of_precision(config.flags, group)
+    group.warn_of_precision(config.flags.amp)
     begun = (search.folder / "config.yml").exists()
     data = experiment.load_data(config, group, make_new=search.flags.make_new_custom_noise and not begun)
     split = trial_data(search, config, data)

@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from common.children import end_with_parent
 from common.errors import RESUME, ProcessLost, UsageError, UserError, WorkFailed
-from common.machine import check_port, cpu_name
+from common.machine import check_port, cpu_name, warn_of_slow_bfloat16
 from common.pytorch.allocator import keep_freed_memory
 from common.pytorch.readers import lost_reader
 
@@ -45,6 +45,11 @@ class Group:
     def channels_last(self, asked: bool | None) -> bool:
         """Whether images and kernels are kept channels last: as asked, else on a CPU, where it is faster."""
         return self.device.type == "cpu" if asked is None else asked
+
+    def warn_of_precision(self, amp: str) -> None:
+        """Says that bfloat16 is slow, where it is."""
+        if amp == "bf16" and self.device.type == "cpu":
+            warn_of_slow_bfloat16("--amp=bf16")
 
     def add(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place."""

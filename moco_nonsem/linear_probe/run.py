@@ -14,23 +14,16 @@ from moco_nonsem.linear_probe.config import check, record
 from moco_nonsem.linear_probe.network import CLASSES, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer, load_for_scoring
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import LinearFlags
-from moco_nonsem.running.launch import Place
-from moco_nonsem.running.program import guarded
 from moco_nonsem.running.run_folder import check_folders, run_folder
-from moco_nonsem.running.run_record import is_finished, reading, warn_of_precision
+from moco_nonsem.running.run_record import is_finished, reading
 from moco_nonsem.running.training import print_config, train
 
 
-def work(flags: LinearFlags, place: Place, command: list[str]) -> int:
-    """What one process does. Returns the exit code."""
-    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
-
-
-def _work(flags: LinearFlags, group: Group, command: list[str]) -> int:
+def work(flags: LinearFlags, group: Group, command: list[str]) -> int:
+    """What one process of the group does. Returns the exit code."""
     check(flags, group.world_size)
-    warn_of_precision(flags, group)
+    group.warn_of_precision(flags.amp)
     network = LinearNetwork(flags.arch, flags.seed)
     if flags.evaluate:
         return _score_only(flags, network, group)

@@ -15,22 +15,15 @@ from moco_nonsem.images.workers import Reading
 from moco_nonsem.pretraining.config import PretrainConfig, resolve
 from moco_nonsem.pretraining.neighbours import Neighbours
 from moco_nonsem.pretraining.trainer import Trainer
-from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PretrainFlags
-from moco_nonsem.running.launch import Place
-from moco_nonsem.running.program import guarded
 from moco_nonsem.running.run_folder import check_folders, run_folder
-from moco_nonsem.running.run_record import is_finished, reading, warn_of_precision
+from moco_nonsem.running.run_record import is_finished, reading
 from moco_nonsem.running.training import print_config, train
 from moco_nonsem.views.loader import ViewLoader
 
 
-def work(flags: PretrainFlags, place: Place, command: list[str]) -> int:
-    """What one process does. Returns the exit code."""
-    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
-
-
-def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
+def work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
+    """What one process of the group does. Returns the exit code."""
     config = resolve(flags, group.world_size)
     warn(config, group)
     folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
@@ -59,7 +52,7 @@ def _work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
 def warn(config: PretrainConfig, group: Group) -> None:
     """Says what a user may not expect."""
     flags = config.flags
-    warn_of_precision(flags, group)
+    group.warn_of_precision(flags.amp)
     if config.leaks:
         logging.warning(
             "one process without --bn-splits: batch norm sees all keys of a batch at once, in which the key of a query "

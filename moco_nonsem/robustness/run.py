@@ -28,10 +28,7 @@ from moco_nonsem.robustness.corruptions import corruption_folders, mean_over_cor
 from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
-from moco_nonsem.running.distributed import in_group
 from moco_nonsem.running.flags import PLACES, RobustnessFlags
-from moco_nonsem.running.launch import Place
-from moco_nonsem.running.program import guarded
 from moco_nonsem.running.run_folder import new_folder
 from moco_nonsem.running.run_record import make_record, reading
 
@@ -99,12 +96,8 @@ class Evaluation:
         return cue_metrics(found.decisions, known.labels, textures)
 
 
-def work(flags: RobustnessFlags, place: Place, command: list[str]) -> int:
-    """What one process does. Returns the exit code."""
-    return guarded(lambda: in_group(place, lambda group: _work(flags, group, command)))
-
-
-def _work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
+def work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
+    """What one process of the group does. Returns the exit code."""
     evaluation = Evaluation(flags, group)
     group.leader_does(lambda: _check_sets(flags, evaluation.folders))
     config = {

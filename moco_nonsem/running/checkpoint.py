@@ -20,19 +20,6 @@ POSITION = ("epoch", "batch", "step", "logged")  # of the next batch, and the la
 PREFIX = "module."  # DistributedDataParallel's, in every file of the authors
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """One file, whole or not at all; the same content gives the same bytes, so that `fingerprint` tells the content."""
-    write_tensors(path, content)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What a file holds, tensors on the CPU; today's format or the one before torch 1.6.
-
-    Raises: ValueError naming the file where it is not whole, or holds more than tensors and plain values.
-    """
-    return read_tensors(path)
-
-
 def fingerprint(given: str) -> str:
     """SHA-256 of a checkpoint's file, in hexadecimal: which weights a number is of."""
     with open(user_path(given), "rb") as file:
@@ -48,7 +35,7 @@ def read_given(flag: str, given: str, *needed: str) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{named}: there is no such file; name a checkpoint_….pth.tar that training wrote")
     try:
-        content = read(path)
+        content = read_tensors(path)
     except ValueError as error:
         raise UsageError(f"{flag} {error}; name another checkpoint".strip()) from error
     missing = [name for name in needed if name not in content]
@@ -81,13 +68,13 @@ PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
     """Writes the state after `step`, then removes what is older than the last two."""
-    write(FILES.path(folder, step), content)
+    write_tensors(FILES.path(folder, step), content)
     FILES.remove_outdated(folder, step)
 
 
 def newest(folder: Path, owner: Owner | None = None) -> tuple[Path, dict[str, Any]] | None:
     """The newest state that can be read, with its file; None where there is none. See `newest_state`."""
-    return newest_state(FILES.files(folder), read, lambda content: content.get(MARK), owner)
+    return newest_state(FILES.files(folder), read_tensors, lambda content: content.get(MARK), owner)
 
 
 def position_in(content: Mapping[str, Any], name: str, epochs: int, batches: int) -> dict[str, int]:

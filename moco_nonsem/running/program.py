@@ -14,28 +14,20 @@ from moco_nonsem.running.flags import PLACES, Common
 from moco_nonsem.running.launch import Place, places, start_all
 
 F = TypeVar("F", bound=Common)
-Work = Callable[[F, Place, list[str]], int]
 
 
 def run_program(
     kind: type[F], name: str, text: str, check: Callable[[F, int], object], module: str, argv: list[str] | None
 ) -> int:
-    """Exit code of the program `name`; see `run`. text: the first line is its description; module: has its `work`."""
+    """Exit code of the program `name`: 0 done, 1 it failed, 2 a mistake in flags or data, 130 stopped by the user.
+
+    text: its first line is the program's description; check(flags, processes) refuses what it can before torch is
+    loaded; module: has work(flags, group, command), which is what each process does.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     flags = parse(kind, f"{name}.py", text.partition("\n")[0], arguments, separator="-")
-    return run(flags, check, partial(_work, module), ["python", "-m", f"moco_nonsem.{name}", *arguments])
-
-
-def _work(module: str, flags: F, place: Place, command: list[str]) -> int:
-    return importlib.import_module(module).work(flags, place, command)  # it needs torch
-
-
-def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: list[str]) -> int:
-    """Exit code: 0 done, 1 training failed, 2 a mistake in flags or data, 130 stopped by the user.
-
-    check(flags, processes) refuses what it can before torch is loaded; work(flags, place, command) is what each process
-    does, and can be pickled for a new process; command: for the record.
-    """
+    command = ["python", "-m", f"moco_nonsem.{name}", *arguments]
+    work = partial(_work, module)  # which can be pickled for a new process
 
     def start() -> int:
         check(flags, 1)
@@ -46,6 +38,16 @@ def run(flags: F, check: Callable[[F, int], object], work: Work[F], command: lis
         if len(found) == 1:
             return work(flags, found[0], command)
         return start_all(work, flags, found, command)
+
+    return guarded(start)
+
+
+def _work(module: str, flags: Common, place: Place, command: list[str]) -> int:
+    def start() -> int:
+        from moco_nonsem.running.distributed import in_group  # they need torch
+
+        program = importlib.import_module(module)
+        return in_group(place, lambda group: program.work(flags, group, command))
 
     return guarded(start)
 

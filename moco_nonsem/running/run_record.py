@@ -11,12 +11,12 @@ import numpy as np
 import torch
 import torchvision
 
-from common.machine import cores, warn_of_slow_bfloat16
+from common.machine import cores
 from common.pytorch.process_group import Group
 from common.records.record import AnyRecord, NullRecord, RunRecord
 from common.records.record_files import finished_result
 from moco_nonsem.images.workers import Reading
-from moco_nonsem.running.flags import Common, Distributed, LinearFlags, PretrainFlags, RobustnessFlags, Training
+from moco_nonsem.running.flags import Common, Distributed, LinearFlags, PretrainFlags, RobustnessFlags
 
 SUB_PROJECT, STATES = "moco_nonsem", ("state_*.pth.tar",)
 
@@ -27,12 +27,6 @@ def is_finished(folder: Path, config: Mapping[str, Any], whole: bool = True) -> 
     if result:
         logging.info("%s is finished: %s", folder, result["metrics"])
     return result is not None
-
-
-def warn_of_precision(flags: Training, group: Group) -> None:
-    """Says that bfloat16 is slow, where it is."""
-    if flags.amp == "bf16" and group.device.type == "cpu":
-        warn_of_slow_bfloat16("--amp=bf16")
 
 
 def workers(flags: Distributed, group: Group) -> int:

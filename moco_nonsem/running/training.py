@@ -13,6 +13,7 @@ from common.errors import Interrupted
 from common.progress import print_epoch
 from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
+from common.pytorch.torch_files import write_tensors
 from common.pytorch.training_loop import Plan, Work, run_epochs
 from common.records.config_text import format_config
 from common.records.record import AnyRecord
@@ -98,7 +99,7 @@ def train(
         names = trainer.checkpoints()
         state = content() if names else {}
         for path in names if group.leads else []:
-            checkpoint.write(checkpoints / path, state)
+            write_tensors(checkpoints / path, state)
 
     plan = Plan(
         name=name,

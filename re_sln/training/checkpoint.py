@@ -16,18 +16,8 @@ FILES = StateFiles("checkpoint_", ".pt")
 
 def save(folder: Path, step: int, content: dict[str, Any]) -> None:
     """Write, then remove what is older than the last two. Raises: OSError, leaving the earlier ones as they are."""
-    write_weights(FILES.path(folder, step), content)
+    write_tensors(FILES.path(folder, step), content)
     FILES.remove_outdated(folder, step)
-
-
-def write_weights(path: Path, content: dict[str, Any]) -> None:
-    """One file of tensors, whole or not at all."""
-    write_tensors(path, content)
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """The tensors of a file, on the CPU. Raises: ValueError naming the file where it is not whole."""
-    return read_tensors(path)
 
 
 def newest(folder: Path, owner: Owner | None = None) -> tuple[Path, dict[str, Any]] | None:

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 
 from common.errors import Interrupted, UsageError
-from common.machine import warn_of_slow_bfloat16
 from common.paths import user_path
 from common.progress import print_epoch
 from common.pytorch.event_files import Scalars
 from common.pytorch.process_group import Group
-from common.pytorch.torch_files import whole_number
+from common.pytorch.torch_files import whole_number, write_tensors
 from common.records.config_text import format_config
 from common.records.record import AnyRecord
 from common.records.record_files import check_same_config, finished_result
@@ -56,19 +55,13 @@ def _run(config: Config, group: Group, command: list[str]) -> int:
         check_weights(flags.weights)
     if flags.cuda_graphs and group.device.type == "cpu":
         raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
-    warn_of_precision(flags, group)
+    group.warn_of_precision(flags.amp)
     if flags.check:
         name, mark = datasets.describe(config)
         if group.leads:
             print(format_config(config.record() | {"data_name": name, "data_fingerprint": mark}), end="")
         return 0
     return train(config, group, group.from_leader(folder_of(flags)), command)
-
-
-def warn_of_precision(flags: Flags, group: Group) -> None:
-    """Says that bfloat16 is slow, where it is."""
-    if flags.amp == "bf16" and group.device.type == "cpu":
-        warn_of_slow_bfloat16("--amp=bf16")
 
 
 def folder_of(flags: Flags) -> Path:
@@ -244,9 +237,9 @@ def reporter(
 
 def write_models(trainer: Trainer, folder: Path) -> None:
     """model.pth, and model_ema.pth where there is an average."""
-    checkpoint.write_weights(folder / "model.pth", trainer.networks.model.state_dict())
+    write_tensors(folder / "model.pth", trainer.networks.model.state_dict())
     if trainer.networks.average is not None:
-        checkpoint.write_weights(folder / "model_ema.pth", trainer.networks.average.state_dict())
+        write_tensors(folder / "model_ema.pth", trainer.networks.average.state_dict())
 
 
 def finish(trainer: Trainer, record: AnyRecord, folder: Path) -> None:

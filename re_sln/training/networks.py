@@ -14,9 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from common.errors import UsageError
 from common.paths import user_path
 from common.pytorch.process_group import Group
-from common.pytorch.torch_files import load_optimiser, load_weights, not_finite
+from common.pytorch.torch_files import load_optimiser, load_weights, not_finite, read_tensors
 from re_sln.settings.config import Config
-from re_sln.training.checkpoint import read_weights
 from re_sln.training.moving_average import start_moving_average
 from re_sln.training.wide_resnet import build_network
 
@@ -138,7 +137,7 @@ def _load(network: nn.Module, weights: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            state = read_weights(path)
+            state = read_tensors(path)
     except ValueError as error:
         raise UsageError(f"--weights={weights}: {error}; download {RESNET50_ADDRESS} again") from error
     try:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.pytorch.process_group import Group
+from common.pytorch.torch_files import read_tensors
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import checkpoint
@@ -109,7 +110,7 @@ def test_the_program_under_torchrun_is_the_program(one, base, tree):
     for mine, theirs in zip(metrics_of(base / "two"), metrics_of(one), strict=True):
         for name in ("loss/train", "similarity/key", "similarity/queue", "similarity/nonsem"):
             assert mine[name] == pytest.approx(theirs[name], abs=2e-3), name
-    first, other = (checkpoint.read(run / "checkpoint_0000.pth.tar") for run in (base / "two", one))
+    first, other = (read_tensors(run / "checkpoint_0000.pth.tar") for run in (base / "two", one))
     assert first["state_dict"].keys() == other["state_dict"].keys()
     for name in ("module.encoder_q.conv1.weight", "module.queue"):
         torch.testing.assert_close(first["state_dict"][name], other["state_dict"][name], atol=2e-3, rtol=1e-2)

@@ -8,8 +8,9 @@ import torch
 import yaml
 from PIL import Image
 
+from common.pytorch.torch_files import write_tensors
 from re_sln import train_clothing1m
-from re_sln.training import checkpoint, networks
+from re_sln.training import experiment, networks
 from re_sln.training import trainer as training
 from re_sln.training.networks import pretrained_resnet50
 from re_sln.training.wide_resnet import build_network
@@ -47,14 +48,13 @@ def test_the_result_is_of_the_epoch_that_is_best_on_clean_validation(root, tmp_p
     accuracies = [(0.9, 0.2), (0.4, 0.6), (0.8, 0.6)]  # test, validation
     made_up, original = itertools.chain(*accuracies), training.accuracy_and_loss
     monkeypatch.setattr(training, "accuracy_and_loss", lambda *given: (next(made_up), original(*given)[1]))
-    written, write_weights = [], checkpoint.write_weights
+    written = []
 
     def write(path, content):
-        if path.name.startswith("model"):
-            written.append(path.name)
-        write_weights(path, content)
+        written.append(path.name)
+        write_tensors(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_weights", write)
+    monkeypatch.setattr(experiment, "write_tensors", write)
     command = [*SHORT, "--mo", "--lc_n_epoch=2", "--n_epochs=3", "--ema_decay=0.5", f"--run_dir={tmp_path / 'run'}"]
     assert train_clothing1m.main(command) == 0
     result, lines = result_of(tmp_path / "run"), metrics_of(tmp_path / "run")

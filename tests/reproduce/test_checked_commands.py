@@ -128,6 +128,7 @@ def test_re_sln(
 def moco_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/: the sets of ImageNet-100, one batch of 512 in training; and the networks that earlier stages leave."""
     installed("moco_nonsem")
+    from common.pytorch.torch_files import write_tensors
     from data.imagenet100 import WNIDS
     from data.imagenet_c import CORRUPTIONS, SEVERITIES
     from moco_nonsem.linear_probe.network import LinearNetwork
@@ -157,7 +158,7 @@ def moco_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, state in networks.items():
         (root / name).parent.mkdir()
-        checkpoint.write(root / name, {"epoch": 200, "arch": "resnet50", "state_dict": state})
+        write_tensors(root / name, {"epoch": 200, "arch": "resnet50", "state_dict": state})
     return root
 
 

@@ -122,6 +122,7 @@ def torch_cases(folder: Path) -> dict[str, Case]:
     """Noise files, published logs, checkpoints of the programs that run with PyTorch."""
     import torch
 
+    from common.pytorch.torch_files import write_tensors
     from moco_nonsem.running import checkpoint as of_moco
     from re_sln.noise import noise_files
     from re_sln.settings.flags import PROGRAMS
@@ -142,7 +143,7 @@ def torch_cases(folder: Path) -> dict[str, Case]:
     state = {"model": {"weight": torch.arange(2000.0)}, "epoch": 3, "run": {"run_id": "a", "step": 3}}
     of_sln.save(make(folder / "sln"), 3, state)
     weights = folder / "moco.pth.tar"
-    of_moco.write(weights, {"epoch": 2, "arch": "resnet50", "state_dict": {"a": torch.arange(2000.0)}})
+    write_tensors(weights, {"epoch": 2, "arch": "resnet50", "state_dict": {"a": torch.arange(2000.0)}})
     published = published_run(folder / "logs", [0.5] * 300)
     (events, *_) = sorted(published.glob("events*"))
     own = folder / "own" / "run"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common.pytorch.process_group import Group
-from common.pytorch.torch_files import write_tensors
+from common.pytorch.torch_files import read_tensors, write_tensors
 from moco_nonsem import main_lincls
 from moco_nonsem.images.image_tree import read_tree
 from moco_nonsem.images.labelled_images import Look, centre_view, labelled_batches, random_view, shares_in_order
@@ -19,7 +19,6 @@ from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.pretraining.neighbours import neighbour_classes
-from moco_nonsem.running import checkpoint
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, assert_same_bits, make_tree, metrics_of, result_of, start
 
 EPOCHS = 3
@@ -48,7 +47,7 @@ def test_what_a_run_leaves_behind(whole, pretrained):
     assert {path.name for path in whole.glob("*.tar")} == {
         "checkpoint_robust_0000.pth.tar", "model_best_0000.pth.tar", "state_00000012.pth.tar",
     }  # fmt: skip
-    content = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")
+    content = read_tensors(whole / "checkpoint_robust_0000.pth.tar")
     assert content["epoch"] == EPOCHS and content["classes"] == ["n01", "n02", "n03"]
     assert {"arch", "state_dict", "best_acc1", "optimizer"} <= content.keys()
     lines, result = metrics_of(whole), result_of(whole)
@@ -63,8 +62,8 @@ def test_what_a_run_leaves_behind(whole, pretrained):
 
 
 def test_the_backbone_is_untouched_and_the_classifier_is_not(whole, pretrained):
-    before = checkpoint.read(pretrained)["state_dict"]
-    after = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")["state_dict"]
+    before = read_tensors(pretrained)["state_dict"]
+    after = read_tensors(whole / "checkpoint_robust_0000.pth.tar")["state_dict"]
     kept = [name for name in before if name.startswith("module.encoder_q.") and ".fc." not in name]
     assert len(kept) == len(after) - 2
     assert all(torch.equal(after[name.replace("encoder_q.", "")], before[name]) for name in kept)
@@ -73,7 +72,7 @@ def test_the_backbone_is_untouched_and_the_classifier_is_not(whole, pretrained):
 
 
 def test_a_backbone_that_moved_is_found(pretrained):
-    content = checkpoint.read(pretrained)
+    content = read_tensors(pretrained)
     network = LinearNetwork("resnet10-small", 0)
     weights = load_backbone(network, content, "x")
     check_frozen(network, weights)
@@ -83,7 +82,7 @@ def test_a_backbone_that_moved_is_found(pretrained):
 
 
 def test_a_state_with_another_backbone_is_refused_before_training(whole, command, pretrained, tmp_path, capfd):
-    content = checkpoint.read(whole / "checkpoint_robust_0000.pth.tar")
+    content = read_tensors(whole / "checkpoint_robust_0000.pth.tar")
     content["state_dict"]["module.conv1.weight"] = content["state_dict"]["module.conv1.weight"] + 1
     write_tensors(tmp_path / "other.pth.tar", content)
     words = [*command, f"--resume={tmp_path / 'other.pth.tar'}", f"--run_dir={tmp_path / 'run'}"]
@@ -116,7 +115,7 @@ def test_the_classifier_begins_as_the_papers():
 def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
     """Softmax regression by hand on the same features: gradient, momentum, rate; then loss and accuracies."""
     network = LinearNetwork("resnet10-small", 4)
-    load_backbone(network, checkpoint.read(pretrained), "x")
+    load_backbone(network, read_tensors(pretrained), "x")
     reading = Reading(batch_size=8, workers=0, seed=4, group=Group(0, 1, torch.device("cpu")))
     train, val = read_tree(tree / "train"), read_tree(tree / "val")
     weight = network.classifier.weight.detach().double().numpy().copy()
@@ -170,7 +169,7 @@ def test_ctrl_c_and_resume_give_the_same_bits(whole, command, tmp_path, monkeypa
     assert main_lincls.main([*command, "--resume", str(run), f"--ckpt_path={run}"]) == 0
     assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
     for name in ("checkpoint_robust_0000.pth.tar", "model_best_0000.pth.tar"):
-        assert_same_bits(checkpoint.read(run / name), checkpoint.read(whole / name))
+        assert_same_bits(read_tensors(run / name), read_tensors(whole / name))
     assert result_of(run)["metrics"] == result_of(whole)["metrics"]
 
 

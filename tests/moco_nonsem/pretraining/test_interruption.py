@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from common.pytorch.torch_files import read_tensors
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
@@ -44,7 +45,7 @@ def same(folder, whole):
     names = sorted(path.name for path in whole.glob("checkpoint_*"))
     assert sorted(path.name for path in folder.glob("checkpoint_*")) == names
     for name in names:
-        assert_same_bits(checkpoint.read(folder / name), checkpoint.read(whole / name))
+        assert_same_bits(read_tensors(folder / name), read_tensors(whole / name))
     assert result_of(folder)["metrics"] == result_of(whole)["metrics"] and result_of(folder)["finished"]
 
 
@@ -53,7 +54,7 @@ def test_the_run_that_is_compared_is_no_trivial_one(whole):
         "checkpoint_0001.pth.tar",
         "checkpoint_0002.pth.tar",
     ]
-    first, last = (checkpoint.read(whole / f"checkpoint_000{number}.pth.tar") for number in (1, 2))
+    first, last = (read_tensors(whole / f"checkpoint_000{number}.pth.tar") for number in (1, 2))
     assert [first["epoch"], last["epoch"]] == [2, 3]
     assert first["state_dict"]["module.queue_ptr"].item() == 0 and last["state_dict"]["module.queue_ptr"].item() == 8
     for name in ("module.encoder_q.conv1.weight", "module.encoder_k.conv1.weight", "module.queue"):
@@ -129,13 +130,13 @@ def test_a_run_that_began_with_a_file_is_resumed_by_the_same_command(whole, tree
     assert pretrain_program.main(command) == 0
     said = capfd.readouterr().err
     assert "state_00000008.pth.tar is this run's own, later than --resume=" in said and "epoch 2, step 8" in said
-    assert_same_bits(*(checkpoint.read(path / "checkpoint_0002.pth.tar") for path in (tmp_path / "run", whole)))
+    assert_same_bits(*(read_tensors(path / "checkpoint_0002.pth.tar") for path in (tmp_path / "run", whole)))
 
 
 def test_momentum_and_weight_decay_are_the_flags(whole, tree, tmp_path):
     given = [f"--resume={whole / 'checkpoint_0001.pth.tar'}", "--wd=0.5", "--momentum=0.1"]
     assert pretrain_program.main([*RUN, *given, f"--run_dir={tmp_path / 'run'}", str(tree)]) == 0
-    (group,) = checkpoint.read(tmp_path / "run" / "checkpoint_0002.pth.tar")["optimizer"]["param_groups"]
+    (group,) = read_tensors(tmp_path / "run" / "checkpoint_0002.pth.tar")["optimizer"]["param_groups"]
     assert (group["weight_decay"], group["momentum"]) == (0.5, 0.1)
 
 

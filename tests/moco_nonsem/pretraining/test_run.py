@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from common.flags import parse
+from common.pytorch.torch_files import read_tensors
 from moco_nonsem import similarity_curves
 from moco_nonsem.pretraining import program as pretrain_program
-from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import PretrainFlags
 from tests.moco_nonsem.small_runs import (
     CLASSES,
@@ -56,7 +56,7 @@ def test_what_a_run_leaves_behind(tree, tmp_path, capfd):
     assert pretrain_program.main([*PATCH, "--num-nonsem=2", "--epochs=2", "--cos", "--save-freq=10", str(tree)]) == 0
     run, ckpts = only_run(tmp_path), tmp_path / "root" / "moco_nonsem" / "ckpts"
     assert [path.name for path in ckpts.iterdir()] == ["checkpoint_0001.pth.tar"]  # the last epoch is always saved
-    content = checkpoint.read(ckpts / "checkpoint_0001.pth.tar")
+    content = read_tensors(ckpts / "checkpoint_0001.pth.tar")
     assert {"epoch", "arch", "state_dict", "optimizer"} <= content.keys()
     assert content["epoch"] == 2 and content["arch"] == "resnet10-small"
     assert {name.split(".")[1] for name in content["state_dict"]} == {"encoder_q", "encoder_k", "queue", "queue_ptr"}
@@ -121,7 +121,7 @@ def test_plain_moco_has_one_logit_less(tree, tmp_path):
     small = [word for word in SMALL if word not in ("--mlp", "--aug-plus")]
     assert pretrain_program.main([*small, "--loader=reference", "--epochs=1", str(tree)]) == 0
     (path,) = (tmp_path / "root" / "moco_nonsem" / "ckpts").iterdir()
-    assert checkpoint.read(path)["state_dict"]["module.encoder_q.fc.weight"].shape == (8, 256)
+    assert read_tensors(path)["state_dict"]["module.encoder_q.fc.weight"].shape == (8, 256)
 
 
 def test_bf16_and_channels_last_train_about_the_same(tree, tmp_path):
@@ -132,7 +132,7 @@ def test_bf16_and_channels_last_train_about_the_same(tree, tmp_path):
         losses[name] = metrics_of(tmp_path / name)[0]["loss/train"]
     assert losses["last"] == pytest.approx(losses["plain"], rel=1e-3)
     assert losses["half"] == pytest.approx(losses["plain"], rel=0.1) and losses["half"] != losses["plain"]
-    weights = checkpoint.read(tmp_path / "half" / "checkpoint_0000.pth.tar")["state_dict"]
+    weights = read_tensors(tmp_path / "half" / "checkpoint_0000.pth.tar")["state_dict"]
     assert all(value.dtype in (torch.float32, torch.int64) for value in weights.values())
 
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from common.errors import UsageError
+from common.pytorch.torch_files import read_tensors, write_tensors
 from data.imagenet100 import WNIDS
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from moco_nonsem import eval_robustness
@@ -23,7 +24,6 @@ from moco_nonsem.images.normalisation import normalise
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.robustness.score import relabelled, three_accuracies
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
-from moco_nonsem.running import checkpoint
 from tests.moco_nonsem.small_runs import CLASSES, ROOT, make_tree, metrics_of, result_of, start
 
 SIZE = 16
@@ -38,9 +38,7 @@ def classifier(tmp_path_factory):
     with torch.no_grad():
         network.classifier.weight.normal_(0, 1, generator=torch.Generator().manual_seed(1))
         network.classifier.weight[3:].mul_(0.4)
-    checkpoint.write(
-        path, {"epoch": 1, "arch": "resnet10-small", "state_dict": network.state(), "classes": list(CLASSES)}
-    )
+    write_tensors(path, {"epoch": 1, "arch": "resnet10-small", "state_dict": network.state(), "classes": list(CLASSES)})
     return path
 
 
@@ -109,7 +107,7 @@ def slow_accuracies(network, folder, resize, known=CLASSES):
 
 def test_the_columns_are_those_of_a_loop_over_images(run, classifier, sets):
     network = LinearNetwork("resnet10-small", 0)
-    network.restore(checkpoint.read(classifier)["state_dict"], "x")
+    network.restore(read_tensors(classifier)["state_dict"], "x")
     (found,) = metrics_of(run)
     for name, folder in {"in100": "data/val", "sketch": "sketch", "rendition": "rendition"}.items():
         expected = slow_accuracies(network, sets / folder, resize=True)
@@ -149,7 +147,7 @@ def test_the_record_and_the_printed_tables(run, classifier):
 
 def test_shape_bias_against_a_loop(run, classifier, sets):
     network = LinearNetwork("resnet10-small", 0)
-    network.restore(checkpoint.read(classifier)["state_dict"], "x")
+    network.restore(read_tensors(classifier)["state_dict"], "x")
     by_shape = by_texture = conflicts = agree = agreeing = 0
     for path in sorted((sets / "cues").rglob("*.png")):
         shape, texture, _ = path.stem.split("_")
@@ -193,7 +191,7 @@ def test_three_ways_of_counting():
 
 def test_the_classes_of_a_file_of_the_authors_are_imagenet100s(classifier, sets, tmp_path, capfd):
     """By place in the sorted list, whatever folders there are."""
-    content = checkpoint.read(classifier)
+    content = read_tensors(classifier)
     del content["classes"]
     given = tmp_path / "authors.pth.tar"
     torch.save(content, given, _use_new_zipfile_serialization=False)
@@ -264,7 +262,7 @@ def test_the_embedded_set_is_understood(classifier, tmp_path):
 
     root = tmp_path / "shapes"
     assert shapes_textures.main([f"--path={root}", "--train=8", "--val=16", "--conflict=16", "--size=32"]) == 0
-    content = checkpoint.read(classifier)
+    content = read_tensors(classifier)
     content["classes"] = sorted(path.name for path in (root / "val").iterdir())
     torch.save(content, tmp_path / "shapes.pth.tar")
     run = tmp_path / "run"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from common.errors import UsageError
+from common.pytorch.torch_files import read_tensors, write_tensors
 from moco_nonsem import main_lincls
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.model.key_queue import initial_queue
@@ -42,10 +43,10 @@ def test_the_same_content_is_the_same_file_whichever_process_writes_it(tmp_path,
     prints = []
     for process, values in enumerate((content, content, {**content, "state_dict": {"weight": torch.ones(3)}})):
         monkeypatch.setattr("os.getpid", lambda process=process: 1000 * process)
-        checkpoint.write(tmp_path / "a.pth.tar", values)
+        write_tensors(tmp_path / "a.pth.tar", values)
         prints.append(checkpoint.fingerprint(str(tmp_path / "a.pth.tar")))
     assert prints[0] == prints[1] != prints[2] and len(prints[0]) == 64
-    assert_same_bits(checkpoint.read(tmp_path / "a.pth.tar")["state_dict"], {"weight": torch.ones(3)})
+    assert_same_bits(read_tensors(tmp_path / "a.pth.tar")["state_dict"], {"weight": torch.ones(3)})
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -53,7 +54,7 @@ def test_a_file_of_the_authors_is_read(tmp_path, zipped):
     path = tmp_path / "checkpoint_0199.pth.tar"
     content = authors_file(path, zipped)
     assert path.read_bytes().startswith(b"PK") == zipped
-    found = checkpoint.read(path)
+    found = read_tensors(path)
     assert_same_bits(found, content)
     assert len(found["optimizer"]["param_groups"][0]["params"]) == 2 * len(found["optimizer"]["state"])
 
@@ -75,9 +76,9 @@ def test_training_goes_on_from_a_file_of_the_authors(tree, tmp_path, monkeypatch
         str(tree),
     ]
     assert pretrain_program.main([*arguments, "--resume", str(given), f"--run_dir={run}"]) == 0
-    written = checkpoint.read(run / "checkpoint_0001.pth.tar")
+    written = read_tensors(run / "checkpoint_0001.pth.tar")
     assert sorted(path.name for path in run.glob("checkpoint_*")) == ["checkpoint_0001.pth.tar"]
-    before = checkpoint.read(given)
+    before = read_tensors(given)
     for name, value in before["state_dict"].items():
         if "encoder_k" in name and "running" not in name and "tracked" not in name:
             assert torch.equal(written["state_dict"][name], value), name
@@ -91,9 +92,9 @@ def test_linear_evaluation_reads_a_file_of_the_authors(tree, tmp_path, zipped):
     authors_file(given, zipped)
     out = tmp_path / "out"
     assert main_lincls.main([*LINEAR, "--epochs=1", f"--pretrained={given}", f"--run_dir={out}", str(tree)]) == 0
-    written = checkpoint.read(out / "checkpoint_robust_0007.pth.tar")["state_dict"]
+    written = read_tensors(out / "checkpoint_robust_0007.pth.tar")["state_dict"]
     assert (out / "model_best_0007.pth.tar").is_file()
-    for name, value in checkpoint.read(given)["state_dict"].items():
+    for name, value in read_tensors(given)["state_dict"].items():
         if name.startswith("module.encoder_q.") and ".fc." not in name:
             assert torch.equal(written[name.replace("encoder_q.", "")], value), name
     assert written["module.fc.weight"].shape == (1000, 256)
@@ -127,12 +128,12 @@ def test_a_file_that_would_run_code_is_not_read(tmp_path):
     path = tmp_path / "evil.pth.tar"
     torch.save({"state_dict": Path("/")}, path)
     with pytest.raises(ValueError, match="cannot be read"):
-        checkpoint.read(path)
+        read_tensors(path)
 
 
 def test_what_is_written_is_whole_or_not_there(tmp_path, monkeypatch):
     path = tmp_path / "state_00000001.pth.tar"
-    checkpoint.write(path, {"step": 1})
+    write_tensors(path, {"step": 1})
     before = path.read_bytes()
 
     def fails(content, file):
@@ -142,5 +143,5 @@ def test_what_is_written_is_whole_or_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", fails)
     with pytest.raises(OSError):
-        checkpoint.write(path, {"step": 2})
+        write_tensors(path, {"step": 2})
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -10,6 +10,7 @@ import torch
 
 from common.errors import UsageError
 from common.pytorch.process_group import Group
+from common.pytorch.torch_files import read_tensors, write_tensors
 from common.records.saved_state import MARK
 from moco_nonsem import eval_robustness, main_lincls, similarity_curves
 from moco_nonsem.images.image_tree import read_tree
@@ -89,7 +90,7 @@ def program(request, tree, tmp_path):
 
 def test_its_own_state_says_so_and_is_gone_on_from(program, capfd):
     result = result_of(program.mine)
-    assert checkpoint.read(program.state)[MARK] == {
+    assert read_tensors(program.state)[MARK] == {
         "run_id": result["run_id"],
         "config_hash": result["config_hash"],
         "data": result["dataset"]["fingerprint"],
@@ -101,7 +102,7 @@ def test_its_own_state_says_so_and_is_gone_on_from(program, capfd):
 
 def test_the_checkpoints_of_the_authors_names_say_so_too(encoders, classifiers):
     for path in (encoders[0] / "checkpoint_0000.pth.tar", classifiers[0] / "checkpoint_robust_0000.pth.tar"):
-        assert checkpoint.read(path)[MARK]["run_id"] == result_of(path.parent)["run_id"]
+        assert read_tensors(path)[MARK]["run_id"] == result_of(path.parent)["run_id"]
 
 
 def test_the_state_of_another_seed_is_refused(program, capfd):
@@ -127,9 +128,9 @@ def test_the_state_of_a_run_on_other_images_is_refused(program, tmp_path, capfd)
 
 
 def test_one_of_an_earlier_version_is_gone_on_from_with_one_warning(program, capfd):
-    content = checkpoint.read(program.state)
+    content = read_tensors(program.state)
     del content[MARK]
-    checkpoint.write(program.state, content)
+    write_tensors(program.state, content)
     (warning,) = program.run(capfd)
     assert "does not say which run it belongs to" in warning
     assert result_of(program.folder)["metrics"] == result_of(program.mine)["metrics"]
@@ -188,7 +189,7 @@ def test_a_file_of_another_run_may_be_gone_on_from_in_a_folder_of_its_own(encode
     assert pretrain_program.main(command) == 0
     assert "WARNING" not in capfd.readouterr().err
     assert [line["step"] for line in metrics_of(tmp_path / "run")] == [6]
-    mark = checkpoint.read(tmp_path / "run" / "state_00000006.pth.tar")[MARK]
+    mark = read_tensors(tmp_path / "run" / "state_00000006.pth.tar")[MARK]
     assert mark["run_id"] == result_of(tmp_path / "run")["run_id"]
 
 
@@ -223,8 +224,8 @@ class Views:
 @pytest.fixture(scope="module")
 def contents(encoders, classifiers):
     return [
-        checkpoint.read(encoders[0] / "state_00000003.pth.tar"),
-        checkpoint.read(classifiers[0] / "state_00000004.pth.tar"),
+        read_tensors(encoders[0] / "state_00000003.pth.tar"),
+        read_tensors(classifiers[0] / "state_00000004.pth.tar"),
     ]
 
 
@@ -282,11 +283,11 @@ def test_what_is_no_state_of_the_run_is_one_sentence(trainers, contents, damage)
 ])  # fmt: skip
 def test_resume_of_a_file_with_an_impossible_epoch(encoders, tree, tmp_path, epoch, words, capfd):
     """In the authors' layout, which has no other place; nothing is finished, nothing is left behind."""
-    content = checkpoint.read(encoders[0] / "checkpoint_0000.pth.tar")
+    content = read_tensors(encoders[0] / "checkpoint_0000.pth.tar")
     for name in ("position", "last_values", "tally", MARK):
         del content[name]
     content["epoch"] = epoch
-    checkpoint.write(tmp_path / "given.pth.tar", content)
+    write_tensors(tmp_path / "given.pth.tar", content)
     command = [*RUN, f"--resume={tmp_path / 'given.pth.tar'}", f"--run_dir={tmp_path / 'run'}", str(tree)]
     assert pretrain_program.main(command) == 2
     err = capfd.readouterr().err
@@ -306,7 +307,7 @@ def test_a_file_that_was_given_and_has_other_parts(tmp_path):
     ]
     path = tmp_path / "given.pth.tar"
     for name, value, words in cases:
-        checkpoint.write(path, {"state_dict": {"a": torch.ones(1)}, name: value})
+        write_tensors(path, {"state_dict": {"a": torch.ones(1)}, name: value})
         with pytest.raises(UsageError, match=words) as caught:
             checkpoint.read_given("--resume", str(path), "state_dict")
         assert str(path) in str(caught.value)
@@ -314,9 +315,9 @@ def test_a_file_that_was_given_and_has_other_parts(tmp_path):
 
 def test_another_network_is_told_in_a_short_sentence(encoders, tree, tmp_path, capfd):
     """Not by hundreds of names."""
-    content = checkpoint.read(encoders[0] / "checkpoint_0000.pth.tar")
+    content = read_tensors(encoders[0] / "checkpoint_0000.pth.tar")
     content["state_dict"] = {f"module.base.{name}": value for name, value in content["state_dict"].items()}
-    checkpoint.write(tmp_path / "given.pth.tar", content)
+    write_tensors(tmp_path / "given.pth.tar", content)
     command = [*SMALL, "--epochs=2", f"--resume={tmp_path / 'given.pth.tar'}", f"--run_dir={tmp_path / 'run'}"]
     assert pretrain_program.main([*command, str(tree)]) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
