@@ -11,7 +11,7 @@ import pytest
 
 import tests.torture.__main__ as torture
 from tests.frame.test_help import programs
-from tests.torture import command_lines, page
+from tests.torture import command_lines, page, two_at_once
 from tests.torture.campaigns import CAMPAIGNS, PYTORCH, TENSORFLOW, Campaign
 from tests.torture.programs import PROGRAMS, Program
 
@@ -155,7 +155,7 @@ def test_the_campaign_of_command_lines_finds(body, kind, monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["two-at-once", "killed-builder"])
 def test_a_slice_of_a_campaign_of_processes(name):
     """In a process of its own: it forks, which one with threads of TensorFlow should not."""
-    command = [sys.executable, "-m", "tests.torture", name, "--count", "7"]
+    command = [sys.executable, "-m", "tests.torture", name, "--count", str(len(two_at_once.PAIRS))]
     done = subprocess.run(command, cwd=Path(torture.__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"0 failures  .*[1-9]", done.stdout)
