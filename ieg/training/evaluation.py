@@ -18,8 +18,8 @@ class Evaluator:
     def __init__(self, strategy, network, test_set: TestSet, batch_size: int):
         self.strategy, self.network, self.test_set, self.batch_size = strategy, network, test_set, batch_size
 
-    def accuracy(self, parameters: Mapping, moving: Mapping) -> float:
-        """Share of the test images classified right, in [0,1]. parameters, moving: {name: tf.Variable}."""
+    def accuracy(self, state: TrainState, averaged: bool = False) -> float:
+        """Share of the test images classified right, in [0,1], by the weights of `state` or by their average."""
         # DEVIATION: the accuracy that the authors log lacks one batch; here every image counts.
         right, size = 0, self.batch_size * self.strategy.num_replicas_in_sync
         for images, labels in self.test_set.batches(size):
@@ -28,17 +28,19 @@ class Evaluator:
                 "images": np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]),
                 "labels": np.concatenate([labels, np.full(missing, -1)]).astype(np.int32),
             }
-            right += int(self.count(distribute(self.strategy, batch), parameters, moving))
+            right += int(self.count(distribute(self.strategy, batch), state, averaged))
         return right / len(self.test_set.labels)
 
     @tf.function(autograph=False)
-    def count(self, batch, parameters, moving):
+    def count(self, batch, state, averaged):
         """Right predictions on one batch, over all replicas: int scalar."""
+        # No variable is an argument: of several devices' tf.function would take any other of its shape for the same.
+        weights = state.ema if averaged else state.parameters
 
         def on_replica(images, labels):
-            values = {name: value.read_value() for name, value in parameters.items()}
-            averages = {name: (mean.read_value(), variance.read_value()) for name, (mean, variance) in moving.items()}
-            predictions = tf.argmax(self.network.predict(values, averages, images), 1, tf.int32)
+            values = {name: value.read_value() for name, value in weights.items()}
+            moving = {name: (mean.read_value(), other.read_value()) for name, (mean, other) in state.moving.items()}
+            predictions = tf.argmax(self.network.predict(values, moving, images), 1, tf.int32)
             return tf.reduce_sum(tf.cast(predictions == labels, tf.int32))
 
         counts = self.strategy.run(on_replica, (batch["images"], batch["labels"]))
@@ -50,9 +52,9 @@ def accuracies(evaluators: Mapping[str, Evaluator], state: TrainState, use_ema: 
     values = {}
     for name, evaluator in evaluators.items():
         suffix = f"_{name}" if name else ""
-        values[f"acc/eval{suffix}"] = evaluator.accuracy(state.parameters, state.moving)
+        values[f"acc/eval{suffix}"] = evaluator.accuracy(state)
         if use_ema:
-            values[f"acc/ema_eval{suffix}"] = evaluator.accuracy(state.ema, state.moving)
+            values[f"acc/ema_eval{suffix}"] = evaluator.accuracy(state, averaged=True)
     return values
 
 

@@ -10,7 +10,10 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 from ieg.methods import METHODS  # noqa: E402
 from ieg.networks.layers import Forward  # noqa: E402
-from tests.ieg.two_steps import SEEDS, SIZE, make_batch, runs, steps  # noqa: E402
+from ieg.networks.network import build_network  # noqa: E402
+from ieg.training.evaluation import Evaluator  # noqa: E402
+from ieg.training.state import TrainState  # noqa: E402
+from tests.ieg.two_steps import SEEDS, SIZE, TESTS, make_batch, runs, steps  # noqa: E402
 
 
 def distance_from_kinks(method, batch):
@@ -30,9 +33,20 @@ def distance_from_kinks(method, batch):
     return min(found)
 
 
+def scores_of_two_classes(strategy):
+    """Accuracy of weights that take every image for class 9, and of an average that takes it for class 3."""
+    network = build_network("wrn10-1", 10, image_size=8)
+    with strategy.scope():
+        state = TrainState(network, 0)
+    for weights, label in ((state.parameters, 9), (state.ema, 3)):
+        weights["classifier/bias"].assign(1e6 * tf.one_hot(label, 10))
+    evaluator = Evaluator(strategy, network, TESTS, 2)
+    return [evaluator.accuracy(state), evaluator.accuracy(state, averaged=True)]
+
+
 def main(path):
     one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    results = {}
+    results = {"supervised|averaged|accuracies": scores_of_two_classes(two)}
     for method in METHODS:
         stack = SIZE if method == "fsr" else 3 * SIZE
         first, second = make_batch(SEEDS[method], stack, 1), make_batch(2, stack, 2)

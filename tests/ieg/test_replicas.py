@@ -82,3 +82,8 @@ def test_evaluation_counts_every_image_once(runs, method):
     for run in ("single", "twice"):
         assert 7 * runs[method, run]["accuracy"] == pytest.approx(round(7 * float(runs[method, run]["accuracy"])))
     assert runs[method, "single"]["accuracy"] == runs[method, "twice"]["accuracy"]
+
+
+def test_the_average_of_the_weights_is_scored_as_such_on_two_devices(runs):
+    """Of the seven images one is of class 3, none of class 9."""
+    assert runs["supervised", "averaged"]["accuracies"].tolist() == [0, 1 / 7]

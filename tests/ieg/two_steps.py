@@ -66,7 +66,7 @@ def runs(strategy, method, several):
         batch = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
         for rate in (0.1, 0.05):
             logs = step(distribute(strategy, batch), tf.constant(rate), tf.constant(0.5))
-        found = {"accuracy": evaluator.accuracy(state.parameters, state.moving)}
+        found = {"accuracy": evaluator.accuracy(state)}
         for name in ("weights", "loss/net"):
             found[name] = np.stack([value.numpy() for value in strategy.experimental_local_results(logs[name])])
         copies = [strategy.experimental_local_results(variable) for variable in state.variables().values()]
