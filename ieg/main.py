@@ -5,6 +5,8 @@ python -m ieg.main --dataset=cifar100_uniform_0.8 --network_name=wrn28-10 --chec
 
 from __future__ import annotations
 
+import dataclasses
+import glob
 import logging
 import shlex
 import sys
@@ -15,10 +17,12 @@ if __package__ in (None, ""):  # started as a script from inside the folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     sys.path.remove(str(Path(__file__).resolve().parent))
 
+from common.errors import UsageError
 from common.machine import warn_of_slow_bfloat16
 from common.paths import runs_dir, user_path
 from common.program import guarded, start_log
 from common.records.config_text import config_hash, format_config
+from common.records.record_files import CONFIG, read_config
 from common.storage.files import check_writable
 from ieg.devices.start_tensorflow import prepare_tensorflow
 from ieg.settings.flags import Flags, parse_flags
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from ieg.settings.config import Config
 
 PLACES = "--run_dir, --checkpoint_path or RUNS_DIR"
+DEVICES = ("num_devices", "distribution_strategy", "tpu")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,8 +93,43 @@ def run(flags: Flags, command: list[str]) -> int:
     logging.info("%s", shlex.join(command))
     with explained_failures():
         if flags.mode == "evaluation":
+            config = as_trained(flags, config, described.num_images)
             return experiment.evaluate(config, strategy, run_folder(config))
         return experiment.train(config, strategy, run_folder(config), command, described.fingerprint)
+
+
+def as_trained(flags: Flags, config: Config, num_images: int | None) -> Config:
+    """The run that is to be scored: `config`, or where that was not trained, the same command's on other devices.
+
+    Raises: UsageError where there are several of the latter.
+    """
+    own = run_folder(config)
+    if flags.run_dir or (own / CONFIG).exists():
+        return trained_in(own, flags, num_images) or config
+    folders = sorted(own.parent.glob(f"{glob.escape(own.name[:-8])}*"))
+    found = {folder: run for folder in folders if (run := trained_in(folder, flags, num_images))}
+    if len(found) > 1:
+        raise UsageError(
+            f"--mode=evaluation: this was trained on other devices in {', '.join(map(str, found))}: name the folder "
+            "that is meant with --run_dir"
+        )
+    return next(iter(found.values()), config)
+
+
+def trained_in(folder: Path, flags: Flags, num_images: int | None) -> Config | None:
+    """What `flags` are on the devices that config.yml in `folder` names; None where it is not of that run."""
+    from ieg.settings.config import resolve
+
+    there = read_config(folder) if (folder / CONFIG).exists() else {}
+    devices = {name: there[name] for name in DEVICES if type(there.get(name)) is type(getattr(flags, name))}
+    replicas = there.get("resolved_replicas")
+    if not isinstance(replicas, int) or replicas < 1:
+        return None
+    try:
+        run = resolve(dataclasses.replace(flags, **devices), replicas, num_images)
+    except UsageError:  # on that many devices these flags are none
+        return None
+    return run if config_hash(run.record()) == config_hash(there) else None
 
 
 def run_folder(config: Config) -> Path:

@@ -7,6 +7,11 @@ import time
 import numpy as np
 import pytest
 
+from common.errors import UsageError
+from common.records.config_text import format_config
+from ieg.main import as_trained, run_folder
+from ieg.settings.config import resolve
+from ieg.settings.flags import parse_flags
 from tests.ieg.small_runs import MORE, ROOT, SMALL, folder_of, last_checkpoint, metrics_of, run, start
 from tests.programs import run_as_main
 
@@ -138,6 +143,32 @@ def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message, capfd):
     (line,) = [line for line in err.splitlines() if line.startswith("error")]
     assert message in line
     assert "Traceback" not in err
+
+
+def trained(base, *more):
+    """The folder of a run on two or more devices, as far as its configuration; and its run."""
+    flags = parse_flags([*SMALL, f"--checkpoint_path={base}", *more])
+    config = resolve(flags, flags.num_devices)
+    run_folder(config).mkdir(parents=True)
+    (run_folder(config) / "config.yml").write_text(format_config(config.record()))
+    return run_folder(config), config
+
+
+def scored(base, *more):
+    flags = parse_flags([*SMALL, "--mode=evaluation", *([f"--checkpoint_path={base}"] if base else []), *more])
+    return as_trained(flags, resolve(flags, 1), None)
+
+
+def test_a_run_is_scored_on_other_devices_than_it_was_trained_on(tmp_path):
+    folder, config = trained(tmp_path, "--num_devices=2")
+    assert scored(tmp_path).record() == scored(None, f"--run_dir={folder}").record() == config.record()
+    assert run_folder(scored(tmp_path)) == folder
+    for other in ("--learning_rate=0.2", "--seed=7"):
+        assert scored(tmp_path, other).replicas == scored(None, f"--run_dir={folder}", other).replicas == 1
+    trained(tmp_path, "--num_devices=3")
+    with pytest.raises(UsageError, match=rf"trained on other devices in .*{folder}.*: name the folder .* --run_dir"):
+        scored(tmp_path)
+    assert scored(None, f"--run_dir={folder}").record() == config.record()
 
 
 def test_runs_as_a_script_from_inside_its_folder():
