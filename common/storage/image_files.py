@@ -22,6 +22,7 @@ from common.foreign_text import one_line
 # Not all that Pillow opens: to read EPS it starts another program, and formats without a signature fit any damage.
 # A camera's MPO is one of JPEG.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "ICO", "JPEG2000", "AVIF")
+ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of nearly every JPEG, MPO and PNG
 BITS_PER_SAMPLE = 258  # tag of TIFF
 
 ImageFile = str | os.PathLike[str] | bytes
@@ -48,11 +49,19 @@ def decode(file: ImageFile, name: str = "") -> np.ndarray:
 
 
 def image_size(file: ImageFile, name: str = "") -> tuple[int, int]:
-    """(width, height) by the header; what follows it is not read. Raises: UnreadableImage naming the file."""
+    """(width, height) by the header. A file is read to its end only where its last bytes are not those of an image.
+
+    So one that was cut off is found, and one with other bytes after its end is not refused; what is damaged in between
+    is not seen. Raises: UnreadableImage naming the file.
+    """
     try:
         with _opened(file) as image:
             _refuse_mode(image)
-            return image.size
+            size = image.size
+            if not _tail(file).endswith(ENDS):
+                image.draft("RGB", (1, 1))
+                _rgb(image)
+            return size
     except Exception as error:
         raise _unreadable(file, name, error) from error
 
@@ -73,6 +82,14 @@ def _opened(file: ImageFile) -> Image.Image:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a named pipe would be waited for
         raise ValueError("it is not a file")
     return Image.open(file, formats=FORMATS)
+
+
+def _tail(file: ImageFile) -> bytes:
+    if isinstance(file, bytes):
+        return file[-8:]
+    with open(file, "rb") as stream:
+        stream.seek(-min(8, os.fstat(stream.fileno()).st_size), os.SEEK_END)
+        return stream.read()
 
 
 def _unreadable(file: ImageFile, name: str, error: Exception) -> UnreadableImage:

@@ -114,8 +114,26 @@ def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
     assert why_unreadable(tmp_path) == "Is a directory"
 
 
-def test_the_header_alone(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(written("JPEG")[:700])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "MPO", "GIF", "WEBP"])
+@pytest.mark.parametrize("after", [b"", b"\0" * 9, b"x"])
+def test_the_size_of_a_whole_file_and_of_one_with_bytes_after_its_end(tmp_path, format_, after):
+    content = written(format_, **({"save_all": True, "append_images": [OTHER]} if format_ == "MPO" else {})) + after
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert image_size(tmp_path / "a.jpg") == image_size(content) == (60, 48)
+
+
+@pytest.mark.parametrize("format_, lost", [("JPEG", 3), ("JPEG", 30), ("PNG", 30), ("GIF", 30), ("WEBP", 30)])
+def test_the_size_of_a_file_that_was_cut_off_is_not_told(tmp_path, format_, lost):
+    (tmp_path / "a.jpg").write_bytes(written(format_)[:-lost])
+    with pytest.raises(UnreadableImage, match=r"a\.jpg cannot be read"):
+        image_size(tmp_path / "a.jpg")
+    with pytest.raises(UnreadableImage, match="image 7"):
+        image_size(written(format_)[:-lost], "image 7")
+
+
+def test_what_lies_between_header_and_end_is_not_read_for_the_size(tmp_path):
+    content = written("JPEG")
+    (tmp_path / "a.jpg").write_bytes(content[:-200] + content[-2:])
     assert image_size(tmp_path / "a.jpg") == (60, 48)
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(UnreadableImage, match=r"a\.jpg cannot be read"):
