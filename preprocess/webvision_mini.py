@@ -63,6 +63,8 @@ def prepare(flags: Flags) -> None:
     if not 1 <= flags.probes_per_class <= 732:
         raise UsageError(f"--probes_per_class {flags.probes_per_class}: 1 to 732, as many as every class has")
     program.refuse_seed(flags.seed)
+    if flags.seed != Flags.seed and not flags.imagenet_path:
+        raise UsageError(f"--seed {flags.seed} selects images of ImageNet: give --imagenet_path too, or leave it out")
     jobs = program.jobs_of(flags.jobs)
     folder = data_dir(flags.dataset_dir)
     source = open_source(Path(flags.imagenet_path).absolute()) if flags.imagenet_path else None
@@ -71,7 +73,7 @@ def prepare(flags: Flags) -> None:
         check_webvision(folder, flags.decode, jobs)
     except (DataError, WorkFailed) as error:
         missing.append(str(error))
-    for part in record_parts(folder, flags.probes_per_class, flags.seed):
+    for part in record_parts(folder, flags):
         if problem := ensure_records(part, source):
             missing.append(problem)
     if missing:
@@ -119,29 +121,35 @@ def decode_one(file: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class RecordPart:
-    """A TFRecord file to be: from which split of ImageNet, how many images of the whole, and which."""
+    """A TFRecord file to be: from which split of ImageNet, how many images of the whole, which, and by which flags."""
 
     path: Path
     split: str
     usual: int
     pick: Callable[[Source], Picked]
+    given: str
 
 
-def record_parts(folder: Path, per_class: int, seed: int) -> list[RecordPart]:
+def record_parts(folder: Path, flags: Flags) -> list[RecordPart]:
     """The test set and the trusted images."""
+    per_class, given = flags.probes_per_class, f"--imagenet_path {flags.imagenet_path}"
     return [
-        RecordPart(imagenet_records(folder), "val", TEST_IMAGES, pick_tests),
+        RecordPart(imagenet_records(folder), "val", TEST_IMAGES, pick_tests, given),
         RecordPart(
             probe_records(folder, per_class),
             "train",
             per_class * NUM_CLASSES,
-            lambda source: pick_probes(source, per_class, seed),
+            lambda source: pick_probes(source, per_class, flags.seed),
+            f"{given} --seed {flags.seed}",
         ),
     ]
 
 
 def ensure_records(part: RecordPart, source: Source | None) -> str | None:
-    """Leaves a file alone that is whole, and makes it otherwise. Returns: what is missing, or None."""
+    """Leaves a file alone that is whole, and makes it otherwise. Returns: what is missing, or None.
+
+    Raises: UsageError for a whole one of other images, which runs may have begun on.
+    """
     path, there = part.path, part.path.is_file()
     found = label_counts(path) if there else None  # None for a damaged one too
     if source is None:
@@ -155,7 +163,13 @@ def ensure_records(part: RecordPart, source: Source | None) -> str | None:
         )
     picked = part.pick(source)
     if found == count_labels(picked):
-        print(f"{path}: {len(picked):,} images, as many as it should hold")
+        wanted = ((source.read(part.split, wnid, name), label) for wnid, name, label in picked)
+        if any(example != image for example, image in zip(examples(path), wanted, strict=True)):
+            raise UsageError(
+                f"{path} holds other images than {part.given} selects: give the flags that it was made with, or move "
+                "it away, and it is made anew"
+            )
+        print(f"{path}: {len(picked):,} images, those it should hold")
         return None
     write_records(path, part.split, picked, source)
     if label_counts(path) != count_labels(picked):
@@ -216,23 +230,24 @@ def write_records(path: Path, split: str, picked: Picked, source: Source) -> Non
 def label_counts(path: Path) -> list[int] | None:
     """Images of every label in a TFRecord file; None where it is damaged."""
     counts = [0] * NUM_CLASSES
-    for label in read_labels(path):
-        if label is None or not 0 <= label < NUM_CLASSES:
+    for example in examples(path):
+        if example is None or not 0 <= example[1] < NUM_CLASSES:
             return None
-        counts[label] += 1
+        counts[example[1]] += 1
     return counts
 
 
-def read_labels(path: Path) -> Iterator[int | None]:
-    """The labels of a TFRecord file; None, and an end, where it is damaged."""
+def examples(path: Path) -> Iterator[tuple[bytes, int] | None]:
+    """The images, encoded, and labels of a TFRecord file; None, and an end, where it is damaged."""
     tf = tensorflow()
     from google.protobuf.message import DecodeError  # a dependency of TensorFlow's
 
     try:
         for record in tf.data.TFRecordDataset(str(path)):
             example = tf.train.Example.FromString(record.numpy())
+            images = example.features.feature["image/encoded"].bytes_list.value
             labels = example.features.feature["image/label"].int64_list.value
-            yield labels[0] if labels and example.features.feature["image/encoded"].bytes_list.value else None
+            yield (images[0], labels[0]) if labels and images else None
     except (tf.errors.OpError, DecodeError):
         yield None
 

@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import NAMED, DataError, UnreadableImage, UsageError
 from common.paths import data_dir
 from common.storage.image_files import image_size
+from data.checksums import fingerprint, hash_file
 from data.webvision import (
     NUM_CLASSES,
     PREPARE,
@@ -58,9 +59,14 @@ def load(flags: Flags, uses_probes: bool, name: DatasetName) -> WebVision:
             f"--use_imagenet_as_eval: there is no {imagenet_records(folder)}, the {NUM_CLASSES}-class ImageNet test "
             f"set. {GET_IMAGENET}"
         )
+    records = [imagenet_records(folder)] if flags.use_imagenet_as_eval else []
     if uses_probes:
         probes(folder, name)
-    return WebVision(train, val, "webvision-mini", "no checksum is published", fingerprint_of(train, val))
+        records.append(probe_records(folder, name.probes_per_class or 0))
+    mark = fingerprint_of(train, val)
+    if records:
+        mark = fingerprint({"": mark} | {path.name: hash_file(path).sha256 for path in records})
+    return WebVision(train, val, "webvision-mini", "no checksum is published", mark)
 
 
 def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
@@ -81,7 +87,7 @@ def check_with_tfds(folder: Path, train: ImageList, val: ImageList) -> None:
 
 
 def check_images(flags: Flags, uses_probes: bool, name: DatasetName, data: WebVision) -> None:
-    """Reads the header of every image, those in TFRecords too.
+    """Reads the header and the last bytes of every image, those in TFRecords too.
 
     Raises: DataError naming those that are none, or have a side of one pixel; UsageError for damaged TFRecords.
     """

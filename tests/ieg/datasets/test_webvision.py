@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from common.errors import UsageError
 from data.webvision import imagenet_records, list_webvision, probe_records, webvision_root
@@ -93,7 +95,7 @@ def test_what_is_missing_is_said_before_training(folder, tmp_path):
         load(flags(tmp_path, "--method=fsr", "--use_imagenet_as_eval"))
     with pytest.raises(UsageError, match=r"probe_100.*2 trusted images of each class.*--probes_per_class 2"):
         load(flags(tmp_path, "--method=ieg"))
-    assert load(flags(tmp_path, "--method=fsr")).fingerprint == load(flags(folder, "--method=ieg")).fingerprint
+    assert load(flags(tmp_path, "--method=fsr")).fingerprint == load(flags(folder, "--method=fsr")).fingerprint
     with pytest.raises(webvision.DataError, match="make data-webvision-mini"):
         load(flags(tmp_path / "nowhere", "--method=supervised"))
 
@@ -121,8 +123,6 @@ def test_probes_are_interleaved_by_class(folder):
 
 
 def test_an_imagenet_test_set_without_all_classes_is_refused(folder, tmp_path):
-    import tensorflow as tf
-
     shutil.copytree(folder, tmp_path / "data")
     path = imagenet_records(tmp_path / "data")
     records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))][:30]
@@ -137,6 +137,35 @@ def test_an_imagenet_test_set_without_all_classes_is_refused(folder, tmp_path):
 def test_the_size_of_the_set_is_that_of_the_folder(folder):
     described = datasets.describe(flags(folder, "--method=supervised"))
     assert (described.name, described.num_images) == ("webvision-mini", 100)
+
+
+def test_other_probes_and_other_test_images_have_another_fingerprint(folder, tmp_path):
+    """Of runs that look at them; by the content, not by name and size."""
+    shutil.copytree(folder, tmp_path / "data")
+    methods = ("--method=l2r",), ("--method=fsr", "--use_imagenet_as_eval"), ("--method=fsr",)
+
+    def prints():
+        return [load(flags(tmp_path / "data", *method)).fingerprint for method in methods]
+
+    before = prints()
+    assert len(set(before)) == 3
+    for path in (probe_records(tmp_path / "data", 2), imagenet_records(tmp_path / "data")):
+        records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in reversed(records):
+                writer.write(record)
+    assert [after == was for after, was in zip(prints(), before, strict=True)] == [False, False, True]
+
+
+def test_an_image_that_was_cut_off_late_is_named_before_training(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "data")
+    train, val = list_webvision(tmp_path / "data")
+    cut, longer = train.files()[3], val.files()[5]
+    Path(cut).write_bytes(Path(cut).read_bytes()[:-3])
+    with open(longer, "ab") as file:
+        file.write(b"\r\n")
+    with pytest.raises(webvision.DataError, match=rf"^1 of 200 files cannot be read as images: {cut} \(.*truncated"):
+        datasets.describe(flags(tmp_path / "data", "--method=supervised"))
 
 
 def test_another_tree_has_another_fingerprint(folder, tmp_path):

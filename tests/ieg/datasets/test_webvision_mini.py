@@ -87,6 +87,21 @@ def test_everything_is_made_once_and_used_again(trees, data):
     assert read_records(probes)[0] == chosen
 
 
+def test_a_whole_file_of_other_images_is_neither_taken_nor_replaced(trees, data):
+    arguments = ("--dataset_dir", data, "--imagenet_path", trees / "imagenet", "--probes_per_class", "1")
+    assert run(*arguments)[0] == 0
+    made = probe_records(data, 1).read_bytes()
+    code, _, err = run(*arguments, "--seed", "7")
+    assert code == 2
+    assert f"{probe_records(data, 1)} holds other images than " in err and "--seed 7 selects" in err
+    assert probe_records(data, 1).read_bytes() == made
+    code, _, err = run("--dataset_dir", data, "--probes_per_class", "1", "--seed", "7")
+    assert (code, "--seed 7 selects images of ImageNet: give --imagenet_path too" in err) == (2, True)
+    probe_records(data, 1).unlink()
+    assert run(*arguments, "--seed", "7")[0] == run(*arguments, "--seed", "7")[0] == 0
+    assert probe_records(data, 1).read_bytes() != made
+
+
 @pytest.mark.slow
 def test_stopped_while_writing_nothing_half_is_left(trees, data):
     program = [sys.executable, "-m", "preprocess.webvision_mini"]
