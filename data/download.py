@@ -262,7 +262,7 @@ def _persist(address: str, partial: _Partial, size: int | None, has_checksum: bo
             requests.exceptions.InvalidSchema,
             requests.exceptions.TooManyRedirects,
         ) as error:
-            raise AddressError(f"{address} cannot be used ({type(error).__name__}).") from error
+            raise AddressError(f"{address} cannot be used ({type(error).__name__}{_of_proxy(address)}).") from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             reason, at_least, slow = _plain_reason(error), 0.0, False
         # Only new ground counts as progress, and not a byte of it: a server that always breaks at the same place, or
@@ -275,6 +275,16 @@ def _persist(address: str, partial: _Partial, size: int | None, has_checksum: bo
             raise NetworkError(f"{address}: {reason}, {failures} attempts in a row brought nothing new.")
         tqdm.write(f"{address}: {reason}; trying again.")
         patience.wait(max(failures, 1), at_least)
+
+
+def _of_proxy(address: str) -> str:
+    """What is to be known of a proxy where one is named for this address, without its name: it may hold a password."""
+    if not requests.utils.select_proxy(address, requests.utils.get_environ_proxies(address, no_proxy=None)):
+        return ""
+    return (
+        "; the proxy that ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names has to be http://HOST:PORT, SOCKS is not "
+        "supported: name such a one, or unset it"
+    )
 
 
 def _plain_reason(error: Exception) -> str:

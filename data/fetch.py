@@ -64,10 +64,14 @@ def fetch(entry: Entry, data_dir: Path, patience: Patience | None = None) -> Non
             _say(f"{entry.name}: its files are in {data_dir / entry.folder}, `{_COMMAND} verify {entry.name}` checks.")
             return
         raise UsageError(by_hand(entry, store))
+    # Looked at without the lock too, which cannot be taken where a shared folder is only read from.
+    missing = [archive for archive in entry.archives if not _already_there(store, entry, archive)]
+    if not missing:
+        return
     with explained_errors(f"Preparing {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
     with store.locked(entry):
-        for archive in entry.archives:
+        for archive in missing:
             if not _already_there(store, entry, archive):
                 _fetch_archive(store, entry, archive, patience)
 

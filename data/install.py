@@ -1,8 +1,10 @@
 """From a verified archive to data in its place: unpacked beside, checked file by file, then moved in one step."""
 
+import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
@@ -71,15 +73,20 @@ def _take(source: Path, target: Path, keep_source: bool, digests: Digests) -> No
     # No second name for the user's file, although it would cost nothing: what is edited under the one name changes
     # under the other.
     if not keep_source:
+        with open(target, "xb") as file:
+            new = os.fstat(file.fileno())
         try:
             os.rename(source, target)
+            with contextlib.suppress(PermissionError):  # a file that was another's stays as it is
+                os.chown(target, -1, new.st_gid)  # of a shared folder, whose members are to read it
+                os.chmod(target, stat.S_IMODE(new.st_mode))
             return
         except OSError as error:
             if error.errno != errno.EXDEV:  # of another disk it can only be copied
                 raise
     require_space(target.parent, digests.size, f"copying {source}")
     hasher = Hasher()
-    with open(source, "rb") as original, open(target, "xb") as copy:
+    with open(source, "rb") as original, open(target, "wb") as copy:
         while block := original.read(_BLOCK):
             hasher.update(block)
             copy.write(block)

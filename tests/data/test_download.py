@@ -135,6 +135,16 @@ def test_a_half_from_one_address_is_finished_by_another_only_with_a_checksum(ser
     assert server.log[-1][:3] == ("/b", "bytes=150000-", None)
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "foo://127.0.0.1:9", "http://"])
+def test_a_proxy_that_is_none_of_http_is_said_to_be(server, part, patience, monkeypatch, proxy):
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(NetworkError, match=r"ALL_PROXY.* has to be http://HOST:PORT, SOCKS is not supported: name"):
+        get(server, part, patience)
+    assert server.log == []
+
+
 def test_no_server(part, patience):
     with pytest.raises(NetworkError, match="no connection, 3 attempts"):
         download(("http://127.0.0.1:9/file",), part, None, True, patience)

@@ -196,6 +196,16 @@ def test_a_folder_that_may_not_be_written(open_to_all, capsys):
         assert "partial download" in capsys.readouterr().out
 
 
+def test_what_is_there_is_fetched_from_a_folder_that_is_only_read(open_to_all, capsys):
+    place = open_to_all / "cache"
+    options = ["--registry", str(open_to_all / "registry"), "--data_dir", str(place)]
+    assert main(["fetch", "box", "plain", *options]) == 0
+    shutil.rmtree(place / ".work")
+    with without_rights(place, 0o555):
+        assert main(["fetch", "box", "plain", *options]) == 0
+    assert capsys.readouterr().out.count("exists and is verified: nothing to do") == 2
+
+
 @pytest.mark.parametrize(
     "verb", [["fetch", "plain"], ["verify", "plain"], ["list"], ["import", "FILE", "--as", "plain"]]
 )
@@ -335,6 +345,18 @@ def test_a_file_is_moved_where_that_is_asked_for(registry, place, tmp_path, monk
                  "--data_dir", str(place)])  # fmt: skip
     assert code == 0
     assert (place / "plain" / "labels.csv").read_bytes() == FILE and not (tmp_path / "mine").exists()
+
+
+def test_a_group_reads_all_that_one_of_it_made(say, place, tmp_path):
+    (tmp_path / "mine").write_bytes(FILE)
+    (tmp_path / "mine").chmod(0o600)
+    umask = os.umask(0o002)
+    try:
+        assert say("fetch", "box")[0] == say("import", tmp_path / "mine", "--as", "plain", "--move")[0] == 0
+    finally:
+        os.umask(umask)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in place.rglob("*")}
+    assert {path: mode for path, mode in modes.items() if mode != (0o775 if path.is_dir() else 0o664)} == {}
 
 
 def test_an_archive_that_is_unpacked_stays_where_it_is(registry, place, tmp_path):
