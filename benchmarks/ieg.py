@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 
 from benchmarks.machine import described, measures_bfloat16, out_file
@@ -146,11 +147,29 @@ def ratio(seconds: list[float], base: list[float] | None) -> float | None:
     return round(statistics.median(a / b for a, b in zip(seconds, base, strict=True)), 3) if base else None
 
 
-def augmentation(seconds: float) -> dict[str, float]:
-    """Images a second and core, by kind."""
-    from ieg.augmentation.throughput import KINDS, images_per_second
+def augmentation(seconds: float, batch: int = 100, warmup: int = 20) -> dict[str, int]:
+    """Images a second and core, by kind: batch / median time of a batch.
 
-    return {kind: round(images_per_second(kind, seconds)) for kind in KINDS}
+    The median, because a core that others use too stops single batches for many times their length.
+    """
+    import numpy as np
+
+    from ieg.augmentation.strong import draw_strong, make_strong_copy
+    from ieg.augmentation.weak import draw_weak, weak_augment
+
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (batch, 32, 32, 3), np.uint8)
+    rates = {}
+    for kind in ("weak", "autoaug", "randaug"):  # the last two: weak augmentation and the strong copy made from it
+        times: list[float] = []
+        while len(times) <= warmup or sum(times[warmup:]) < seconds:  # the first batches compile
+            begun = time.perf_counter()
+            x = weak_augment(images, draw_weak(generator, batch))
+            if kind != "weak":
+                make_strong_copy(images, x, draw_strong(generator, batch, kind))
+            times.append(time.perf_counter() - begun)
+        rates[kind] = round(batch / statistics.median(times[warmup:]))
+    return rates
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from benchmarks.device_profile import wait_for
 from benchmarks.machine import described, left_out, out_file
 from common.flags import Parser
 from common.machine import processor
@@ -93,14 +94,11 @@ def cpu_seconds() -> float:
 
 def read(loader, epoch: int, batches: int, device) -> tuple[float, float]:
     """(wall seconds, core seconds) an image of the first batches of an epoch, start of the workers included."""
-    import torch
-
     count, start, used = 0, time.perf_counter(), cpu_seconds()
     first = max(0, loader.batches_per_epoch - batches)
     for views in loader.batches(epoch, first):
         count += len(views.query)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait_for(device)
     del views
     return (time.perf_counter() - start) / count, (cpu_seconds() - used) / count
 
@@ -175,12 +173,9 @@ def make_trainer(paths: list[Path], changes: dict, options: argparse.Namespace, 
 
 def endless(trainer) -> Generator[None, None, None]:
     """Training steps, epoch after epoch, each over when the device is done with it."""
-    import torch
-
     while True:
         for _ in trainer.epoch_steps():
-            if trainer.group.device.type == "cuda":
-                torch.cuda.synchronize()
+            wait_for(trainer.group.device)
             yield
         trainer.end_epoch()
 

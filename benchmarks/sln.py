@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from benchmarks.device_profile import wait_for
 from benchmarks.machine import described, left_out, out_file
 from common.flags import Parser
 from common.machine import processor
@@ -74,12 +75,9 @@ def make_trainer(options: dict, network: str, batch_size: int, device: str):
 
 def endless(trainer) -> Iterator[None]:
     """Training steps, epoch after epoch, each over when the device is done with it."""
-    import torch
-
     while True:
         for _ in trainer.epoch_steps():
-            if trainer.group.device.type == "cuda":
-                torch.cuda.synchronize()
+            wait_for(trainer.group.device)
             yield
         trainer.epoch, trainer.batch = trainer.epoch + 1, 0
 
@@ -142,8 +140,7 @@ def input_path(device: str, threads: int, seconds: float = 3.0) -> float:
             batches = [order[place : place + 128] for place in range(0, len(order), 128)]
             for images in trainer.train_images.batches(batches, trainer.crops("crops", trainer.epoch)):
                 count += len(images)
-            if trainer.group.device.type == "cuda":
-                torch.cuda.synchronize()
+            wait_for(trainer.group.device)
         return count / (time.perf_counter() - start)
     finally:
         torch.set_num_threads(before)

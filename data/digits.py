@@ -13,7 +13,15 @@ from data.dataset import ImageDataset
 _TEST_SIZE = 360
 _SPLIT_SEED = 20190701
 _LARGEST_VALUE = 16.0
-_FILE = Path("datasets", "data", "digits.csv.gz")
+
+
+def of_scikit_learn(what: str) -> Path:
+    """The folder of the data that scikit-learn carries; `what` they are. Raises: DataError where it is missing."""
+    # Importing scikit-learn takes seconds of every program's start.
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise DataError(f"{what} come with scikit-learn, which is missing: `make env-pytorch` installs it.")
+    return Path(package.origin).parent / "datasets"
 
 
 def _raw_digits() -> np.ndarray:
@@ -21,11 +29,7 @@ def _raw_digits() -> np.ndarray:
 
     Raises DataError where scikit-learn or its file is missing.
     """
-    # The file alone: importing scikit-learn takes seconds of every program's start.
-    package = importlib.util.find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise DataError("the digits come with scikit-learn, which is missing: `make env-tensorflow` installs it.")
-    path = Path(package.origin).parent / _FILE
+    path = of_scikit_learn("the digits") / "data" / "digits.csv.gz"
     try:
         with gzip.open(path) as file:
             return np.loadtxt(file, delimiter=",")

@@ -16,10 +16,3 @@ n04127249 n04136333 n04229816 n04238763 n04336792 n04418357 n04429376 n04435653 
 n04517823 n04589890 n04592741 n07714571 n07715103 n07753275 n07831146 n07836838 n13037406 n13040303
 """
 WNIDS = tuple(_LIST.split())
-
-
-def label_of(wnid: str) -> int:
-    """The label of a class, 0…99. Raises: KeyError for a class that is not one of the 100."""
-    if wnid not in WNIDS:
-        raise KeyError(f"{wnid} is not one of the 100 classes of ImageNet-100 (data/imagenet100.py)")
-    return WNIDS.index(wnid)

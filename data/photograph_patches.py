@@ -1,13 +1,12 @@
 """Small pieces of the two photographs that scikit-learn carries: images that show no digit, for open-set noise."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from common.errors import DataError
-from data.digits import enlarge
+from data.digits import enlarge, of_scikit_learn
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 PIECE, SIDE = 16, 8  # pixels of a photograph that become 8, as many as a digit has
@@ -18,10 +17,7 @@ def photograph_patches(image_size: int) -> np.ndarray:
 
     Raises: DataError where scikit-learn or its photographs are missing.
     """
-    package = importlib.util.find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise DataError("the photographs come with scikit-learn, which is missing: `make env-pytorch` installs it.")
-    folder = Path(package.origin).parent / "datasets" / "images"
+    folder = of_scikit_learn("the photographs") / "images"
     pieces = np.concatenate([_pieces(folder / name) for name in PHOTOGRAPHS])
     return enlarge(pieces / 255, image_size)
 

@@ -61,10 +61,6 @@ class Entry:
         sizes = [archive.published.size for archive in self.archives]
         return None if not sizes or None in sizes else sum(size for size in sizes if size)
 
-    def target(self, data_dir: Path, archive: Archive) -> Path:
-        """Where the archive's content is, below `data_dir`."""
-        return data_dir / self.folder / archive.into
-
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

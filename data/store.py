@@ -41,7 +41,7 @@ class Store:
 
     def target(self, entry: Entry, archive: Archive) -> Path:
         """Where the archive's content is, or would be."""
-        return entry.target(self.root, archive)
+        return self.root / entry.folder / archive.into
 
     def is_there(self, entry: Entry, archive: Archive) -> bool:
         """Whether something lies in the archive's place; an empty folder, or one with a .DS_Store, is nothing."""

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from common.errors import UsageError
 from common.storage.data_folders import entries
-from data.imagenet100 import WNIDS, label_of
-
-__all__ = ["ENDINGS", "WNIDS", "class_folders", "images_of", "label_of", "refuse_missing"]
+from data.imagenet100 import WNIDS
 
 ENDINGS = (".jpeg", ".jpg", ".png")
 _WNID = re.compile(r"n\d{8}")

@@ -12,9 +12,10 @@ if __package__ in (None, ""):
 from common.errors import UsageError
 from common.flags import flag
 from common.storage.data_folders import entries
+from data.imagenet100 import WNIDS
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from preprocess import program
-from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
+from preprocess.imagenet100 import class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same
 
 SETS = ("imagenet-c", "imagenet-sketch", "stylized-imagenet", "imagenet-r")

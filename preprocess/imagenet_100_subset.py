@@ -13,8 +13,9 @@ from common.errors import UsageError
 from common.flags import flag
 from common.storage.data_folders import entries
 from common.storage.files import atomic_write
+from data.imagenet100 import WNIDS
 from preprocess import program
-from preprocess.imagenet100 import WNIDS, class_folders, images_of, refuse_missing
+from preprocess.imagenet100 import class_folders, images_of, refuse_missing
 from preprocess.tree_copies import LINKS, mirror, refuse_same
 
 NAME = "imagenet100"

@@ -13,12 +13,12 @@ from common.errors import UsageError, UserError
 from common.random_streams import generator
 from moco_nonsem.images.image_files import decode
 from moco_nonsem.images.image_tree import ImageTree
-from moco_nonsem.images.random_resized_crop import Box, crop_and_resize
+from moco_nonsem.images.random_resized_crop import Box, crop_and_resize, place
 from moco_nonsem.images.workers import Reading, Unreadable, read
 from moco_nonsem.views.make_views import DecodedBatch, Views, make_views
 from moco_nonsem.views.patch_view import PatchDraws, draw_patches
 from moco_nonsem.views.reference_loader import ReferenceBatches
-from moco_nonsem.views.view_draws import ViewDraw, aligned, color_draws, draw_view
+from moco_nonsem.views.view_draws import ViewDraw, color_draws, draw_view
 from moco_nonsem.views.view_recipe import ViewRecipe
 
 VIEWS = ("query", "key")
@@ -27,13 +27,11 @@ VIEWS = ("query", "key")
 class ViewLoader:
     """The views of an epoch, batch by batch; the last partial batch is dropped.
 
-    Raises: UsageError for an impossible recipe, a set smaller than a batch, an unknown kind.
+    Raises: UsageError for an impossible recipe, a set smaller than a batch.
     """
 
     def __init__(self, tree: ImageTree, recipe: ViewRecipe, reading: Reading) -> None:
         recipe.check()
-        if reading.kind not in ("device", "reference"):
-            raise UsageError(f"--loader={reading.kind} is not one of device, reference")
         if reading.kind == "reference" and recipe.robust == "texture" and recipe.texture_draw == "aligned":
             raise UsageError("--texture-draw=aligned: torchvision's transforms cannot do that; use --loader=device")
         if len(tree) < reading.batch_size:
@@ -99,7 +97,7 @@ class DecodedBatches(Dataset):
         if self.recipe.robust == "texture" and self.tree.textures is not None:
             texture = decode(self.tree.textures[example])
             if self.recipe.texture_draw == "aligned":
-                yield texture, aligned(query, *texture.shape[1:]), query
+                yield texture, place(query.shares, *texture.shape[1:]), query
             else:
                 draw = self._draw(texture, VIEWS[0], epoch, example)
                 yield texture, draw.box, draw

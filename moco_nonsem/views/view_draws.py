@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco_nonsem.images.random_resized_crop import Box, Shares, draw_crop, place
+from moco_nonsem.images.random_resized_crop import Box, Shares, draw_crop
 from moco_nonsem.views.color_jitter import ColorDraws
 
 CROP_SCALE = (0.2, 1.0)
@@ -46,11 +46,6 @@ def draw_view(rng: np.random.Generator, height: int, width: int, aug_plus: bool)
         gray, jitter, sigma = rng.random() < P_GRAY, True, 0.0
         order, factors = _draw_jitter(rng, HUE_V1)
     return ViewDraw(box, shares, rng.random() < P_FLIP, jitter, order, factors, gray, sigma)
-
-
-def aligned(draw: ViewDraw, height: int, width: int) -> Box:
-    """The window of `draw` in another image: the same share of area, ratio and relative place."""
-    return place(draw.shares, height, width)
 
 
 def color_draws(draws: Sequence[ViewDraw]) -> ColorDraws:

@@ -9,7 +9,6 @@ from common.errors import UsageError
 # Kinds of non-semantic views by the names of --robust: the program's and those of the authors' README.
 ROBUST = {"none": "none", "patch": "patch", "nonsem": "patch", "texture": "texture", "texture_syn": "texture"}
 PATCH_RATIO, PUBLISHED_PATCH_RATIO = (16, 56), (16, 72)  # the authors' default, and that of their tables
-TEXTURE_DRAWS = ("seed", "aligned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +34,8 @@ class ViewRecipe:
 
     def check(self) -> None:
         """Raises: UsageError for an impossible recipe."""
-        if self.size < 1:
-            raise UsageError(f"the size of a view, {self.size}, is not positive; take 224, or 32 for small images")
         if self.robust not in ROBUST.values():
             raise UsageError(f"--robust={self.robust} is not one of {', '.join(ROBUST)}")
-        if self.texture_draw not in TEXTURE_DRAWS:
-            raise UsageError(f"--texture-draw={self.texture_draw} is not one of {', '.join(TEXTURE_DRAWS)}")
         if self.robust != "none" and self.num_nonsem < 1:
             raise UsageError(f"--num-nonsem={self.num_nonsem}: at least 1; without such views use --robust=none")
         if self.robust == "texture" and self.num_nonsem != 1:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import UsageError
 from common.foreign_text import one_line
+from common.results.tables import csv_text
 from common.storage.files import atomic_write
 from common.storage.text_files import lines_of, read_text, table_rows, text_of, whole_number
 
@@ -52,13 +53,6 @@ def images_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.npy")
 
 
-def format_rows(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """A table as text: commas, quotes where needed, lines that end in LF."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
-
-
 def write_labels(
     path: Path,
     labels: np.ndarray,
@@ -77,10 +71,9 @@ def write_labels(
             stream = io.BytesIO()  # into a file numpy writes past Python, and of a full disk it says only how much fits
             np.save(stream, images, allow_pickle=False)
             atomic_write(images_path(path), stream.getvalue())
-        atomic_write(
-            rules_path(path), format_rows(rules[0] if rules else RULES_HEADER, (rule.values() for rule in rules))
-        )
-        atomic_write(path, format_rows(HEADER, zip(labels.tolist(), noisy.tolist(), strict=True)))
+        header = [*rules[0]] if rules else RULES_HEADER
+        atomic_write(rules_path(path), csv_text(header, [[*rule.values()] for rule in rules]))
+        atomic_write(path, csv_text(HEADER, [*zip(labels.tolist(), noisy.tolist(), strict=True)]))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror or error}): custom noise is kept in the data folder; free "

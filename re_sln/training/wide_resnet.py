@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.errors import UsageError
 from re_sln.settings.names import parse_network
 
 
@@ -32,13 +31,11 @@ class Block(nn.Module):
 class WideResNet(nn.Module):
     """Three stages of (depth − 4) / 6 blocks, 16, 32, 64 times `widening` channels, strides 1, 2, 2.
 
-    PyTorch's own initial values. Raises: UsageError for a depth that is not 6 n + 4.
+    PyTorch's own initial values. `parse_network` knows which depths there are.
     """
 
     def __init__(self, depth: int, widening: int, num_classes: int) -> None:
         super().__init__()
-        if depth < 10 or (depth - 4) % 6 or widening < 1:
-            raise UsageError(f"wrn-{depth}-{widening}: the depth is 10, 16, 22, 28 … and the widening from 1 on")
         blocks = (depth - 4) // 6
         widths = [16 * widening, 32 * widening, 64 * widening]
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1)

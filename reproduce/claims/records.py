@@ -42,7 +42,8 @@ def read(claims: Mapping[str, Claim], folder: Path = DOCS) -> Records:
     for table in sorted({cell.table for cell in cells.values()}):
         path = _path(folder, table)
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        found |= {name: kept[name] for name in kept if name in cells and _is_current(kept[name], cells[name])}
+        current = {name for name in kept if name in cells and kept[name]["settings"] == settings_hash(cells[name])}
+        found |= {name: kept[name] for name in kept if name in current}
     return found
 
 
@@ -67,10 +68,6 @@ def _cells(claims: Mapping[str, Claim]) -> dict[str, Cell]:
 
 def _path(folder: Path, table: str) -> Path:
     return folder / "records" / f"{table}.json"
-
-
-def _is_current(entry: Mapping[str, Any], cell: Cell) -> bool:
-    return entry["settings"] == settings_hash(cell)
 
 
 def _entry(cell: Cell, runs: list[Run], claims: list[Claim]) -> dict[str, Any]:

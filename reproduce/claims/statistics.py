@@ -22,7 +22,8 @@ def sign_flip_p(values: Sequence[float]) -> float:
         raise ValueError(f"{len(values)} values: the exact test is for 1 to {MOST_PAIRS}")
     sizes = [abs(value) for value in values]
     observed = abs(math.fsum(values)) - ROUNDING * math.fsum(sizes)
-    sums = [math.fsum(sign * size for sign, size in zip(signs, sizes, strict=True)) for signs in _signs(len(sizes))]
+    patterns = product((1, -1), repeat=len(sizes))
+    sums = [math.fsum(sign * size for sign, size in zip(signs, sizes, strict=True)) for signs in patterns]
     return sum(abs(total) >= observed for total in sums) / len(sums)
 
 
@@ -54,10 +55,6 @@ def holm(values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         adjusted[place] = largest
     return adjusted
-
-
-def _signs(count: int) -> product:
-    return product((1, -1), repeat=count)
 
 
 def _t_probability(t: float, freedom: int) -> float:

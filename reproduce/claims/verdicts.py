@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.results.tables import mean
-from reproduce.claims.definitions import UNITS, Claim, Comparison
+from reproduce.claims.definitions import UNITS, Claim, Comparison, cell_name
 from reproduce.claims.measures import value
 from reproduce.claims.statistics import holm, sign_flip_p, t_interval
 
@@ -94,11 +94,7 @@ def _counts_against(found: Effect, count: int) -> bool:
 
 
 def _is_run(claim: Claim, numbers: Numbers) -> bool:
-    return all(set(cell.seeds) <= set(numbers.get(_name(cell.id), {})) for cell in claim.cells)
-
-
-def _name(cell_id: str) -> str:
-    return cell_id.rpartition("-")[0]
+    return all(set(cell.seeds) <= set(numbers.get(cell_name(cell), {})) for cell in claim.cells)
 
 
 def _compared(comparison: Comparison, own: float, other: float = 0.0) -> float:

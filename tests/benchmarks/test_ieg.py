@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks.ieg import main, summarize
+from benchmarks.ieg import augmentation, main, summarize
 
 
 def answers(*seconds):
@@ -33,6 +33,11 @@ def test_fsr_stands_beside_supervised_and_l2r():
     assert found[1]["speed_against_original"] == pytest.approx(0.76 / 2.6, abs=1e-3)
 
 
+def test_augmentation_is_measured_by_kind():
+    rates = augmentation(0.05, batch=10)
+    assert rates.keys() == {"weak", "autoaug", "randaug"} and min(rates.values()) > 0
+
+
 @pytest.mark.parametrize("wrong", [["--steps=1"], ["--warmup=0"], ["--worker=magic"]])
 def test_wrong_flags(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -49,5 +54,5 @@ def test_measures_every_method_in_both_precisions(tmp_path, capsys):
     report = json.loads(out.read_text())
     assert len(report["steps"]) == 10
     assert all(row["median_seconds"] > 0 and row["peak_memory_bytes"] > 1e8 for row in report["steps"])
-    assert report["augmentation_images_per_second_and_core"].keys() == {"weak", "autoaug", "randaug"}
+    assert "weak" in report["augmentation_images_per_second_and_core"]
     assert "wrn10-1" in report["network"]

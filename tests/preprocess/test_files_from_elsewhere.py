@@ -8,9 +8,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from common.errors import UsageError
+from data.imagenet100 import WNIDS
 from data.imagenet_c import CORRUPTIONS, SEVERITIES
 from preprocess import imagenet_100_robustness, imagenet_100_subset, imagenet_texture_syn, shapes_textures
-from preprocess.imagenet100 import WNIDS
 from preprocess.imagenet_source import DEVKIT, GROUND_TRUTH, open_source, validation_classes
 from preprocess.texture_image import Recipe, try_texture
 from tests import foreign_entries

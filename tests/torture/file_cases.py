@@ -123,6 +123,7 @@ def torch_cases(folder: Path) -> dict[str, Case]:
     import torch
 
     from common.pytorch.torch_files import write_tensors
+    from common.results.tables import csv_text
     from moco_nonsem.running import checkpoint as of_moco
     from re_sln.noise import noise_files
     from re_sln.settings.flags import PROGRAMS
@@ -135,7 +136,7 @@ def torch_cases(folder: Path) -> dict[str, Case]:
     labels = np.arange(40) % 10
     noise = put(
         folder / "noise" / "sym0.4.csv",
-        noise_files.format_rows(["label", "label_noisy"], zip(labels, labels, strict=True)),
+        csv_text(noise_files.HEADER, [*zip(labels, labels, strict=True)]),
     )
     rules = put(noise_files.rules_path(noise), "source,target,rate\n1,7,0.4\n")
     images = np.zeros((40, 4, 4, 3), np.uint8)

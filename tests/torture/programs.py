@@ -60,12 +60,6 @@ PROGRAMS = (
         TF,
         check=True,
     ),
-    Program(
-        "ieg.augmentation.throughput",
-        ("--seconds=1 --json",),
-        ("ieg.augmentation.throughput:images_per_second",),
-        TF,
-    ),
     *(
         Program(
             f"re_sln.{name}",

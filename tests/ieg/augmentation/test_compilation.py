@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from numba.core import caching
 from ieg.augmentation.autoaugment import cifar_policies, draw_autoaugment
 from ieg.augmentation.compilation import _KernelCache, kernel
 from ieg.augmentation.policies import apply_policies
-from ieg.augmentation.throughput import main
 
 ROOT = Path(__file__).parents[3]
 CALLEE = "from ieg.augmentation.compilation import kernel\n@kernel\ndef number():\n    return {}\n"
@@ -104,10 +102,3 @@ def test_the_interpreter_lock_is_free_while_kernels_run():
 
     # With the lock held it is below 0.3.
     assert any(share_of_the_other_thread() > 0.6 for _ in range(5))
-
-
-def test_throughput_prints_json(capsys: pytest.CaptureFixture[str]):
-    main(["--seconds", "0.05", "--batch", "10", "--json"])
-    rates = json.loads(capsys.readouterr().out)
-    assert set(rates) == {"weak", "autoaug", "randaug"}
-    assert all(rate > 0 for by_threads in rates.values() for rate in by_threads.values())

@@ -180,9 +180,7 @@ def test_a_file_that_broke_after_the_check_is_named(tmp_path, kind, workers):
 @pytest.mark.parametrize(
     "recipe, message",
     [
-        (ViewRecipe(size=0), "the size of a view, 0"),
         (ViewRecipe(robust="shape"), "--robust=shape is not one of none, patch, nonsem, texture, texture_syn"),
-        (ViewRecipe(texture_draw="random"), "--texture-draw=random is not one of seed, aligned"),
         (ViewRecipe(num_nonsem=0), "--num-nonsem=0: at least 1"),
         (ViewRecipe(robust="texture", num_nonsem=2), "an image has one texture"),
         (ViewRecipe(patch_ratio=(20, 10)), "--patch-ratio 20 10: two sizes"),
@@ -197,8 +195,6 @@ def test_recipes_that_cannot_be(tree, recipe, message):
 def test_loaders_that_cannot_be(tree, textured):
     with pytest.raises(UsageError, match="14 training images make no batch of 16"):
         ViewLoader(tree, RECIPE, replace(READING, batch_size=16))
-    with pytest.raises(UsageError, match="--loader=fast is not one of device, reference"):
-        ViewLoader(tree, RECIPE, replace(READING, kind="fast"))
     recipe = ViewRecipe(size=32, robust="texture", texture_draw="aligned")
     with pytest.raises(UsageError, match="--texture-draw=aligned"):
         ViewLoader(textured, recipe, replace(READING, kind="reference"))

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import ColorJitter, RandomResizedCrop, functional
 
 from moco_nonsem.images.random_resized_crop import Box, Shares, crop_and_resize, draw_crop, place
-from moco_nonsem.views.view_draws import aligned, color_draws, draw_view
+from moco_nonsem.views.view_draws import color_draws, draw_view
 from tests.moco_nonsem.photographs import picture
 
 COUNT = 3000
@@ -111,15 +111,15 @@ def test_aligned_shares_area_aspect_and_relative_place():
     assert place(Shares(0.5, 1.0, 0.5, 0.25), 100, 200) == (0, 25, 100, 100)
     assert place(Shares(0.5, 1.0, 0.5, 0.25), 200, 200) == (30, 15, 141, 141)
     view = draw_view(np.random.default_rng(9), 256, 341, True)
-    assert aligned(view, 256, 341) == view.box
-    box = aligned(view, 512, 682)
+    assert place(view.shares, 256, 341) == view.box
+    box = place(view.shares, 512, 682)
     assert np.allclose(np.array(box) / 2, view.box, atol=1)
 
 
 def test_an_aligned_window_never_leaves_a_smaller_or_narrower_picture():
     rng = np.random.default_rng(10)
     for _ in range(500):
-        box = aligned(draw_view(rng, 100, 400, True), 20, 20)
+        box = place(draw_view(rng, 100, 400, True).shares, 20, 20)
         assert box.height >= 1 and box.width >= 1 and min(box.top, box.left) >= 0
         assert box.top + box.height <= 20 and box.left + box.width <= 20
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError, UsageError
+from common.results.tables import csv_text
 from data.cifar import load_cifar
 from data.digits import load_digits
 from data.photograph_patches import photograph_patches
@@ -289,7 +290,7 @@ def test_the_authors_files_are_verified(tmp_path):
     plain = request(tmp_path, custom=False, allow_unverified=False)
     with pytest.raises(UsageError, match=r"sym0\.4\.csv is missing: .*make data-sln-noise.*--custom_noise"):
         check_request(plain)
-    noise = noise_files.format_rows(noise_files.HEADER, ((label, 3) for label in LABELS.tolist()))
+    noise = csv_text(noise_files.HEADER, [(label, 3) for label in LABELS.tolist()])
     for name in ("sym0.4.csv", "sym0.2.csv"):
         (folder / name).write_text(noise, encoding="utf-8")
     with pytest.raises(UsageError, match=r"sym0\.4\.csv is not the authors' \(size is .*--allow_unverified"):

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from common.results.tables import csv_text
 from re_sln.noise.labels import noisy_labels
-from re_sln.noise.noise_files import HEADER, format_rows
+from re_sln.noise.noise_files import HEADER
 from re_sln.noise.openset_noise import choose_places_as_the_rerun
 from tests.re_sln.noise_inputs import AUTHORS, REAL, SHARED, authors_columns, request, toy_dataset
 
@@ -45,7 +46,7 @@ def test_the_published_second_sample_is_drawn_bit_for_bit(tmp_path, dataset_name
 def test_the_published_open_set_file_is_drawn_bit_for_bit():
     is_foreign = np.zeros(50000, dtype=bool)
     is_foreign[choose_places_as_the_rerun(50000, 50000, 0.4, 123)[0]] = True
-    text = format_rows(HEADER, zip(real_labels("cifar10").tolist(), is_foreign.tolist(), strict=True))
+    text = csv_text(HEADER, [*zip(real_labels("cifar10").tolist(), is_foreign.tolist(), strict=True)])
     expected = "29bd238950ca7d9d10447087a1a594a67394fcdfd6a514d7d1c7590b2bf0437c"
     assert hashlib.sha256(text.encode()).hexdigest() == expected
 
