@@ -1,11 +1,13 @@
-"""Damages to what a file holds, for tests of several sub-projects: functions that change nested mappings in place."""
+"""Damages to what a file holds, for tests of several sub-projects."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-Damage = Callable[[Any], None]
+Damage = Callable[[Any], None]  # changes nested mappings in place
 
 
 def without(*path: Any) -> Damage:
@@ -28,3 +30,11 @@ def put(value: Any, *path: Any) -> Damage:
         content[path[-1]] = value
 
     return damage
+
+
+def claim_more_pixels(path: Path) -> None:
+    """The header of a JPEG file claims 20,000 × 20,000 of them."""
+    content = bytearray(path.read_bytes())
+    place = content.find(b"\xff\xc0")
+    content[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
+    path.write_bytes(content)

@@ -51,6 +51,15 @@ def can_mount() -> bool:
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 
 
+def check_full_disk(disk: Path, size: str, program: str) -> None:
+    """That a program whose files do not fit on `disk`, a real one, says so in one sentence."""
+    disk.mkdir()
+    done = on_small_disk(disk, size, f'"$PYTHON" -m {program}')
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the disk is full (No space left on device)" in done.stderr.splitlines()[-1]
+
+
 def on_small_disk(folder: Path, size: str, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a Bash script where `folder` is an empty file system of that size, which is gone afterwards."""
     if not can_mount():

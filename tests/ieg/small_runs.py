@@ -1,6 +1,5 @@
 """Small runs of the program and what they leave behind, for several tests."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.programs import ROOT
+
 SMALL = [
     "--dataset=digits_uniform_0.8", "--image_size=8", "--network_name=wrn10-1", "--probe_dataset_hold_ratio=0.014",
     "--batch_size=100", "--max_iteration=30", "--aug_type=default", "--deterministic",
@@ -36,10 +36,6 @@ def run(*arguments, code=0, **options):
 def folder_of(path):
     (folder,) = [entry for entry in Path(path).iterdir() if (entry / "config.yml").exists()]
     return folder
-
-
-def metrics_of(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def last_checkpoint(folder):

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.ieg.small_runs import MORE, SMALL, folder_of, last_checkpoint, metrics_of, run, start
+from tests.ieg.small_runs import MORE, SMALL, folder_of, last_checkpoint, run, start
+from tests.programs import metrics_of
 
 # The program, its checkpoints so slow that it is killed before its last one on a busy machine, too.
 SLOWED = """

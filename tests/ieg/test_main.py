@@ -12,8 +12,8 @@ from common.records.config_text import format_config
 from ieg.main import as_trained, run_folder
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags
-from tests.ieg.small_runs import MORE, ROOT, SMALL, folder_of, last_checkpoint, metrics_of, run, start
-from tests.programs import run_as_main
+from tests.ieg.small_runs import MORE, SMALL, folder_of, last_checkpoint, run, start
+from tests.programs import ROOT, metrics_of, run_as_main
 
 PROGRAM = ["-m", "ieg.main"]
 # TensorFlow would keep to deterministic kernels for the other tests, too.

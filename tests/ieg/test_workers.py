@@ -16,8 +16,8 @@ import tensorflow as tf
 from common.errors import UsageError
 from ieg.devices.distribution import check_tf_config, make_strategy
 from ieg.settings.flags import parse_flags
-from tests.ieg.small_runs import SMALL, folder_of, metrics_of, run
-from tests.programs import run_as_main
+from tests.ieg.small_runs import SMALL, folder_of, run
+from tests.programs import metrics_of, run_as_main
 
 ROOT = Path(__file__).resolve().parents[2]
 

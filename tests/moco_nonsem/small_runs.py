@@ -1,16 +1,11 @@
 """Small trees, small runs and what a run left behind, for several tests."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("n01", "n02", "n03")
 # Three steps an epoch of 26 images; the queue comes round within an epoch.
 SMALL = ["--arch=resnet10-small", "--image-size=16", "--batch-size=8", "--moco-k=16", "--moco-dim=8", "--workers=0",
@@ -44,23 +39,6 @@ def texture_tree(root: Path) -> Path:
         for name in (target.name, f"texture1_{target.name}"):
             Image.fromarray(rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)).save(target.with_name(name))
     return textures
-
-
-def start(module_or_file: list[str], *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
-    """A program in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, *module_or_file, *arguments], cwd=cwd, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )  # fmt: skip
-
-
-def metrics_of(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def result_of(folder: Path) -> dict:
-    return json.loads((folder / "result.json").read_text())
 
 
 def tensors(content, prefix: str = "") -> dict[str, torch.Tensor]:

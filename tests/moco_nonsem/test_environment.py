@@ -11,7 +11,8 @@ import pytest
 
 from common.environment import settle
 from tests.hostile_environment import hostile
-from tests.moco_nonsem.small_runs import PATCH, ROOT, result_of, start
+from tests.moco_nonsem.small_runs import PATCH
+from tests.programs import ROOT, result_of, start
 
 WORDS = [*PATCH, "--epochs=1", "--workers=1"]
 DIGITS = ["--dataset_name=digits", "--image_size=8", "--network=wrn-10-1", "--limit_train_examples=150", "--n_epochs=1"]

@@ -13,8 +13,8 @@ from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import checkpoint
 from tests.moco_nonsem import processes_program
-from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, metrics_of, result_of, start
-from tests.programs import free_port
+from tests.moco_nonsem.small_runs import LINEAR, PATCH
+from tests.programs import ROOT, free_port, metrics_of, result_of, start
 
 RUN = [*PATCH, "--epochs=2", "--save-freq=1", "--knn-every=2"]
 GLOO = ["--dist-backend=gloo", "--device=cpu"]

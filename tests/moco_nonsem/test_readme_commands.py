@@ -12,7 +12,7 @@ from moco_nonsem.linear_probe.config import check as check_linear
 from moco_nonsem.pretraining.config import resolve
 from moco_nonsem.robustness.config import check as check_robustness
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags, RobustnessFlags
-from tests.moco_nonsem.small_runs import ROOT
+from tests.programs import ROOT
 
 PROGRAMS: dict[str, tuple[Any, Any]] = {
     "moco-non-sem-neg.py": (PretrainFlags, resolve),

@@ -6,8 +6,7 @@ from PIL import Image
 
 from moco_nonsem.view_sheet import CAPTION, MARGIN, main
 from tests.moco_nonsem.photographs import write_tree
-from tests.moco_nonsem.small_runs import ROOT, start
-from tests.programs import run_as_main
+from tests.programs import ROOT, run_as_main, start
 
 SMALL = ["--image-size=24", "--patch-ratio", "4", "12", "--images=3"]
 

@@ -1,9 +1,6 @@
 """Small runs, small data and what a run left behind, for several tests."""
 
-import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +12,6 @@ from re_sln.datasets.training_set import Data
 from re_sln.settings.config import Config, resolve
 from re_sln.settings.flags import PROGRAMS, Flags
 
-ROOT = Path(__file__).resolve().parents[2]
 # Some seconds: three steps an epoch, the last batch not whole.
 DIGITS = ["--dataset_name=digits", "--image_size=8", "--network=wrn-10-1", "--limit_train_examples=150",
           "--batch_size=64", "--lr=0.05", "--ema_decay=0.5"]  # fmt: skip
@@ -53,14 +49,6 @@ def small_data(count: int = 71, classes: int = 3, size: int = 8, tests: tuple[st
     )  # fmt: skip
 
 
-def metrics_of(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def result_of(folder: Path) -> dict:
-    return json.loads((folder / "result.json").read_text())
-
-
 def bits_of(path: Path) -> dict[str, bytes]:
     """Every tensor of a file of weights, as bytes."""
     return {name: value.numpy().tobytes() for name, value in torch.load(path, weights_only=True).items()}
@@ -73,18 +61,6 @@ def left_by(folder: Path) -> tuple[bytes, dict, dict]:
         (folder / "metrics.jsonl").read_bytes(),
         bits_of(folder / "model.pth"),
         bits_of(average) if average.exists() else {},
-    )
-
-
-def start(program: list[str], *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
-    """A program in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, *program, *arguments],
-        cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
 
 

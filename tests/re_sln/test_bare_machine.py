@@ -10,7 +10,8 @@ import pytest
 
 from reproduce.gpu import packing
 from tests.data.standin import write_cifar
-from tests.re_sln.small_runs import DIGITS, ROOT, metrics_of, result_of
+from tests.programs import ROOT, metrics_of, result_of
+from tests.re_sln.small_runs import DIGITS
 
 # Every module of another package is missing in a program that is started with this on its path.
 BLOCK = """

@@ -8,7 +8,8 @@ import pytest
 from re_sln import train_cifar
 from re_sln.training.trainer import Trainer
 from tests.data.standin import write_cifar
-from tests.re_sln.small_runs import DIGITS, MODELS, left_by, result_of
+from tests.programs import result_of
+from tests.re_sln.small_runs import DIGITS, MODELS, left_by
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from re_sln import plot, train_cifar, train_real
 from re_sln.figures import run_pictures
 from re_sln.figures.run_pictures import EDGES, KINDS, count_probabilities, dissect, largest_probabilities
 from re_sln.training.wide_resnet import build_network
-from tests.programs import run_as_main
-from tests.re_sln.small_runs import DIGITS, ROOT, config_of, start
+from tests.programs import ROOT, run_as_main, start
+from tests.re_sln.small_runs import DIGITS, config_of
 from tests.re_sln.stand_ins import write_animal10n
 
 COUNT = 150  # of DIGITS

@@ -12,18 +12,9 @@ from common.pytorch.training_loop import AGREE_EVERY
 from re_sln.training import checkpoint
 from re_sln.training.experiment import load_data
 from re_sln.training.wide_resnet import build_network
+from tests.programs import metrics_of, result_of, start
 from tests.re_sln import processes_program
-from tests.re_sln.small_runs import (
-    DIGITS,
-    MODELS,
-    config_of,
-    left_by,
-    metrics_of,
-    result_of,
-    small_data,
-    start,
-    wait_for,
-)
+from tests.re_sln.small_runs import DIGITS, MODELS, config_of, left_by, small_data, wait_for
 
 ALONE = Group(0, 1, torch.device("cpu"))
 # Without the lone -- torchrun takes --mo, which follows, for one of its own flags.

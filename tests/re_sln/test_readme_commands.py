@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.re_sln.small_runs import ROOT, result_of
+from tests.programs import ROOT, result_of
 from tests.re_sln.stand_ins import write_all
 
 TEXT = (ROOT / "re_sln" / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from re_sln.train_cifar import main
-from tests.re_sln.small_runs import DIGITS, MODELS, result_of
+from tests.programs import result_of
+from tests.re_sln.small_runs import DIGITS, MODELS
 
 
 @pytest.mark.parametrize("model", ["ce", "sln-mo"])

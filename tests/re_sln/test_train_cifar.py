@@ -15,8 +15,8 @@ from re_sln.datasets import load as datasets
 from re_sln.training import trainer as training
 from re_sln.training.wide_resnet import build_network
 from tests.data.standin import write_cifar
-from tests.programs import run_as_main
-from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, config_of, left_by, metrics_of, result_of, start
+from tests.programs import ROOT, metrics_of, result_of, run_as_main, start
+from tests.re_sln.small_runs import DIGITS, MODELS, config_of, left_by
 
 SHORT = ["--network=wrn-10-1", "--n_epochs=1", "--limit_train_examples=100", "--batch_size=64", "--allow_unverified"]
 

@@ -14,7 +14,7 @@ from re_sln.training import experiment, networks
 from re_sln.training import trainer as training
 from re_sln.training.networks import pretrained_resnet50
 from re_sln.training.wide_resnet import build_network
-from tests.re_sln.small_runs import metrics_of, result_of
+from tests.programs import metrics_of, result_of
 
 LISTS = {"noisy_train": 6, "clean_val": 3, "clean_test": 3}
 SHORT = ["--network=wrn-10-1", "--weights=none", "--n_epochs=2", "--batch_size=4", "--workers=1", "--lr=0.01"]

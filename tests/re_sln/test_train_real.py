@@ -9,7 +9,8 @@ from torchvision.transforms import functional
 from common.errors import UsageError
 from re_sln import train_real
 from re_sln.datasets.animal10n import load_animal10n
-from tests.re_sln.small_runs import left_by, metrics_of, result_of
+from tests.programs import metrics_of, result_of
+from tests.re_sln.small_runs import left_by
 
 COUNTS = {"training": 45, "testing": 20}
 SHORT = ["--network=wrn-10-1", "--n_epochs=2", "--batch_size=32", "--lr=0.01"]

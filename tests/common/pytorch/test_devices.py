@@ -8,7 +8,8 @@ from common.pytorch.devices import usable_gpus
 from moco_nonsem.pretraining import program as pretrain
 from re_sln import train_cifar
 from tests.moco_nonsem.small_runs import SMALL, make_tree
-from tests.re_sln.small_runs import DIGITS, MODELS, result_of
+from tests.programs import result_of
+from tests.re_sln.small_runs import DIGITS, MODELS
 
 OLD = "The NVIDIA driver on your system is too old (found version 12040)."
 

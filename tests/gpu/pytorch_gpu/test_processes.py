@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, result_of
+from tests.programs import ROOT, result_of
+from tests.re_sln.small_runs import DIGITS, MODELS
 
 SLN = [*DIGITS, *MODELS["sln-mo"], "--n_epochs=2"]
 

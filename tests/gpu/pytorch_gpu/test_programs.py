@@ -8,7 +8,8 @@ from moco_nonsem import eval_robustness, main_lincls
 from moco_nonsem.pretraining import program as pretrain
 from re_sln import train_cifar
 from tests.moco_nonsem.small_runs import LINEAR, PATCH
-from tests.re_sln.small_runs import DIGITS, MODELS, metrics_of, result_of
+from tests.programs import metrics_of, result_of
+from tests.re_sln.small_runs import DIGITS, MODELS
 
 # So slow that rounding is not enlarged; corrected labels, which jump, in the last two epochs only.
 SLN = [*DIGITS, *MODELS["sln-mo-lc"], "--lc_n_epoch=3", "--n_epochs=4", "--lr=0.01"]

@@ -7,7 +7,8 @@ from moco_nonsem.pretraining.trainer import Trainer as MocoTrainer
 from re_sln import train_cifar
 from re_sln.training.trainer import Trainer as SlnTrainer
 from tests.moco_nonsem.small_runs import PATCH
-from tests.re_sln.small_runs import DIGITS, MODELS, metrics_of
+from tests.programs import metrics_of, stop_in_step
+from tests.re_sln.small_runs import DIGITS, MODELS
 
 SLN = [*DIGITS, *MODELS["sln-mo"], "--n_epochs=4"]
 MOCO = [*PATCH, "--epochs=3"]
@@ -29,9 +30,9 @@ def alike(folder, whole, name, moved):
 
 
 @pytest.mark.parametrize("first, second", MOVES)
-def test_train_cifar(first, second, stopped_in, tmp_path):
+def test_train_cifar(first, second, monkeypatch, tmp_path):
     assert train_cifar.main([*SLN, *first, f"--run_dir={tmp_path / 'whole'}"]) == 0
-    stopped_in(SlnTrainer, 7)
+    stop_in_step(monkeypatch, SlnTrainer, 7)
     assert train_cifar.main([*SLN, *first, f"--run_dir={tmp_path / 'run'}"]) == 130
     assert train_cifar.main([*SLN, *second, f"--run_dir={tmp_path / 'run'}"]) == 0
     alike(tmp_path / "run", tmp_path / "whole", "loss/train_all", first + second)
@@ -44,10 +45,10 @@ def hyphens(words):
 
 
 @pytest.mark.parametrize("first, second", MOVES)
-def test_pretraining(first, second, stopped_in, tree, tmp_path):
+def test_pretraining(first, second, monkeypatch, tree, tmp_path):
     first, second = hyphens(first), hyphens(second)
     assert pretrain.main([*MOCO, *first, f"--run_dir={tmp_path / 'whole'}", str(tree)]) == 0
-    stopped_in(MocoTrainer, 5)
+    stop_in_step(monkeypatch, MocoTrainer, 5)
     assert pretrain.main([*MOCO, *first, f"--run_dir={tmp_path / 'run'}", str(tree)]) == 130
     assert pretrain.main([*MOCO, *second, f"--run_dir={tmp_path / 'run'}", str(tree)]) == 0
     alike(tmp_path / "run", tmp_path / "whole", "loss/train", first + second)

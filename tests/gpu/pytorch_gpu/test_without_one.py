@@ -14,7 +14,8 @@ from re_sln.training import replay
 from re_sln.training.trainer import Trainer as SlnTrainer
 from tests.gpu.stand_in import CPU, GPU, stand_in_gpu
 from tests.moco_nonsem.small_runs import LINEAR, PATCH
-from tests.re_sln.small_runs import DIGITS, MODELS, metrics_of, result_of
+from tests.programs import metrics_of, result_of, stop_in_step
+from tests.re_sln.small_runs import DIGITS, MODELS
 from tests.re_sln.training.stand_in_recorder import StandInRecorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set")  # torch knows of no GPU
@@ -113,14 +114,14 @@ def test_pretraining_then_linear_classifier_then_robustness(flags, gpu, tree, tm
     ],
     ids=["sln", "moco"],
 )
-def test_a_run_moves_between_devices(program, words, trainer, step, gpu, tree, stopped_in, tmp_path):
+def test_a_run_moves_between_devices(program, words, trainer, step, gpu, tree, monkeypatch, tmp_path):
     """Stopped here, resumed there, stopped there, resumed here."""
     words = [*words, str(tree)] if trainer is MocoTrainer else words
     run, whole = [*words, f"--run_dir={tmp_path / 'run'}"], [*words, f"--run_dir={tmp_path / 'whole'}"]
     assert program([*whole, "--device=cpu"]) == 0
-    stopped_in(trainer, step)
+    stop_in_step(monkeypatch, trainer, step)
     assert program([*run, "--device=cpu"]) == 130
-    stopped_in(trainer, step + 3)
+    stop_in_step(monkeypatch, trainer, step + 3)
     with gpu():
         assert program([*run, "--device=cuda"]) == 130
     assert program([*run, "--device=cpu"]) == 0

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks import ieg
-from tests.ieg.small_runs import MORE, ROOT, SMALL, metrics_of, run
+from tests.ieg.small_runs import MORE, SMALL, run
+from tests.programs import ROOT, metrics_of
 
 GPU = pytest.mark.gpu
 ON_EITHER = [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=GPU)]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from ieg.datasets.webvision import check_with_tfds
 from ieg.settings.flags import parse_flags
 from preprocess.webvision_mini import decode_one, label_counts
 from tests import foreign_entries
+from tests.damages import claim_more_pixels
 from tests.ieg.photographs import WNIDS
 
 SIZE = 32
@@ -103,10 +103,7 @@ def test_draws_go_with_their_images(tmp_path):
 
 def test_damaged_files_are_named(data, tmp_path):
     path = webvision_root(data) / "train" / WNIDS[7] / f"{WNIDS[7]}_0.jpg"
-    content = bytearray(path.read_bytes())
-    place = content.find(b"\xff\xc0")
-    content[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
-    path.write_bytes(content)
+    claim_more_pixels(path)
     with pytest.raises(DataError, match=rf"1 of 100 files .*{path.name} \(Image size \(400000000 pixels\) exceeds"):
         describe(data)
     assert "exceeds limit" in decode_one(str(path))[1]

@@ -18,7 +18,8 @@ from ieg.settings.dataset_name import parse_dataset_name
 from ieg.settings.flags import parse_flags
 from preprocess.webvision_mini import main as prepare
 from tests.ieg.photographs import image_tree, webvision_tree
-from tests.ieg.small_runs import folder_of, last_checkpoint, metrics_of, run
+from tests.ieg.small_runs import folder_of, last_checkpoint, run
+from tests.programs import metrics_of
 
 SMALL = [
     "--dataset=webvisionmini_2", "--network_name=resnet18", "--image_size=32", "--batch_size=25", "--max_iteration=3",

@@ -14,6 +14,7 @@ from moco_nonsem.images.image_files import decode, open_rgb, unreadable
 from moco_nonsem.images.image_tree import describe, read_tree, readable_images, training_tree
 from moco_nonsem.pretraining import program
 from tests import foreign_entries
+from tests.damages import claim_more_pixels
 from tests.moco_nonsem.photographs import picture, write_tree
 from tests.moco_nonsem.small_runs import SMALL, make_tree
 
@@ -93,13 +94,6 @@ def test_what_check_accepts_trains(tmp_path, capfd, loader):
     assert program.main([*command, "--check"]) == 0
     assert "37 images" in capfd.readouterr().out
     assert program.main(command) == 0, capfd.readouterr().err
-
-
-def claim_more_pixels(path):
-    content = bytearray(path.read_bytes())
-    place = content.find(b"\xff\xc0")
-    content[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
-    path.write_bytes(content)
 
 
 def test_a_header_that_claims_too_much_is_named(tmp_path):

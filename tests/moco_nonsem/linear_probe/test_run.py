@@ -1,7 +1,6 @@
 """main_lincls.py: what it trains, what it leaves alone, what it leaves behind; and the nearest neighbours."""
 
 import math
-import signal
 
 import numpy as np
 import pytest
@@ -19,7 +18,8 @@ from moco_nonsem.linear_probe.trainer import LinearTrainer
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.pretraining.neighbours import neighbour_classes
-from tests.moco_nonsem.small_runs import LINEAR, PATCH, ROOT, assert_same_bits, make_tree, metrics_of, result_of, start
+from tests.moco_nonsem.small_runs import LINEAR, PATCH, assert_same_bits, make_tree
+from tests.programs import ROOT, metrics_of, result_of, start, stop_in_step
 
 EPOCHS = 3
 
@@ -154,18 +154,10 @@ def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
 
 
 def test_ctrl_c_and_resume_give_the_same_bits(whole, command, tmp_path, monkeypatch, capfd):
-    original = LinearTrainer.update
-
-    def update(self, *arguments):
-        if self.step + 1 == 6:
-            signal.raise_signal(signal.SIGINT)
-        original(self, *arguments)
-
-    monkeypatch.setattr(LinearTrainer, "update", update)
+    stop_in_step(monkeypatch, LinearTrainer, 6)
     run = tmp_path / "run"
     assert main_lincls.main([*command, f"--run_dir={run}"]) == 130
     assert "after step 6" in capfd.readouterr().err
-    monkeypatch.setattr(LinearTrainer, "update", original)
     assert main_lincls.main([*command, "--resume", str(run), f"--ckpt_path={run}"]) == 0
     assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
     for name in ("checkpoint_robust_0000.pth.tar", "model_best_0000.pth.tar"):

@@ -1,7 +1,6 @@
 """Runs that were stopped and went on leave the same bits as one that was not, queue included."""
 
 import shutil
-import signal
 
 import pytest
 
@@ -9,7 +8,8 @@ from common.pytorch.torch_files import read_tensors
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.pretraining.trainer import Trainer
 from moco_nonsem.running import checkpoint
-from tests.moco_nonsem.small_runs import PATCH, assert_same_bits, metrics_of, result_of
+from tests.moco_nonsem.small_runs import PATCH, assert_same_bits
+from tests.programs import metrics_of, result_of, stop_in_step
 
 # Three steps an epoch; the queue of 16 comes round every two.
 EPOCHS, LAST = 3, 9
@@ -22,21 +22,6 @@ def whole(tmp_path_factory, tree):
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert pretrain_program.main([*RUN, f"--run_dir={folder}", str(tree)]) == 0
     return folder
-
-
-def ctrl_c_in_step(monkeypatch, number, error=None):
-    """The user stops the program while that step runs (or it fails); calling what is returned lets the program be."""
-    original = Trainer.update
-
-    def update(self, *arguments):
-        if self.step + 1 == number:
-            if error:
-                raise error
-            signal.raise_signal(signal.SIGINT)
-        original(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "update", update)
-    return lambda: monkeypatch.setattr(Trainer, "update", original)
 
 
 def same(folder, whole):
@@ -69,13 +54,12 @@ def test_the_run_that_is_compared_is_no_trivial_one(whole):
 @pytest.mark.parametrize("step", [4, 6, 9])
 def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tree, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("RUNS_DIR", str(tmp_path / "runs"))
-    let_be = ctrl_c_in_step(monkeypatch, step)
+    stop_in_step(monkeypatch, Trainer, step)
     command = [*RUN, f"--ckpt_path={tmp_path / 'ckpts'}", str(tree)]
     assert pretrain_program.main(command) == 130
     (folder,) = (tmp_path / "runs" / "moco_nonsem").iterdir()
     assert f"after step {step}; run the same command with --resume {folder} to resume" in capfd.readouterr().err
     assert not result_of(folder)["finished"] and checkpoint.FILES.steps(folder) == [step]
-    let_be()
     assert pretrain_program.main([*command, "--resume", str(folder)]) == 0
     for path in (tmp_path / "ckpts").iterdir():
         shutil.copy(path, folder)
@@ -85,10 +69,9 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tree, tmp_path, monke
 def test_a_damaged_state_and_a_program_that_fails(whole, tree, tmp_path, monkeypatch, capfd):
     """Every step is saved; the newest state is harmed; the same command goes on from the one before."""
     command = [*RUN, f"--run_dir={tmp_path / 'run'}", "--save-minutes=0", str(tree)]
-    let_be = ctrl_c_in_step(monkeypatch, 8, error=OSError("the disk is gone"))
+    stop_in_step(monkeypatch, Trainer, 8, OSError("the disk is gone"))
     assert pretrain_program.main(command) == 1
     assert "error: the disk is gone" in capfd.readouterr().err
-    let_be()
     assert checkpoint.FILES.steps(tmp_path / "run") == [6, 7]
     newest = tmp_path / "run" / "state_00000007.pth.tar"
     newest.write_bytes(newest.read_bytes()[:-1000])
@@ -123,9 +106,8 @@ def test_a_run_that_began_with_a_file_is_resumed_by_the_same_command(whole, tree
     """A scheduler gives a preempted job's command again."""
     given = f"--resume={whole / 'checkpoint_0001.pth.tar'}"
     command = [*RUN, given, f"--run_dir={tmp_path / 'run'}", str(tree)]
-    let_be = ctrl_c_in_step(monkeypatch, 8)
+    stop_in_step(monkeypatch, Trainer, 8)
     assert pretrain_program.main(command) == 130
-    let_be()
     capfd.readouterr()
     assert pretrain_program.main(command) == 0
     said = capfd.readouterr().err

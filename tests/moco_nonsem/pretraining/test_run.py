@@ -14,17 +14,8 @@ from common.pytorch.torch_files import read_tensors
 from moco_nonsem import similarity_curves
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running.flags import PretrainFlags
-from tests.moco_nonsem.small_runs import (
-    CLASSES,
-    PATCH,
-    ROOT,
-    SMALL,
-    make_tree,
-    metrics_of,
-    result_of,
-    start,
-    texture_tree,
-)
+from tests.moco_nonsem.small_runs import CLASSES, PATCH, SMALL, make_tree, texture_tree
+from tests.programs import ROOT, metrics_of, result_of, start
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,8 @@ from moco_nonsem.images.normalisation import normalise
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.robustness.score import relabelled, three_accuracies
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
-from tests.moco_nonsem.small_runs import CLASSES, ROOT, make_tree, metrics_of, result_of, start
+from tests.moco_nonsem.small_runs import CLASSES, make_tree
+from tests.programs import ROOT, metrics_of, result_of, start
 
 SIZE = 16
 SMALL = ["--arch=resnet10-small", f"--image-size={SIZE}", "--batch-size=4", "--workers=0"]

@@ -24,7 +24,8 @@ from moco_nonsem.running import checkpoint
 from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 from moco_nonsem.running.run_folder import Start
 from tests.damages import put, without
-from tests.moco_nonsem.small_runs import LINEAR, SMALL, make_tree, metrics_of, result_of
+from tests.moco_nonsem.small_runs import LINEAR, SMALL, make_tree
+from tests.programs import metrics_of, result_of
 
 RUN = [*SMALL, "--epochs=1"]  # three steps
 CLASSIFIER = [*LINEAR, "--epochs=1"]  # four steps

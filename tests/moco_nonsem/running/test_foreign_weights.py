@@ -10,7 +10,8 @@ from moco_nonsem import eval_robustness, main_lincls
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.model.encoder import build_encoder
 from moco_nonsem.pretraining import program as pretrain_program
-from tests.moco_nonsem.small_runs import LINEAR, PATCH, result_of
+from tests.moco_nonsem.small_runs import LINEAR, PATCH
+from tests.programs import result_of
 
 ARCH = "resnet10-small"
 

@@ -19,7 +19,8 @@ from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.running import launch
 from moco_nonsem.running.flags import PretrainFlags
 from tests.common.test_children import alive, wait_for
-from tests.moco_nonsem.small_runs import PATCH, metrics_of, result_of, start
+from tests.moco_nonsem.small_runs import PATCH
+from tests.programs import metrics_of, result_of, start
 
 ALONE = Group(0, 1, torch.device("cpu"))
 

@@ -2,7 +2,6 @@
 
 import codecs
 import os
-import struct
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from re_sln.datasets.clothing1m import LISTS, describe_clothing1m, load_clothing
 from re_sln.images.device_images import Look
 from re_sln.images.loader_images import LoaderImages
 from tests import foreign_entries
+from tests.damages import claim_more_pixels
 from tests.re_sln.stand_ins import write_animal10n, write_clothing1m
 
 CLOTHING = ["--network=wrn-10-1", "--weights=none", "--n_epochs=1", "--batch_size=4", "--workers=1"]
@@ -34,13 +34,6 @@ def error_of(program, arguments, capfd, code=2):
     err = capfd.readouterr().err
     assert "Traceback" not in err
     return next((line for line in err.splitlines() if line.startswith("error: ")), err)
-
-
-def claim_more_pixels(path):
-    content = bytearray(path.read_bytes())
-    place = content.find(b"\xff\xc0")
-    content[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
-    path.write_bytes(content)
 
 
 # Animal-10N

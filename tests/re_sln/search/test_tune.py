@@ -28,8 +28,8 @@ from re_sln.search.ray_trials import Room, room_of_trial
 from re_sln.search.search import best_sigma, parse_search, parse_sigmas, resolve_search, sigma_text
 from re_sln.search.trial import STOP, StopFile, run_trial
 from re_sln.training.wide_resnet import build_network
-from tests.programs import run_as_main
-from tests.re_sln.small_runs import DIGITS, ROOT, metrics_of, result_of, small_data, start
+from tests.programs import ROOT, metrics_of, result_of, run_as_main, start
+from tests.re_sln.small_runs import DIGITS, small_data
 
 LC = ["--mo", "--lc_n_epoch=2", "--n_epochs=4"]
 

@@ -14,7 +14,8 @@ from re_sln import train_cifar, tune
 from re_sln.search.search import parse_search, resolve_search
 from re_sln.training import checkpoint, experiment, records
 from tests.damages import put, without
-from tests.re_sln.small_runs import DIGITS, MODELS, config_of, metrics_of, result_of, small_data
+from tests.programs import metrics_of, result_of
+from tests.re_sln.small_runs import DIGITS, MODELS, config_of, small_data
 
 RUN = [*DIGITS, *MODELS["sln-mo"], "--n_epochs=1", "--seed=5"]  # three steps
 

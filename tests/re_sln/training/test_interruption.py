@@ -9,7 +9,8 @@ import torch
 from re_sln import train_cifar
 from re_sln.training import checkpoint
 from re_sln.training.trainer import Trainer
-from tests.re_sln.small_runs import DIGITS, MODELS, ROOT, bits_of, left_by, metrics_of, result_of, start, wait_for
+from tests.programs import ROOT, metrics_of, result_of, start, stop_in_step
+from tests.re_sln.small_runs import DIGITS, MODELS, bits_of, left_by, wait_for
 
 # 150 examples in batches of 64: three steps an epoch, label correction from step 7 on.
 ARGUMENTS = [*DIGITS, *MODELS["sln-mo-lc"], "--lc_n_epoch=3", "--n_epochs=5", "--seed=5"]
@@ -45,19 +46,6 @@ def only_run(tmp_path):
     return folder
 
 
-def ctrl_c_in_step(monkeypatch, number):
-    """The user stops the program while that step runs; calling what is returned lets the program be."""
-    original = Trainer.update
-
-    def update(self, *arguments):
-        if self.step + 1 == number:
-            signal.raise_signal(signal.SIGINT)
-        original(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "update", update)
-    return lambda: monkeypatch.setattr(Trainer, "update", original)
-
-
 def same(folder, whole):
     assert left_by(folder) == left_by(whole)
     newest = checkpoint.newest(folder)[1], checkpoint.newest(whole)[1]
@@ -70,14 +58,13 @@ def same(folder, whole):
 # The first; within an epoch; an epoch's last; label correction's first and second; the next round's first; the last
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 8, 10, 15])
 def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch, capfd):
-    let_be = ctrl_c_in_step(monkeypatch, step)
+    stop_in_step(monkeypatch, Trainer, step)
     assert train_cifar.main(ARGUMENTS) == 130
     folder = only_run(tmp_path)
     assert f"after step {step}; resume with --resume {folder.name}" in capfd.readouterr().err
     assert not result_of(folder)["finished"]
     assert not (folder / "model.pth").exists()
     assert checkpoint.FILES.steps(folder) == [step]
-    let_be()
     assert train_cifar.main(["--resume", folder.name]) == 0
     assert f"after step {step} in {folder}" in capfd.readouterr().err
     same(folder, whole)
@@ -86,10 +73,9 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch
 def test_stopped_twice_and_gone_on_by_run_dir(whole, tmp_path, monkeypatch, capfd):
     command = [*ARGUMENTS, f"--run_dir={tmp_path / 'mine'}"]
     for step in (4, 11):
-        let_be = ctrl_c_in_step(monkeypatch, step)
+        stop_in_step(monkeypatch, Trainer, step)
         assert train_cifar.main(command) == 130
         assert f"--resume {tmp_path / 'mine'}" in capfd.readouterr().err
-        let_be()
     assert train_cifar.main(command) == 0
     same(tmp_path / "mine", whole)
     assert train_cifar.main(command) == 0  # finished: nothing is done again
@@ -99,9 +85,8 @@ def test_stopped_twice_and_gone_on_by_run_dir(whole, tmp_path, monkeypatch, capf
 
 def test_a_run_that_goes_on_may_read_its_images_in_another_way(whole, tmp_path, monkeypatch):
     """A last step with nothing left of its epoch, and worker processes, change no bit."""
-    let_be = ctrl_c_in_step(monkeypatch, 6)
+    stop_in_step(monkeypatch, Trainer, 6)
     assert train_cifar.main([*ARGUMENTS, "--loader=dataloader", "--workers=1"]) == 130
-    let_be()
     assert train_cifar.main(["--resume", only_run(tmp_path).name, "--loader=dataloader", "--workers=2"]) == 0
     same(only_run(tmp_path), whole)
 
@@ -109,9 +94,8 @@ def test_a_run_that_goes_on_may_read_its_images_in_another_way(whole, tmp_path, 
 def test_a_program_that_dies_repeats_no_line(whole, tmp_path, monkeypatch):
     """Its last checkpoint is from epoch 2, metrics.jsonl has three lines: two are cut off, and written again."""
     command, end_epoch = [*ARGUMENTS, f"--run_dir={tmp_path / 'run'}"], Trainer.end_epoch
-    let_be = ctrl_c_in_step(monkeypatch, 4)
+    stop_in_step(monkeypatch, Trainer, 4)
     assert train_cifar.main(command) == 130
-    let_be()
 
     def dies(self):
         if self.epoch == 4:
@@ -183,7 +167,7 @@ def test_ctrl_c_in_a_process_started_from_inside_the_folder(tmp_path):
 def test_ctrl_c_while_custom_noise_is_made(tmp_path, monkeypatch, capfd):
     """No run has begun, so there is nothing to go on with, and no file is left half made."""
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
-    ctrl_c_in_step(monkeypatch, 2)
+    stop_in_step(monkeypatch, Trainer, 2)
     assert train_cifar.main([*ARGUMENTS, "--noise_mode=dependent", "--dependent_epochs=2"]) == 130
     err = capfd.readouterr().err
     assert "Traceback" not in err and "stopped" in err

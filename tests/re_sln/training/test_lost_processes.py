@@ -11,7 +11,8 @@ from re_sln import train_cifar
 from re_sln.images.loader_images import _Cut
 from re_sln.search import ray_trials
 from re_sln.search.search import parse_search, resolve_search
-from tests.re_sln.small_runs import DIGITS, result_of
+from tests.programs import result_of
+from tests.re_sln.small_runs import DIGITS
 
 WITH_READERS = [*DIGITS, "--sigma=0", "--n_epochs=3", "--loader=dataloader", "--workers=2"]
 
