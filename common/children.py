@@ -68,6 +68,15 @@ def run(
     return process.returncode
 
 
+def output_of(
+    command: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command, tied, to its end, and keeps what it says. None: as this process has it."""
+    return subprocess.run(
+        tied(command), cwd=cwd, env=environment, capture_output=True, encoding="utf-8", errors="replace"
+    )
+
+
 def end(processes: Sequence[BaseProcess], seconds: float) -> None:
     """Asks processes of multiprocessing to end (SIGTERM), and kills those that have not after so many seconds."""
     for process in processes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common.children import tied
+from common.children import output_of
 from common.errors import UnreadableImage, WorkFailed
 from common.random_streams import generator
 from common.storage.files import atomic_path
@@ -80,13 +79,7 @@ def _external(tool: str, patches: np.ndarray, output: Path, seed: int) -> None:
             Image.fromarray(patch).save(example)
         made = str(Path(folder) / "texture.png")
         command = [tool, "--out-size", str(SIZE), "--seed", str(seed), "--threads", "1", "--no-progress", "--out", made]
-        run = subprocess.run(
-            tied([*command, "generate", *examples]),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        run = output_of([*command, "generate", *examples])
         if run.returncode:
             raise WorkFailed(f"{tool} ended with {run.returncode}: {run.stderr.strip()[-300:]}")
         output.write_bytes(Path(made).read_bytes())

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.children import tied
+from common.children import output_of
 from common.errors import RecordError
 from common.paths import user_path
 from common.records.config_text import config_hash, run_id
@@ -119,14 +118,7 @@ def _score_again(
         more = program.prints or program.repeats
         places = {"folder": folder, "parent": folder.parent, "scratch": Path(scratch) / "run"}
         words = [_with_folders(word, shell) for word in result["command"]] + [word.format(**places) for word in more]
-        done = subprocess.run(
-            tied(started(words, program.environment)),
-            cwd=ROOT,
-            env=shell,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        done = output_of(started(words, program.environment), ROOT, shell)
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise RecordError(f"it cannot be scored again: {said[-1] if said else f'exit code {done.returncode}'}")

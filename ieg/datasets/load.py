@@ -36,7 +36,8 @@ def describe(flags: Flags) -> Described:
         return Described(data.name, data.fingerprint, len(data.train.labels))
     files = long_tail_files.find(name, flags)
     if files:
-        return Described(*long_tail_files.identity(name, files))
+        whole = long_tail_files.load(name, files)
+        return Described(whole.name, whole.fingerprint)
     base, fingerprint = describe_base(name, flags)
     return Described(*long_tail_identity(name, base, fingerprint))
 

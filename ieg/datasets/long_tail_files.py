@@ -52,17 +52,6 @@ def find(name: DatasetName, flags: Flags) -> Path | None:
     )
 
 
-def identity(name: DatasetName, folder: Path) -> tuple[str, str]:
-    """Name and fingerprint of the set, once both files have been read. Raises: DataError, UsageError."""
-    whole = load(name, folder)
-    return whole.name, whole.fingerprint
-
-
-def fingerprint_of(folder: Path) -> str:
-    """Of the content of both files."""
-    return fingerprint({file: hash_file(folder / file).sha256 for file in FILES})
-
-
 def load(name: DatasetName, folder: Path) -> ImageDataset:
     """Both files, in their order. Raises: DataError, UsageError."""
     images, labels = read(folder / FILES[0])
@@ -73,7 +62,8 @@ def load(name: DatasetName, folder: Path) -> ImageDataset:
             f"{folder / FILES[1]} holds {len(test_labels)} images with labels up to {test_labels.max()}; the test set "
             f"has {EVAL_SIZE} of {name.num_classes} classes. {GET_THEM}"
         )
-    own, mark = f"{name.base}_imbal_{name.imbalance:g}_tfrecords", fingerprint_of(folder)
+    own = f"{name.base}_imbal_{name.imbalance:g}_tfrecords"
+    mark = fingerprint({file: hash_file(folder / file).sha256 for file in FILES})
     names = tuple(str(k) for k in range(name.num_classes))
     return ImageDataset(
         images, labels, test_images, test_labels, names, own, "unverified: no checksum is published", mark

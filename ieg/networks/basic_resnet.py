@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ieg.networks.wide_resnet import shortcut
+
 STAGES = ((16, 1), (32, 2), (64, 2))  # width, stride of the first block
 
 
@@ -37,7 +39,7 @@ def post_activation_block(layers, name, x, out, stride):
     """Conv-BN-ReLU-conv-BN beside a shortcut, and ReLU on their sum."""
     y = layers.conv(f"{name}/conv1", x, 3, out, stride, padding="SYMMETRIC")
     y = layers.conv(f"{name}/conv2", layers.relu(layers.batch_norm(f"{name}/bn1", y)), 3, out)
-    return layers.relu(layers.add(layers.batch_norm(f"{name}/bn2", y), plan_a(layers, x, out, stride)))
+    return layers.relu(layers.add(layers.batch_norm(f"{name}/bn2", y), shortcut(layers, x, out, stride)))
 
 
 def pre_activation_block(layers, name, x, out, stride):
@@ -45,9 +47,4 @@ def pre_activation_block(layers, name, x, out, stride):
     y = layers.relu(layers.batch_norm(f"{name}/bn1", x))
     y = layers.conv(f"{name}/conv1", y, 3, out, stride, padding="SYMMETRIC")
     y = layers.conv(f"{name}/conv2", layers.relu(layers.batch_norm(f"{name}/bn2", y)), 3, out)
-    return layers.add(y, plan_a(layers, x, out, stride))
-
-
-def plan_a(layers, x, out, stride):
-    """The shortcut without weights: average pooling by `stride`, zero channels half each side up to `out`."""
-    return x if layers.width(x) == out else layers.pad_channels(layers.average_pool(x, stride), out)
+    return layers.add(y, shortcut(layers, x, out, stride))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.children import tied
+from common.children import output_of
 from common.errors import UsageError
 from common.results.tables import STATISTICS
 from reproduce.cells import ROOT, Cell, Table
@@ -42,7 +41,7 @@ def read_logs(sub_project: str, logs: Path, runs_dir: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words, environment = PROGRAMS[sub_project]
     command = started([*words, f"--logdir={logs.resolve()}", f"--out={folder}"], environment)
-    done = subprocess.run(tied(command), cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
+    done = output_of(command, ROOT)
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise UsageError(f"{sub_project} could not read {logs}: {said[-1] if said else done.returncode}")

@@ -12,6 +12,7 @@ from common.records.saved_state import MARK
 from ieg.checkpoints import checkpoint
 from ieg.checkpoints.checkpoint import Checkpoint
 from ieg.main import main
+from tests.programs import result_of
 
 RUN = [
     "--dataset=digits_uniform_0.8", "--image_size=8", "--network_name=wrn10-1", "--batch_size=64", "--eval_freq=2",
@@ -38,10 +39,6 @@ def refusal(base, capfd, more=()):
     assert line.startswith("error: ")
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     return line
-
-
-def result_of(folder):
-    return json.loads((folder / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +85,6 @@ def test_the_checkpoint_of_another_seed_is_refused(folder, runs, capfd, more):
     shutil.copy(runs[1] / path.name, path)
     line = refusal(folder.parent, capfd, more)
     assert str(path) in line and result_of(runs[1])["run_id"] in line and "move that file away" in line
-
-
-def test_a_renamed_checkpoint_is_refused(folder, capfd):
-    path = (folder / "checkpoint_00000002.npz").rename(folder / "checkpoint_00000009.npz")
-    line = refusal(folder.parent, capfd)
-    assert str(path) in line and "its name says 9" in line
 
 
 def rewritten(path, change):
@@ -161,9 +152,8 @@ def test_a_file_where_a_folder_should_be_is_found_at_the_start(folder, capfd):
 
 
 @pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
-@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
-def test_a_damaged_record_is_named(folder, name, content, capfd):
-    (folder / name).write_bytes(content)
+def test_a_damaged_record_is_named(folder, name, capfd):
+    (folder / name).write_bytes(b"\xff\xfe\n")
     assert str(folder / name) in refusal(folder.parent, capfd)
 
 

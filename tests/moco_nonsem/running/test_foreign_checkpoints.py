@@ -114,12 +114,6 @@ def test_the_state_of_another_seed_is_refused(program, capfd):
     assert result_of(program.other)["run_id"] in program.refusal(capfd, [f"--resume={program.state}"])
 
 
-def test_a_renamed_state_is_refused(program, capfd):
-    path = program.state.rename(program.state.with_name("state_00000009.pth.tar"))
-    line = program.refusal(capfd)
-    assert str(path) in line and "its name says 9" in line
-
-
 def test_the_state_of_a_run_on_other_images_is_refused(program, tmp_path, capfd):
     """The same flags, another tree: what the flags alone do not tell."""
     other = make_tree(tmp_path / "other", train=10)

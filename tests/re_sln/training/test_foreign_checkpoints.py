@@ -49,13 +49,6 @@ def unfinished(runs, tmp_path):
     return folder
 
 
-def edited(path, **changes):
-    content = torch.load(path, weights_only=True)
-    content.update(changes)
-    torch.save(content, path)
-    return content
-
-
 def refusal(capfd, folder):
     """The one sentence of a run that is refused; nothing of its record is changed."""
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -89,20 +82,6 @@ def test_the_checkpoint_of_another_seed_is_refused(unfinished, runs, capfd):
     assert str(path) in line and result_of(runs[1])["run_id"] in line and "move that file away" in line
     path.rename(unfinished / "checkpoint_00000003.pt")
     assert result_of(runs[1])["run_id"] in refusal(capfd, unfinished)
-
-
-def test_a_renamed_checkpoint_is_refused(unfinished, capfd):
-    path = (unfinished / "checkpoint_00000003.pt").rename(unfinished / "checkpoint_00000009.pt")
-    line = refusal(capfd, unfinished)
-    assert str(path) in line and "step 3" in line and "its name says 9" in line
-
-
-def test_the_checkpoint_of_a_run_on_other_data_is_refused(unfinished, capfd):
-    path = unfinished / "checkpoint_00000003.pt"
-    content = torch.load(path, weights_only=True)
-    edited(path, **{MARK: {**content[MARK], "data": "0123456789abcdef"}})
-    line = refusal(capfd, unfinished)
-    assert str(path) in line and "other data" in line and "0123456789ab" in line
 
 
 def test_one_of_an_earlier_version_is_gone_on_from_with_one_warning(unfinished, runs, capfd):
@@ -139,7 +118,7 @@ def test_a_curve_that_is_gone_is_missed(unfinished, capfd):
     assert "up to step 3" in warning and "hole" in warning
 
 
-@pytest.mark.parametrize("name", ["checkpoint_00000099.pt", "model.pth", "metrics.jsonl", "run.lock", "config.yml"])
+@pytest.mark.parametrize("name", ["checkpoint_00000099.pt", "model.pth", "run.lock"])
 def test_a_folder_where_a_file_should_be_is_found_at_the_start(runs, unfinished, name, capfd):
     (unfinished / name).unlink(missing_ok=True)
     (unfinished / name).mkdir()
@@ -154,9 +133,8 @@ def test_a_folder_called_like_a_temporary_file_is_left_alone(unfinished):
 
 
 @pytest.mark.parametrize("name", ["config.yml", "metrics.jsonl", "result.json"])
-@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
-def test_a_damaged_record_is_named(unfinished, name, content, capfd):
-    (unfinished / name).write_bytes(content)
+def test_a_damaged_record_is_named(unfinished, name, capfd):
+    (unfinished / name).write_bytes(b"\xff\xfe\n")
     assert str(unfinished / name) in refusal(capfd, unfinished)
 
 
