@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import UsageError
@@ -18,3 +19,8 @@ def corruption_folders(root: Path) -> dict[tuple[str, int], Path]:
             f"{', …' if len(missing) > 3 else ''}; its mean is over 15 corruptions × 5 severities, complete it"
         )
     return folders
+
+
+def mean_over_corruptions(accuracies: Mapping[tuple[str, int], float]) -> float:
+    """The mean of the 75 accuracies, each with the same weight."""
+    return sum(accuracies.values()) / len(accuracies)

@@ -24,7 +24,7 @@ from moco_nonsem.images.labelled_images import Look
 from moco_nonsem.linear_probe.network import LinearNetwork
 from moco_nonsem.linear_probe.trainer import load_for_scoring
 from moco_nonsem.robustness.config import COLUMNS, given
-from moco_nonsem.robustness.corruptions import corruption_folders
+from moco_nonsem.robustness.corruptions import corruption_folders, mean_over_corruptions
 from moco_nonsem.robustness.score import Score, relabelled, score
 from moco_nonsem.robustness.shape_bias import cue_metrics, texture_numbers, textures_of
 from moco_nonsem.running import checkpoint
@@ -162,7 +162,7 @@ def metrics_of(
         for name, found in columns.items():
             metrics[("in100" if name == "val" else name) + suffix] = getattr(found, count)
         if corrupted:
-            metrics["c" + suffix] = sum(getattr(of, count) for of in corrupted.values()) / len(corrupted)
+            metrics["c" + suffix] = mean_over_corruptions({key: getattr(of, count) for key, of in corrupted.items()})
     return metrics
 
 

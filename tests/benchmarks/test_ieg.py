@@ -34,6 +34,7 @@ def test_fsr_stands_beside_supervised_and_l2r():
 
 
 def test_augmentation_is_measured_by_kind():
+    pytest.importorskip("numba")
     rates = augmentation(0.05, batch=10)
     assert rates.keys() == {"weak", "autoaug", "randaug"} and min(rates.values()) > 0
 
