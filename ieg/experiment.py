@@ -129,7 +129,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
             dataset=dataset,
             device=device_name(),
             world_size=config.replicas,
-            libraries=libraries(),
+            libraries={"tensorflow": tf.__version__, "numpy": np.__version__},
         )
     trainer = Trainer(config, run, record, folder, owner)
     if config.pretrained and not saved:
@@ -210,8 +210,3 @@ def device_name() -> str:
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
     return cpu_name()
-
-
-def libraries() -> dict[str, str]:
-    """Versions that a result names."""
-    return {"tensorflow": tf.__version__, "numpy": np.__version__}

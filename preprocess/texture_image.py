@@ -55,7 +55,7 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
     whoever makes it, in whatever order. Raises: UnreadableImage; WorkFailed where the external program fails.
     """
     random = generator(recipe.seed, "texture", int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big"))
-    patches = two_patches(read_photograph(photograph), random)
+    patches = two_patches(np.asarray(enlarged(open_rgb(photograph))), random)
     texture.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(texture) as temporary:
         # DEVIATION: the authors always call the external program; quilting replaces it where it is not installed.
@@ -64,11 +64,6 @@ def make_texture(photograph: Path, texture: Path, name: str, recipe: Recipe) -> 
             Image.fromarray(pixels).save(temporary, format="PNG")
         else:
             _external(recipe.tool, patches, temporary, int(random.integers(2**32)))
-
-
-def read_photograph(path: Path) -> np.ndarray:
-    """Returns: uint8 [H, W, 3], no side below 96. Raises: UnreadableImage."""
-    return np.asarray(enlarged(open_rgb(path)))
 
 
 def _external(tool: str, patches: np.ndarray, output: Path, seed: int) -> None:

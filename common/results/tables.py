@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean as mean
 from typing import Any
 
 from common.environment import picture_settings
@@ -24,13 +25,6 @@ from common.storage.files import atomic_path, atomic_write
 
 MOST_LETTERS, MOST_LINES = 300, 20  # of a cell in a picture
 PLUS_MINUS = "±"
-
-
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean; of nothing it is an error."""
-    if not values:
-        raise ValueError("the mean of no values")
-    return math.fsum(values) / len(values)
 
 
 def population_std(values: Sequence[float]) -> float:

@@ -50,7 +50,7 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         sampler=plan,
         num_workers=workers,
         pin_memory=reading.group.device.type == "cuda",
-        collate_fn=_as_it_is,
+        collate_fn=lambda batch: batch,
         worker_init_fn=become_reader,
         multiprocessing_context="fork" if workers else None,  # a rank that was spawned would spawn: seconds an epoch
         generator=torch.Generator(),  # else a number is drawn from the global one
@@ -59,7 +59,3 @@ def read(source: Dataset, plan: Sequence, reading: Reading) -> Iterator:
         if isinstance(batch, Unreadable):
             raise UsageError(batch.why)
         yield batch
-
-
-def _as_it_is(batch):
-    return batch

@@ -32,11 +32,6 @@ def rate_text(p: float) -> str:
     return f"{p:.1f}" if float(f"{p:.1f}") == p else repr(float(p))
 
 
-def authors_name(mode: str, p: float) -> str:
-    """`sym0.4.csv`."""
-    return f"{mode}{rate_text(p)}.csv"
-
-
 def custom_name(mode: str, p: float, seed: int | None, marks: Sequence[str] = ()) -> str:
     """`sym0.4_custom_seed123.csv`; marks say what is not the default; seed None: the name of the published runs."""
     keyed = "".join([f"_seed{seed}", *(f"_{mark}" for mark in marks)]) if seed is not None else ""

@@ -12,7 +12,7 @@ from data.checksums import Published, hash_file
 from data.cifar import find_cifar
 from data.registry import load_registry
 from re_sln.former_names import FORMER, RERUN
-from re_sln.noise.noise_files import authors_name, custom_name
+from re_sln.noise.noise_files import custom_name, rate_text
 
 DATASETS = ("cifar10", "cifar100", "digits")
 FOREIGN = {"cifar10": "cifar100", "digits": "photographs"}  # whose images take places in open-set noise
@@ -129,8 +129,8 @@ def _folder(request: NoiseRequest) -> Path:
 
 
 def authors_path(request: NoiseRequest) -> Path:
-    """Where the authors' file lies, or would."""
-    return _folder(request) / authors_name(request.mode, request.p)
+    """Where the authors' file lies, or would: `sym0.4.csv`."""
+    return _folder(request) / f"{request.mode}{rate_text(request.p)}.csv"
 
 
 def _published() -> dict[str, Published]:

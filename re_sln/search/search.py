@@ -116,9 +116,7 @@ def resolve_search(flags: SearchFlags) -> Search:
     plain = {field.name: getattr(flags, field.name) for field in dataclasses.fields(Flags)}
     # Trials start in folders of their own, and on other machines.
     plain["data_dir"] = str(data_dir(flags.data_dir))
-    trials = {
-        sigma_text(sigma): resolve(PROGRAM, Flags(**plain | {"sigma": sigma})) for sigma in parse_sigmas(flags.sigmas)
-    }
+    trials = {repr(sigma): resolve(PROGRAM, Flags(**plain | {"sigma": sigma})) for sigma in parse_sigmas(flags.sigmas)}
     search = Search(flags, Path(), trials)
     if flags.run_dir:
         return dataclasses.replace(search, folder=user_path(flags.run_dir).absolute())
@@ -135,11 +133,6 @@ def parse_sigmas(text: str) -> list[float]:
     if len(set(sigmas)) < len(sigmas):
         raise UsageError(f"--sigmas={text}: each σ is tried once, leave out the second")
     return sorted(sigmas)
-
-
-def sigma_text(sigma: float) -> str:
-    """0.1 as `0.1`, 1 as `1.0`: how a σ is written in names."""
-    return repr(float(sigma))
 
 
 def best_sigma(accuracies: Mapping[str, float]) -> str:

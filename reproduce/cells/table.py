@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.results.published import Reference
-from reproduce.cells.command import build_command
 from reproduce.cells.files import DATA_DIR
 
 
@@ -123,3 +122,20 @@ class Table:
     prepare: tuple[str, ...] = ()
     quoted: Mapping[str, Mapping[str, Reference]] = field(default_factory=dict)
     not_run: str = ""
+
+
+def build_command(
+    program: Sequence[str], arguments: Sequence[str], flags: Mapping[str, Any], folders: Mapping[str, Path]
+) -> list[str]:
+    """`program arguments --flag=value --switch --list a b`; texts may say `{data_dir}` or another name of `folders`."""
+
+    def words(value: Any) -> str:
+        return value.format(**folders) if isinstance(value, str) else str(value)
+
+    command = [*program, *map(words, arguments)]
+    for name, value in flags.items():
+        if isinstance(value, list):
+            command += [f"--{name}", *map(words, value)]
+        else:
+            command.append(f"--{name}" if value is True else f"--{name}={words(value)}")
+    return command

@@ -21,7 +21,7 @@ from reproduce.claims.statistics import MOST_PAIRS
 from reproduce.commands import options
 from reproduce.demo_cells import make_data, prepare
 from reproduce.demos.demo import summarise
-from reproduce.engines.commands import printable
+from reproduce.engines.commands import exact_commands, in_shell
 from reproduce.engines.local import RETRIES, LocalEngine
 from reproduce.runs import DONE, FOREIGN, INTERRUPTED, Run, distinct, runs_of, state_again
 
@@ -180,7 +180,8 @@ def _do(arguments: argparse.Namespace, runs: list[Run], engine: Any) -> int:
     """Print the commands of the runs, or do what is missing of them."""
     if arguments.dry_run:
         for run in runs:
-            print(printable(run, arguments.data_dir))
+            commands = exact_commands(run, arguments.data_dir)
+            print(" && ".join(in_shell(command, arguments.data_dir) for command in commands))
         return 0
     for folder in (arguments.runs_dir, getattr(arguments, "out", None)):
         if folder is not None:

@@ -35,11 +35,6 @@ def started(command: Sequence[str], environment: str) -> list[str]:
     return [python_of(environment), *command[1:]] if command[0] == "python" else list(command)
 
 
-def printable(run: Run, data_dir: Path | None) -> str:
-    """One line to copy into a shell."""
-    return " && ".join(in_shell(command, data_dir) for command in exact_commands(run, data_dir))
-
-
 def in_shell(command: list[str], data_dir: Path | None) -> str:
     """The command as one would type it."""
     return (f"DATA_DIR={shlex.quote(str(data_dir))} " if data_dir else "") + shlex.join(command)

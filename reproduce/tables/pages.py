@@ -36,7 +36,7 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
     for table, runs in kept:
         evidence = replaced(evidence, table.name, _evidence(table, runs))
     evidence = replaced(evidence, "gpu", gpu_sessions.section(gpu_sessions.KEPT))
-    papers = {paper: [(table, runs) for table, runs in filled if paper_of(table) == paper] for paper in PAPERS}
+    papers = {paper: [own for own in filled if own[0].name.startswith(f"{paper}-")] for paper in PAPERS}
     claims = claims_page.kept_findings()
     readme = replaced(README.read_text(encoding="utf-8"), "results", results(papers))
     return {
@@ -45,11 +45,6 @@ def pages(records: Path = RECORDS) -> dict[Path, str]:
         EVIDENCE_PAGE: evidence,
         **{TABLES / f"{paper}.md": tables_page(PAPERS[paper], tables) for paper, tables in papers.items()},
     }
-
-
-def paper_of(table: Table) -> str:
-    """The key in PAPERS."""
-    return table.name.partition("-")[0]
 
 
 def write_pages() -> list[Path]:

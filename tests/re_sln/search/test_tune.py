@@ -25,7 +25,7 @@ from re_sln.search import progress as search_progress
 from re_sln.search import ray_trials
 from re_sln.search.progress import Progress, duration
 from re_sln.search.ray_trials import Room, room_of_trial
-from re_sln.search.search import best_sigma, parse_search, parse_sigmas, resolve_search, sigma_text
+from re_sln.search.search import best_sigma, parse_search, parse_sigmas, resolve_search
 from re_sln.search.trial import STOP, StopFile, run_trial
 from re_sln.training.wide_resnet import build_network
 from tests.programs import ROOT, metrics_of, result_of, run_as_main, start
@@ -91,7 +91,7 @@ def test_the_best_sigma_is_the_most_accurate_and_of_several_the_smallest():
 
 
 def test_sigmas_are_read_in_any_order_and_written_as_the_tables_do():
-    assert [sigma_text(sigma) for sigma in parse_sigmas("1,.1,0.50,2e-1")] == ["0.1", "0.2", "0.5", "1.0"]
+    assert [*map(repr, parse_sigmas("1,.1,0.50,2e-1"))] == ["0.1", "0.2", "0.5", "1.0"]
 
 
 def test_a_search_has_one_name_and_other_searches_have_others():
