@@ -18,9 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import described, out_file
+from benchmarks.machine import described, keep, out_file
 from common.flags import Parser
-from common.storage.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP = (
@@ -84,11 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = [row for row in found if row]
     for row in rows:
         print(json.dumps(row))
-    if options.out:
-        words = sys.argv[1:] if argv is None else argv
-        atomic_write(
-            options.out, json.dumps(described("benchmarks.commands", words) | {"commands": rows}, indent=1) + "\n"
-        )
+    keep(described("benchmarks.commands", argv) | {"commands": rows}, options.out)
     return 0
 
 

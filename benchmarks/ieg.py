@@ -14,11 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.machine import described, measures_bfloat16, out_file
+from benchmarks.machine import described, keep, measures_bfloat16, out_file
 from benchmarks.turns import answer, in_turns
 from common.flags import Parser
 from common.machine import gpus
-from common.storage.files import atomic_write
 from ieg.devices.start_tensorflow import prepare_tensorflow
 
 VARIANTS = ("supervised", "fsr", "fsr-reuse", "l2r", "ieg")  # fsr-reuse: with --reuse_features
@@ -194,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     answers = measure(variants, options.network_name, options.batch_size, options.steps, options.warmup)
     rows = summarize(answers, (options.network_name, options.batch_size) == ("resnet29", 100))
     report = {
-        **described("benchmarks.ieg", sys.argv[1:] if argv is None else argv),
+        **described("benchmarks.ieg", argv),
         "network": options.network_name,
         "batch_size": options.batch_size,
         "steps": rows,
@@ -203,8 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in rows:
         print(json.dumps(row))
     print(json.dumps(report["augmentation_images_per_second_and_core"]))
-    if options.out:
-        atomic_write(options.out, json.dumps(report, indent=2) + "\n")
+    keep(report, options.out)
     return 0
 
 

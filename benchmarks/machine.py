@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from common.machine import NO_BFLOAT16, has_bfloat16, machine, processor
+from common.storage.files import atomic_write
 
 
 def out_file(text: str) -> Path:
@@ -20,14 +22,21 @@ def out_file(text: str) -> Path:
     return Path(text)
 
 
-def described(module: str, arguments: list[str]) -> dict:
-    """Date, command and hardware of a measurement."""
+def described(module: str, argv: list[str] | None) -> dict:
+    """Date, command and hardware of a measurement; argv: None for the words that this process was started with."""
+    arguments = sys.argv[1:] if argv is None else argv
     return {
         "date": datetime.date.today().isoformat(),
         "command": f"python -m {module} {' '.join(arguments)}".strip(),
         "hardware": f"{os.cpu_count()} cores, {processor()}",
         "machine": machine(),
     }
+
+
+def keep(report: dict, out: Path | None) -> None:
+    """Write the report as JSON where --out was given."""
+    if out:
+        atomic_write(out, json.dumps(report, indent=2) + "\n")
 
 
 def measures_bfloat16(on_cpu: bool) -> bool:

@@ -20,11 +20,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from benchmarks.device_profile import wait_for
-from benchmarks.machine import described, left_out, out_file
+from benchmarks.machine import described, keep, left_out, out_file
 from common.flags import Parser
 from common.machine import processor
 from common.storage.data_folders import files_below
-from common.storage.files import atomic_write
 
 READERS = ("reference", "device")
 STEPS: dict[str, dict] = {
@@ -261,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
         options.variants = options.variants or [name for name in STEPS if name not in skipped]
         step_rows, failed = steps(paths, options, device) if options.steps else ([], {})
     report = {
-        **described("benchmarks.moco", sys.argv[1:] if argv is None else argv),
+        **described("benchmarks.moco", argv),
         "torch": torch.__version__,
         "device": processor() if on_cpu else torch.cuda.get_device_name(),
         "images": f"{len(paths)} {'photographs' if options.images else 'made pictures'}",
@@ -277,8 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in [*read_rows, *step_rows]:
         print(json.dumps(row))
     print(json.dumps({"not_run": report["not_run"]}))
-    if options.out:
-        atomic_write(options.out, json.dumps(report, indent=2) + "\n")
+    keep(report, options.out)
     return 0
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.device_profile import profiled, wait_for
-from benchmarks.machine import described, out_file
+from benchmarks.machine import described, keep, out_file
 from common.flags import Parser
 from common.machine import processor
-from common.storage.files import atomic_write
 
 PACKED = Path(__file__).resolve().parent.parent / "packed" / "photographs"
 
@@ -145,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
         seconds = measure(parts, options.turns, options.warmup)
     rows = {name: round(statistics.median(own), 5) for name, own in seconds.items()}
     report = {
-        **described("benchmarks.moco_kernels", sys.argv[1:] if argv is None else argv),
+        **described("benchmarks.moco_kernels", argv),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "arch": options.arch,
@@ -159,8 +158,7 @@ def main(argv: list[str] | None = None) -> int:
         "views": profiled(parts.views_of_images, device),
     }
     print(json.dumps(report, indent=1))
-    if options.out:
-        atomic_write(options.out, json.dumps(report, indent=1) + "\n")
+    keep(report, options.out)
     return 0
 
 

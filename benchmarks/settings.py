@@ -15,10 +15,9 @@ import statistics
 import sys
 from collections.abc import Iterator
 
-from benchmarks.machine import described, out_file
+from benchmarks.machine import described, keep, out_file
 from benchmarks.turns import answer, in_turns
 from common.flags import Parser
-from common.storage.files import atomic_write
 
 BLOCKS = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=67108864"
 MALLOC = {
@@ -123,15 +122,14 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--settings: {unknown[0]!r} is none of {'; '.join(CASES[options.case])}")
     rows = summarize(measure(options.case, settings, options))
     report = {
-        **described("benchmarks.settings", sys.argv[1:] if argv is None else argv),
+        **described("benchmarks.settings", argv),
         "as_if_only_avx2": options.only_avx2,
         "settings": {name: CASES[options.case][name] for name in settings},
         "steps": rows,
     }
     for row in rows:
         print(json.dumps(row))
-    if options.out:
-        atomic_write(options.out, json.dumps(report, indent=2) + "\n")
+    keep(report, options.out)
     return 0
 
 

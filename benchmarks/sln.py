@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.device_profile import wait_for
-from benchmarks.machine import described, left_out, out_file
+from benchmarks.machine import described, keep, left_out, out_file
 from common.flags import Parser
 from common.machine import processor
-from common.storage.files import atomic_write
 
 # Seconds a step of the re-implementation takes: eager float32, WRN-28-2, batch 128, two CPU cores.
 ORIGINAL = 1.44
@@ -170,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
     compared = on_cpu and (options.network, options.batch_size) == ("wrn-28-2", 128)
     rows = summarize(seconds, compared)
     report = {
-        **described("benchmarks.sln", sys.argv[1:] if argv is None else argv),
+        **described("benchmarks.sln", argv),
         "torch": torch.__version__,
         "device": processor() if on_cpu else torch.cuda.get_device_name(),
         "network": options.network,
@@ -185,8 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in rows:
         print(json.dumps(row))
     print(json.dumps({"not_run": report["not_run"], "input_images_per_second": report["input_images_per_second"]}))
-    if options.out:
-        atomic_write(options.out, json.dumps(report, indent=2) + "\n")
+    keep(report, options.out)
     return 0
 
 

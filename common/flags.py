@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import sys
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from common.foreign_text import shortened, visible
@@ -63,9 +64,9 @@ def identity(flags: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(flags).items() if name in kept}
 
 
-def underscored(argument: str) -> str:
-    """`--batch-size=4` as `--batch_size=4`; values keep their hyphens."""
-    return _spelled(argument, "_")
+def underscored(argv: Sequence[str] | None) -> list[str]:
+    """A command line, by default this process's, with `--batch-size=4` as `--batch_size=4`; values keep hyphens."""
+    return [_spelled(word, "_") for word in (sys.argv[1:] if argv is None else argv)]
 
 
 def _spelled(word: str, separator: str) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,6 +134,6 @@ def _work(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
+    arguments = _parser().parse_args(underscored(argv))
     # Here a DataError is the work that failed, not a mistake of the user: the documented exit code is 1.
     return guarded(lambda: printed(lambda: _work(arguments)), "\nInterrupted.", failures=(DataError, *FAILURES))

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="similarity_curves.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders of moco-non-sem-neg.py")
     parser.add_argument("--out", type=Path, help="the picture [similarity.png in the first run's folder]")
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(argv)
     return guarded(
         lambda: _draw(arguments.runs, arguments.out or arguments.runs[0] / "similarity.png"), "stopped", places="--out"
     )

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the picture cannot be written, 2 a mistake in flags or data, 130 stopped by the user."""
-    arguments = _parser().parse_args([underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)])
+    arguments = _parser().parse_args(underscored(argv))
     return guarded_training(lambda: _draw(arguments), "stopped", "--out")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from common.flags import Parser, underscored
 from common.program import guarded, printed
@@ -22,11 +21,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a run failed; 2: the user has to do something; 130: interrupted."""
-    words = sys.argv[1:] if argv is None else argv
     arguments = argparse.Namespace()
 
     def parse() -> None:  # $RUNS_DIR may name the home folder of nobody
-        build_parser().parse_args([underscored(word) for word in words], arguments)
+        build_parser().parse_args(underscored(argv), arguments)
 
     if code := guarded(parse, "interrupted"):
         return code

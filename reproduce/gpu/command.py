@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     """Exit code 0: all that fits is done; 1: something failed; 2: the user has to do something; 130: interrupted."""
     parser = Parser(prog=f"python -m reproduce {NAME}", description=HELP)
     add_flags(parser)
-    arguments = parser.parse_args([underscored(word) for word in words])
+    arguments = parser.parse_args(underscored(words))
     return guarded(lambda: work(arguments), "interrupted; the same command resumes")
 
 

@@ -50,7 +50,7 @@ def refusal(capsys: pytest.CaptureFixture[str], kind: type, *words: str) -> str:
 def test_hyphens_and_underscores_are_the_same_in_names_and_left_alone_in_values():
     assert plain("--batch-size=4", "--folder=a-b_c") == plain("--batch_size", "4", "--folder", "a-b_c")
     assert bare("--k_size=3", "a_b-c") == bare("a_b-c", "--k-size=3") == Bare("a_b-c", k_size=3)
-    assert underscored("--a-b=c-d") == "--a_b=c-d" and underscored("-a-b") == "-a-b"
+    assert underscored(["--a-b=c-d", "-a-b"]) == ["--a_b=c-d", "-a-b"]
 
 
 @pytest.mark.parametrize("words", [["--global_batch_size=4"], ["--global-batch-size", "4"], ["-b", "4"], ["-b4"]])
