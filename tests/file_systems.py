@@ -46,6 +46,23 @@ def without_sync_of_folders(patch: pytest.MonkeyPatch, code: int = errno.EINVAL)
     return refusing(patch, os, "fsync", code, lambda descriptor: os.path.isdir(f"/proc/self/fd/{descriptor}"))
 
 
+def read_only(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Nobody may write to `folder`."""
+    real = os.access
+    patch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == folder) and real(path, mode))
+
+
+def full_after(patch: pytest.MonkeyPatch, files: int, code: int = errno.ENOSPC) -> None:
+    """The disk is full when so many files have been written, as fsync says."""
+    left = [files]
+
+    def fails(_descriptor: int) -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    refusing(patch, os, "fsync", code, fails)
+
+
 def can_mount() -> bool:
     """Whether this user may mount a small file system of its own."""
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0

@@ -1,7 +1,6 @@
 """The user's environment reaches neither the numbers nor the end of a run; case 20; file systems that are not ext4."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ from common.errors import WorkFailed
 from ieg.devices.failures import explained_failures
 from ieg.settings.dataset_name import parse_dataset_name
 from ieg.training import pictures
-from tests.file_systems import check_full_disk, without_locks, without_sync_of_folders
+from tests.file_systems import check_full_disk, read_only, without_locks, without_sync_of_folders
 from tests.hostile_environment import hostile
 from tests.ieg.small_runs import MORE, SMALL, folder_of, run
 from tests.programs import ROOT, run_as_main
@@ -66,8 +65,7 @@ def test_the_result_is_there_before_the_pictures(tmp_path, monkeypatch, capfd):
 
 
 def test_a_read_only_place_is_refused_before_data_are_read(tmp_path, monkeypatch, capfd):
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path) and real(path, mode))
+    read_only(monkeypatch, tmp_path)
     monkeypatch.setenv("RUNS_DIR", str(tmp_path / "runs"))
     assert run_as_main(PROGRAM, *SHORT) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]

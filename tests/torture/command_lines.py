@@ -203,6 +203,14 @@ def campaign(seed: int, count: int, seconds: float, programs: tuple[Program, ...
     return {"counts": dict(counts), "failures": list(failures.values())}
 
 
+def check_slice(package: str) -> None:
+    """That 30 command lines of every program of a package end as they should."""
+    programs = tuple(program for program in PROGRAMS if program.module.startswith(f"{package}."))
+    found = campaign(0, 30 * len(programs), 1000, programs)
+    assert found["failures"] == []
+    assert found["counts"]["command lines"] == 30 * len(programs)
+
+
 def tried(program: Program, seed: int, count: int, seconds: float, counts: Counter[str]) -> Iterator[tuple[str, str]]:
     """The command lines of one program that ended wrongly, each with what is wrong."""
     end, rng = time.monotonic() + seconds, random.Random(f"{seed} {program.module}")

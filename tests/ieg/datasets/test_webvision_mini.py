@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 
 import numpy as np
@@ -18,6 +17,7 @@ from data.webvision import WNIDS, imagenet_records, list_webvision, probe_record
 from ieg.datasets.image_files import read_records
 from preprocess.imagenet_source import DEVKIT, TRAIN_ARCHIVE, VAL_ARCHIVE, open_source
 from preprocess.webvision_mini import main
+from tests.data.helpers import tar_bytes
 from tests.ieg.photographs import ROOT, image_tree, webvision_tree
 
 
@@ -153,16 +153,6 @@ def test_too_few_images_for_the_probes(trees, data):
 # ---------------------------------------------------------------------- the archives
 
 
-def tar_of(files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def image(text):
     """One pixel, and a comment."""
     return f"P6\n# {text}\n1 1\n255\nabc".encode()
@@ -183,19 +173,16 @@ def archives(tmp_path):
     folder = tmp_path / "archives"
     folder.mkdir()
     devkit = {"kit/data/meta.mat": meta.getvalue(), "kit/data/ILSVRC2012_validation_ground_truth.txt": truth}
-    with tarfile.open(folder / DEVKIT, "w:gz") as archive:
-        for name, content in devkit.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+    (folder / DEVKIT).write_bytes(tar_bytes(devkit))
     inner = {
-        f"{wnid}.tar": tar_of({f"{wnid}_{k}.JPEG": image(f"train {wnid} {k}") for k in range(3)}) for wnid in wnids
+        f"{wnid}.tar": tar_bytes({f"{wnid}_{k}.JPEG": image(f"train {wnid} {k}") for k in range(3)}, "w")
+        for wnid in wnids
     }
-    (folder / TRAIN_ARCHIVE).write_bytes(tar_of(inner))
+    (folder / TRAIN_ARCHIVE).write_bytes(tar_bytes(inner, "w"))
     val = {
         f"ILSVRC2012_val_{k + 1:08d}.JPEG": image(f"val {wnids[order[label]]} {k}") for k, label in enumerate(labels)
     }
-    (folder / VAL_ARCHIVE).write_bytes(tar_of(val))
+    (folder / VAL_ARCHIVE).write_bytes(tar_bytes(val, "w"))
     return folder
 
 

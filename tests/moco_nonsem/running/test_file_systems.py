@@ -1,7 +1,6 @@
 """Pre-training and linear evaluation on file systems that are not ext4: case 17, 18, 19, full disks."""
 
 import errno
-import os
 import threading
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from common.pytorch.event_files import event_writer
 from moco_nonsem import main_lincls
 from moco_nonsem.pretraining import program as pretrain_program
-from tests.file_systems import check_full_disk, refusing, without_locks, without_sync_of_folders
+from tests.file_systems import check_full_disk, full_after, read_only, without_locks, without_sync_of_folders
 from tests.moco_nonsem.small_runs import LINEAR, PATCH
 from tests.programs import result_of
 
@@ -31,8 +30,7 @@ def test_a_run_without_locks_and_without_fsync_of_folders_is_whole(tree, tmp_pat
 
 @pytest.mark.parametrize("program", [pretrain_program, main_lincls], ids=["pretraining", "linear"])
 def test_a_read_only_place_is_refused_before_images_are_read(program, tree, tmp_path, monkeypatch, capfd):
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path) and real(path, mode))
+    read_only(monkeypatch, tmp_path)
     monkeypatch.setattr("moco_nonsem.images.image_tree.read_tree", None)
     (tmp_path / "x.pth.tar").write_text("")
     words = [*PATCH] if program is pretrain_program else [*LINEAR, f"--pretrained={tmp_path / 'x.pth.tar'}"]
@@ -47,14 +45,8 @@ def test_a_disk_that_is_full_at_any_write_ends_in_one_sentence_and_loses_nothing
     call, tree, tmp_path, monkeypatch, capfd
 ):
     words = [*PATCH, "--epochs=2", "--save-freq=1", f"--run_dir={tmp_path / 'run'}", str(tree)]
-    left = [call]
-
-    def fails(_descriptor):
-        left[0] -= 1
-        return left[0] < 0
-
     with monkeypatch.context() as patch:
-        refusing(patch, os, "fsync", errno.ENOSPC, fails)
+        full_after(patch, call)
         assert pretrain_program.main(words) == 1
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]
     assert "the disk is full (No space left on device)" in line and "--run_dir, --ckpt_path or RUNS_DIR" in line

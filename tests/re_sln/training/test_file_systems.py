@@ -1,12 +1,11 @@
 """Training on file systems that are not ext4: case 17, 18, 19, full disks."""
 
 import errno
-import os
 
 import pytest
 
 from re_sln import train_cifar, tune
-from tests.file_systems import check_full_disk, refusing, without_locks, without_sync_of_folders
+from tests.file_systems import check_full_disk, full_after, read_only, without_locks, without_sync_of_folders
 from tests.programs import result_of
 from tests.re_sln.small_runs import DIGITS, MODELS
 
@@ -30,8 +29,7 @@ def test_a_run_without_locks_and_without_fsync_of_folders_is_whole(tmp_path, mon
 
 @pytest.mark.parametrize("program", [train_cifar, tune], ids=["train_cifar", "tune"])
 def test_a_read_only_place_is_refused_before_data_are_read(program, tmp_path, monkeypatch, capfd):
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path) and real(path, mode))
+    read_only(monkeypatch, tmp_path)
     monkeypatch.setattr("re_sln.datasets.load.load", None)
     assert program.main([*DIGITS, "--p=0"]) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]
@@ -42,14 +40,8 @@ def test_a_read_only_place_is_refused_before_data_are_read(program, tmp_path, mo
 @pytest.mark.parametrize("call", [1, 6, 9])
 def test_a_disk_that_is_full_at_any_write_ends_in_one_sentence_and_loses_nothing(call, tmp_path, monkeypatch, capfd):
     words = [*RUN, "--n_epochs=2", f"--run_dir={tmp_path / 'run'}"]
-    left = [call]
-
-    def fails(_descriptor):
-        left[0] -= 1
-        return left[0] < 0
-
     with monkeypatch.context() as patch:
-        refusing(patch, os, "fsync", errno.EDQUOT, fails)
+        full_after(patch, call, errno.EDQUOT)
         assert train_cifar.main(words) == 1
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]
     assert "the disk is full (Disk quota exceeded)" in line and "--run_dir or RUNS_DIR" in line
