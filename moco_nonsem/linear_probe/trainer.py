@@ -47,8 +47,7 @@ class LinearTrainer:
         self.channels_last = group.channels_last(flags.channels_last)
         if self.channels_last:
             network.backbone.to(memory_format=torch.channels_last)
-        backbone = torch.compile(network.backbone, dynamic=False) if flags.compile else network.backbone
-        self.features = backbone
+        self.features = torch.compile(network.backbone, dynamic=False) if flags.compile else network.backbone
         self.optimiser = torch.optim.SGD(
             network.classifier.parameters(), flags.lr, flags.momentum, weight_decay=flags.weight_decay
         )

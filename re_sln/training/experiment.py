@@ -39,7 +39,7 @@ from re_sln.training.networks import Networks, check_weights
 from re_sln.training.records import make_record, owner_of, recorded
 from re_sln.training.run_folder import find_run, new_folder, runs_dir
 from re_sln.training.tally import curve_of
-from re_sln.training.trainer import Trainer, epoch_size
+from re_sln.training.trainer import Trainer, order_of
 
 OUTPUTS = ("checkpoint_*.pt", "model*.pth")
 
@@ -157,7 +157,7 @@ def load_data(config: Config, group: Group, make_new: bool) -> Data:
             f"process {group.rank} reads other data or labels than the first one: give both machines the same files in "
             "--data_dir"
         )
-    sizes = {"the training set": epoch_size(config, data), "a test set": min(map(len, data.tests.values()))}
+    sizes = {"the training set": len(order_of(config, data, 1)), "a test set": min(map(len, data.tests.values()))}
     for name, size in sizes.items():
         if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
             raise UsageError(

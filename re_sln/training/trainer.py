@@ -175,7 +175,7 @@ class Trainer:
 
     def epoch_size(self) -> int:
         """How many examples an epoch has."""
-        return epoch_size(self.config, self.data)
+        return len(self.order(1))
 
     def steps_per_epoch(self) -> int:
         """The last batch, which may be smaller, included."""
@@ -248,8 +248,3 @@ def order_of(config: Config, data: Data, epoch: int) -> np.ndarray:
         return rng.permutation(len(given))
     parts = [rng.permutation(np.flatnonzero(given == label)) for label in range(data.num_classes)]
     return rng.permutation(np.concatenate([part[: flags.images_per_class] for part in parts]))
-
-
-def epoch_size(config: Config, data: Data) -> int:
-    """How many examples an epoch has."""
-    return len(order_of(config, data, 1))
