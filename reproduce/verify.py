@@ -86,7 +86,11 @@ def _check_commit(git: Mapping[str, Any], finding: Finding) -> None:
     if not is_repository():
         finding.remarks.append("the commit of its code cannot be looked up: git knows no repository here")
     elif ask_git("cat-file", "-e", f"{git['commit']}^{{commit}}").returncode:
-        finding.problems.append(f"commit {git['commit']} is not in this repository: the code that made it is not here")
+        commit = f"commit {git['commit']}"
+        if ask_git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+            finding.remarks.append(f"{commit} is not in this shallow clone; `git fetch --unshallow` brings its history")
+        else:
+            finding.problems.append(f"{commit} is not in this repository: the code that made it is not here")
     if git["dirty"]:
         finding.remarks.append("its code had changes that were not committed")
 

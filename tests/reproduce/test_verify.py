@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from common.records import provenance
 from common.records.record import RunRecord
 from common.records.record_files import read_result
 from common.records.result_schema import seal
@@ -73,6 +74,33 @@ def test_a_run_that_nobody_touched_stands(run: Path, capsys: pytest.CaptureFixtu
     assert "1 of 1 records verified" in capsys.readouterr().err
 
 
+def repository(place: Path, monkeypatch: pytest.MonkeyPatch, shallow: bool) -> None:
+    """The code lies in another repository, or in a clone of it that knows its last commit only."""
+    commit = ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "one"]
+    git = ["git", "-C", str(place / "whole")]
+    (place / "whole").mkdir()
+    for arguments in (["init", "-q"], commit, commit):
+        subprocess.run([*git, *arguments], check=True)
+    clone = ["clone", "-q", *(["--depth=1"] if shallow else []), f"file://{place / 'whole'}", str(place / "clone")]
+    subprocess.run([*git, *clone], check=True)
+    monkeypatch.setattr(provenance, "ROOT", str(place / "clone"))
+
+
+@pytest.mark.parametrize("shallow", [True, False])
+def test_a_commit_that_a_shallow_clone_lacks_is_no_contradiction(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow: bool
+) -> None:
+    edit(run, lambda r: r["git"].update(commit="1" * 40, dirty=False), sealed=True)
+    repository(tmp_path, monkeypatch, shallow)
+    found = verify(run, None, records_only=True)
+    word = f"commit {'1' * 40} is not in this "
+    if shallow:
+        remark = f"{word}shallow clone; `git fetch --unshallow` brings its history"
+        assert (found.problems, found.remarks) == ([], [remark])
+    else:
+        assert found.problems == [f"{word}repository: the code that made it is not here"]
+
+
 TAMPERED: dict[str, tuple[Edit, str]] = {
     "value": (lambda r: r["metrics"].update(accuracy=0.85), "accuracy = 0.85 is not in metrics.jsonl"),
     "commit": (lambda r: r["git"].update(commit="1" * 40), "is not in this repository"),
@@ -85,8 +113,12 @@ TAMPERED: dict[str, tuple[Edit, str]] = {
 
 @pytest.mark.parametrize("name", TAMPERED)
 @pytest.mark.parametrize("sealed", [False, True])
-def test_what_was_changed_by_hand_is_caught(run: Path, name: str, sealed: bool) -> None:
+def test_what_was_changed_by_hand_is_caught(
+    run: Path, name: str, sealed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, message = TAMPERED[name]
+    if name == "commit":
+        repository(tmp_path, monkeypatch, shallow=False)  # this one may be a shallow clone
     edit(run, change, sealed)
     problems = verify(run, None).problems
     assert any(message in problem for problem in problems), problems
