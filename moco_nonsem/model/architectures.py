@@ -20,6 +20,11 @@ ARCHITECTURES = (
 )
 
 
+def stride_of(arch: str) -> int:
+    """How many pixels of an image's side are one of the last layers'."""
+    return 16 if arch == SMALL else 32
+
+
 def check_arch(arch: str) -> None:
     """Raises: UsageError for an unknown network."""
     if arch not in ARCHITECTURES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.flags import identity
-from moco_nonsem.model.architectures import check_arch
+from moco_nonsem.model.architectures import check_arch, stride_of
 from moco_nonsem.running.flag_checks import check_numbers, check_schedule
 from moco_nonsem.running.flags import PretrainFlags
 from moco_nonsem.running.learning_rate import learning_rate
@@ -81,7 +81,9 @@ def resolve(flags: PretrainFlags, world_size: int = 1) -> PretrainConfig:
     check_shares(flags.batch_size, world_size)
     check_queue(flags.moco_k, flags.batch_size)
     alpha = DEFAULT_ALPHA if flags.alpha is None else flags.alpha
-    return PretrainConfig(flags, recipe, alpha, _bn_parts(flags, world_size), world_size)
+    parts = _bn_parts(flags, world_size)
+    check_variance(flags, parts)
+    return PretrainConfig(flags, recipe, alpha, parts, world_size)
 
 
 def _check_given(flags: PretrainFlags) -> None:
@@ -125,6 +127,17 @@ def _bn_parts(flags: PretrainFlags, world_size: int) -> int:
             f"({world_size}) that divides --batch-size={flags.batch_size}"
         )
     return flags.bn_splits
+
+
+def check_variance(flags: PretrainFlags, parts: int) -> None:
+    """Raises: UsageError where the last batch norms would see a single value."""
+    stride = stride_of(flags.arch)
+    if flags.batch_size == parts and flags.image_size <= stride:
+        raise UsageError(
+            f"--batch-size={flags.batch_size} in {parts} part(s), those of --bn-splits or the processes, is one image "
+            f"in each, and the last layers of {flags.arch} make one pixel of --image-size={flags.image_size}: batch "
+            f"norm needs two values; give a larger batch, fewer parts, or --image-size={stride + 1} or more"
+        )
 
 
 def _check_numbers(flags: PretrainFlags) -> None:

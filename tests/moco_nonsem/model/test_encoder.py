@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from common.errors import UsageError
 from moco_nonsem.model.encoder import build_encoder, build_network, feature_width, features_of
 from moco_nonsem.model.moco import MoCo
 from moco_nonsem.model.split_batch_norm import SplitBatchNorm2d
+from moco_nonsem.pretraining.config import resolve
+from moco_nonsem.running.flags import PretrainFlags
 
 
 def parameters(network):
@@ -88,3 +91,22 @@ def test_a_network_with_parts_has_the_same_names():
     plain, split = build_network("resnet18", 10, 0), build_network("resnet18", 10, 0, bn_splits=2)
     assert plain.state_dict().keys() == split.state_dict().keys()
     assert sum(isinstance(module, SplitBatchNorm2d) for module in split.modules()) == 20
+
+
+@pytest.mark.parametrize("arch, size", [("resnet10-small", 16), ("resnet18", 32), ("resnet50", 32)])
+def test_parts_of_one_image_are_refused_where_batch_norm_would_see_one_value(arch, size):
+    encoder = build_network(arch, 10, 0, bn_splits=2)
+    flags = {"data": "x", "arch": arch, "batch_size": 2, "moco_k": 8, "bn_splits": 2}
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        encoder(torch.zeros(2, 3, size, size))
+    with pytest.raises(UsageError, match=f"--image-size={size}: .* --image-size={size + 1} or more"):
+        resolve(PretrainFlags(image_size=size, **flags))
+    encoder(torch.zeros(2, 3, size + 1, size + 1))
+    resolve(PretrainFlags(image_size=size + 1, **flags))
+    for more in ({"bn_splits": 1}, {"batch_size": 4}):
+        resolve(PretrainFlags(image_size=size, **(flags | more)))
+
+
+def test_processes_of_one_image_are_refused_too():
+    with pytest.raises(UsageError, match=r"--batch-size=2 in 2 part\(s\)"):
+        resolve(PretrainFlags(data="x", image_size=32, batch_size=2, moco_k=8), world_size=2)
