@@ -24,7 +24,7 @@ from ieg.methods import METHODS
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.step import settings_of
 from ieg.networks.network import build_network
-from ieg.settings.config import Config
+from ieg.settings.config import Config, decay_flag
 from ieg.settings.pseudo_loss_name import parse_pseudo_loss
 from ieg.training.evaluation import Evaluator, accuracies, scores_of
 from ieg.training.state import TrainState
@@ -83,11 +83,8 @@ def make_memory(config: Config, source: BatchSource) -> Memory:
 def make_network(config: Config):
     """The network of the flags, with their precision and weight decay."""
     flags = config.flags
-    decay = {"l2": flags.weight_decay}
-    if flags.network_name in ("resnet29", "resnet11"):  # theirs is fixed
-        decay = {}
-    elif flags.network_name == "resnet50":
-        decay = {"l2": flags.l2_weight_decay}
+    name = decay_flag(flags.network_name)
+    decay = {"l2": getattr(flags, name)} if name else {}
     # DEVIATION: the authors train in float32, which is the default; --precision=bfloat16 is ours, for speed.
     dtype = tf.as_dtype(flags.precision)
     return build_network(

@@ -64,8 +64,8 @@ def run(flags: Flags, command: list[str]) -> int:
     strategy = make_strategy(flags)
     described = datasets.describe(flags)
     config = resolve(flags, strategy.num_replicas_in_sync, described.num_images)
-    for name in without_effect(flags):
-        logging.warning("--%s has no effect on --method=%s", name, flags.method)
+    for name, choice in without_effect(flags).items():
+        logging.warning("--%s has no effect with %s", name, choice)
     if flags.eval_freq == EPOCH:
         logging.warning(
             "--eval_freq=%d means once an epoch, as in the authors' program: every %d steps; leave it out, or give %d",

@@ -275,10 +275,45 @@ IDLE = {
 }
 
 
-def without_effect(flags: Flags) -> list[str]:
-    """Flags that were given and change nothing in this run."""
+DROPS = {"decay_steps", "decay_epochs"}
+READ_BY = {  # schedules
+    "cosine": {"cos_t_mul", "cos_m_mul", "cos_first_cycle"},
+    "cosine_warmup": {"cos_t_mul", "cos_m_mul", *DROPS},
+    "cosine_one": set(),
+    "custom_step": {"decay_rate", *DROPS},
+    "exponential": DROPS,
+}
+
+
+def decay_flag(network: str) -> str:
+    """The flag that holds the L2 of a network, "" where it is fixed."""
+    return {"resnet29": "", "resnet11": "", "resnet50": "l2_weight_decay"}.get(network, "weight_decay")
+
+
+def without_effect(flags: Flags) -> dict[str, str]:
+    """Flags that were given and change nothing in this run, each with the choice that makes it so."""
     fields = dataclasses.fields(Flags)
-    given = {field.name for field in fields if getattr(flags, field.name) != field.default}
+    given = sorted(field.name for field in fields if getattr(flags, field.name) != field.default)
+    return {name: choice for name in given for choice, idle in _idle(flags).items() if name in idle}
+
+
+def _idle(flags: Flags) -> dict[str, set[str]]:
+    """What each choice leaves without effect, the method last."""
+    from_steps = flags.lr_schedule == "cosine" and flags.cos_first_cycle == "decay_steps"
+    read = READ_BY[flags.lr_schedule] | (DROPS if from_steps else set())
     groups = {"no effect"} if flags.method == "fsr" else {"no effect", "fsr"}
-    idle = {field.name for field in fields if field.metadata["group"] in groups}
-    return sorted(given & (idle | IDLE[flags.method]))
+    idle = {field.name for field in dataclasses.fields(Flags) if field.metadata["group"] in groups}
+    conditions = {
+        "--max_epoch": (flags.max_epoch is not None, {"max_iteration", "decay_steps"}),
+        "no --max_epoch": (flags.max_epoch is None, {"decay_epochs"}),
+        "no --pretrained_ckpt": (not flags.pretrained_ckpt, {"pretrained_ckpt_mode"}),
+        "--no_mixup": (flags.no_mixup, {"ce_factor", "no_probe_mixing"}),
+        "--moving_weight_gamma=0": (not flags.moving_weight_gamma, {"meta_moving_end_epoch"}),
+        f"--dataset={flags.dataset}": ("_imbal" not in flags.dataset, {"long_tail_from"}),
+    }
+    return {
+        **{choice: names for choice, (holds, names) in conditions.items() if holds},
+        f"--network_name={flags.network_name}": {"weight_decay", "l2_weight_decay"} - {decay_flag(flags.network_name)},
+        f"--lr_schedule={flags.lr_schedule}": set.union(*READ_BY.values()) - read,
+        f"--method={flags.method}": idle | IDLE[flags.method],
+    }

@@ -214,16 +214,42 @@ def test_run_folders_differ_by_what_decides_the_numbers():
     assert "ieg" in base.name
 
 
-def test_flags_without_effect_are_named():
-    assert without_effect(parse_flags(["--dropout_rate=0.5", "--queue_bs=100"])) == ["dropout_rate", "queue_bs"]
-    assert without_effect(parse_flags(["--label_smoothing=0.1"])) == ["label_smoothing"]
-    assert without_effect(parse_flags(["--method=l2r", "--ce_factor=1", "--meta_stepsize=0.2"])) == ["ce_factor"]
-    assert without_effect(parse_flags(["--method=supervised", "--aug_type=randaug"])) == ["aug_type"]
-    assert without_effect(parse_flags(["--method=l2r", "--meta_partial_level=0", "--clip_meta_weight"])) == [
-        "clip_meta_weight"
-    ]
-    flags = ["--queue_bs=100", "--label_smoothing=0.1", "--meta_momentum=0", "--grad_eps_init=0.5"]
-    assert without_effect(parse_flags(["--method=fsr", *flags])) == ["grad_eps_init"]
+@pytest.mark.parametrize(
+    "words, idle, choice",
+    [
+        ("--dropout_rate=0.5 --queue_bs=100", "dropout_rate queue_bs", "--method=ieg"),
+        ("--label_smoothing=0.1", "label_smoothing", "--method=ieg"),
+        ("--method=l2r --ce_factor=1 --meta_stepsize=0.2", "ce_factor", "--method=l2r"),
+        ("--method=supervised --aug_type=randaug", "aug_type", "--method=supervised"),
+        ("--method=l2r --meta_partial_level=0 --clip_meta_weight", "clip_meta_weight", "--method=l2r"),
+        (
+            "--method=fsr --queue_bs=100 --label_smoothing=0.1 --meta_momentum=0 --grad_eps_init=0.5",
+            "grad_eps_init",
+            "--method=fsr",
+        ),
+        ("--network_name=resnet29 --weight_decay=0", "weight_decay", "--network_name=resnet29"),
+        ("--network_name=resnet11 --l2_weight_decay=0", "l2_weight_decay", "--network_name=resnet11"),
+        ("--network_name=resnet50 --weight_decay=0 --l2_weight_decay=1", "weight_decay", "--network_name=resnet50"),
+        ("--weight_decay=0 --l2_weight_decay=1", "l2_weight_decay", "--network_name=wrn28-10"),
+        ("--decay_rate=0.5 --decay_steps=7 --cos_t_mul=2", "decay_rate decay_steps", "--lr_schedule=cosine"),
+        ("--cos_first_cycle=decay_steps --decay_steps=7", "", ""),
+        ("--lr_schedule=cosine_warmup --decay_steps=7 --cos_t_mul=2", "", ""),
+        ("--lr_schedule=custom_step --max_epoch=9 --decay_epochs=7 --decay_rate=0.5", "", ""),
+        (
+            "--lr_schedule=custom_step --max_epoch=9 --decay_steps=7 --max_iteration=9",
+            "decay_steps max_iteration",
+            "--max_epoch",
+        ),
+        ("--lr_schedule=exponential --decay_epochs=7", "decay_epochs", "no --max_epoch"),
+        ("--pretrained_ckpt_mode=all", "pretrained_ckpt_mode", "no --pretrained_ckpt"),
+        ("--no_mixup --ce_factor=1", "ce_factor", "--no_mixup"),
+        ("--method=fsr --meta_moving_end_epoch=30", "meta_moving_end_epoch", "--moving_weight_gamma=0"),
+        ("--dataset=cifar10 --long_tail_from=cifar", "long_tail_from", "--dataset=cifar10"),
+        ("--dataset=cifar10_imbal_0.02 --long_tail_from=cifar", "", ""),
+    ],
+)
+def test_flags_without_effect_are_named(words, idle, choice):
+    assert without_effect(parse_flags(words.split())) == dict.fromkeys(idle.split(), choice)
 
 
 def test_layers_of_the_look_ahead():
