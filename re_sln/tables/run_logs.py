@@ -49,11 +49,12 @@ class LoggedSearch:
 
 @dataclass
 class Logs:
-    """What was found, and a sentence on each run that cannot be used."""
+    """What was found, and a sentence on each run that cannot be used. counted: names of runs of ours, by their key."""
 
     runs: list[LoggedRun] = field(default_factory=list)
     searches: list[LoggedSearch] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    counted: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def add(self, name: str, read: Callable[[], LoggedRun | LoggedSearch | None]) -> None:
         """Takes in what `read` returns; None: it is nothing of ours."""
@@ -78,7 +79,7 @@ def read_logs(logdir: Path, configs: Path | None) -> Logs:
     for folder in folders:
         name = str(folder.relative_to(logdir)) if folder != logdir else folder.name
         if (folder / "result.json").exists():
-            logs.add(name, partial(_own, folder, name))
+            logs.add(name, partial(_own, folder, name, logs.counted))
         else:
             logs.add(name, partial(_published, folder, name, configs))
     if configs:
@@ -98,13 +99,23 @@ def _folders(logdir: Path) -> Iterator[Path]:
             yield Path(name)
 
 
-def _own(folder: Path, name: str) -> LoggedRun | LoggedSearch | None:
+def _own(folder: Path, name: str, counted: dict[tuple[str, ...], str]) -> LoggedRun | LoggedSearch | None:
     result = read_result(folder)
     if result["sub_project"] != "re_sln":
         return None
-    config, data = read_config(folder), result["dataset"]["name"]
     if not result["finished"]:
         raise UsageError("the run is not finished")
+    entry = _finished(folder, name, result)
+    # As in reproduce, a seed counts once, whatever the second run of it gave.
+    what = (result["run_id"], result["dataset"]["name"], result["dataset"]["fingerprint"])
+    first = counted.setdefault(what, name)
+    if first != name:
+        raise UsageError(f"the same settings, seed and data as {first}, which counts; move one of the two away")
+    return entry
+
+
+def _finished(folder: Path, name: str, result: Mapping[str, Any]) -> LoggedRun | LoggedSearch:
+    config, data = read_config(folder), result["dataset"]["name"]
     searched = {
         float(metric.removeprefix(SEARCHED)): value
         for metric, value in result["metrics"].items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,25 @@ def test_what_was_not_published_has_a_table_and_a_name_of_its_own(
     assert {f"{stem}.md", f"{stem}.csv", f"{stem}.png", f"{stem}.tex", f"curves-{stem}-accuracy.png"} <= names
     assert "other-cifar10-jpeg.md" in names
     assert "curves-cifar10-accuracy.png" not in names
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_that_lies_there_twice_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    search: dict[str, Any] = {"val_size": 0.1, "val_transform": "train", "sigma": None}
+    our_run(runs / "other seed", 0.80, seed=124)
+    our_run(runs / "x", 0.90)
+    our_run(runs / "x again, on another machine", 0.91)
+    our_run(runs / "x, unfinished", 0.92, finished=False)
+    our_run(runs / "hp", {"accuracy_val_sigma_0.1": 0.34}, **search)
+    for name in ("x", "hp"):
+        shutil.copytree(runs / name, runs / f"{name}-copy")
+    assert results(tmp_path) == 0
+    printed, told = capsys.readouterr()
+    assert cells_of(printed, "CIFAR-10 with")["SLN", "sym"].startswith("85.00 ± 5.00 (n = 2: 80.00, 90.00)")
+    assert cells_of(printed, "Search for σ on CIFAR-10")["sym", "0.1"].startswith("34.00 (n = 1)")
+    assert told.count("the same settings, seed and data as x, which counts") == 2
+    assert "left out: hp-copy: the same settings, seed and data as hp, which counts" in told
 
 
 @pytest.mark.usefixtures("no_pictures")
