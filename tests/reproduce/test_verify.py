@@ -177,6 +177,19 @@ def test_a_run_without_its_checkpoint_does_not_stand(run: Path) -> None:
     assert verify(run, None, records_only=True).problems == []
 
 
+def test_a_search_logged_each_of_its_metrics_in_a_line_of_its_own(run: Path) -> None:
+    metrics = {"accuracy_val_sigma_0.1": 0.5, "accuracy_val_sigma_1.0": 0.75}
+    lines = [
+        {"step": step, "epoch": 1.0, name: value} for step, (name, value) in zip((9, 10), metrics.items(), strict=True)
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    edit(run, lambda r: r.update(metrics=metrics), sealed=True)
+    assert verify(run, None, records_only=True).problems == []
+    edit(run, lambda r: r["metrics"].update({"accuracy_val_sigma_0.1": 0.6}), sealed=True)
+    (problem,) = verify(run, None, records_only=True).problems
+    assert "accuracy_val_sigma_0.1 = 0.6 is not in metrics.jsonl" in problem
+
+
 def test_unfinished_and_unknown_runs(run: Path) -> None:
     edit(run, lambda r: r.update(finished=False))
     assert verify(run, None).remarks == ["unfinished: there is no result yet"]
