@@ -18,7 +18,7 @@ if __package__ in (None, ""):  # started as a file: its own folder must not shad
 from common.program import guarded_training
 from common.records.config_text import format_config, parse_config
 from common.records.record import AnyRecord
-from common.records.record_files import read_config
+from common.records.record_files import read_config, read_result
 from common.results.tables import csv_text, markdown_table
 from common.stopping import stop_signals
 from common.storage.files import atomic_write, check_writable
@@ -29,7 +29,7 @@ OUTPUTS = ("sigma_search.csv", "sigma_search.md")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a trial failed, 2 a mistake in flags or data, 130 stopped by the user."""
+    """Exit code: 0 done, 1 a trial failed or diverged, 2 a mistake in flags or data, 130 stopped by the user."""
     arguments = sys.argv[1:] if argv is None else argv
     flags = parse_search(arguments)
 
@@ -60,7 +60,11 @@ def run(search: Search, command: list[str]) -> int:
         if code:
             return code
     print((search.folder / "sigma_search.md").read_text(encoding="utf-8"))
-    return 0
+    diverged = read_result(search.folder)["notes"].get("diverged", [])
+    if not diverged:
+        return 0
+    print(f"error: diverged: σ = {', '.join(diverged)}; a lower --lr may bring it in", file=sys.stderr)
+    return 1
 
 
 def is_finished(search: Search) -> bool:
@@ -97,8 +101,9 @@ def try_missing(search: Search, command: list[str]) -> int:
         finally:
             record.interrupted()
     results = {sigma: result for sigma in search.trials if (result := search.result(sigma))}
-    if len(results) == len(search.trials):
-        finish(search, record, results, notes)
+    diverged = [sigma for sigma in search.trials if sigma not in results and search.diverged(sigma)]
+    if results and len(results) + len(diverged) == len(search.trials):
+        finish(search, record, results, notes | ({"diverged": diverged} if diverged else {}))
         return 0
     undone = f"{len(search.trials) - len(results)} of {len(search.trials)} trials"
     if stopped:
@@ -132,7 +137,7 @@ def make_record(search: Search, command: list[str]) -> tuple[AnyRecord, dict[str
 
 
 def finish(search: Search, record: AnyRecord, results: dict[str, dict], notes: dict[str, Any]) -> None:
-    """Result and table: of every trial the accuracy after its last epoch."""
+    """Result and table: of every trial that did not diverge the accuracy after its last epoch."""
     accuracies = {sigma: result["metrics"]["accuracy_val"] for sigma, result in results.items()}
     notes = notes | {
         "best_sigma": float(best_sigma(accuracies)),
@@ -140,7 +145,8 @@ def finish(search: Search, record: AnyRecord, results: dict[str, dict], notes: d
     }
     step = sum(result["metrics_step"] for result in results.values())
     record.finish({METRIC + sigma: value for sigma, value in accuracies.items()}, step, {}, notes)
-    atomic_write(search.folder / "sigma_search.csv", csv_text(["sigma", "accuracy_val"], [*accuracies.items()]))
+    rows = [(sigma, accuracies.get(sigma)) for sigma in search.trials]
+    atomic_write(search.folder / "sigma_search.csv", csv_text(["sigma", "accuracy_val"], rows))
     atomic_write(search.folder / "sigma_search.md", table_text(search, accuracies, notes))
 
 
@@ -149,7 +155,8 @@ def table_text(search: Search, accuracies: dict[str, float], notes: dict[str, An
     flags = search.flags
     noise = f"{flags.noise_mode}, p = {flags.p:g}" if search.first.noise else "none"
     way = "training" if flags.val_transform == "train" else "test"
-    rows = [[sigma, f"{100 * value:.2f}"] for sigma, value in accuracies.items()]
+    shown = {sigma: f"{100 * value:.2f}" for sigma, value in accuracies.items()}
+    rows = [[sigma, shown.get(sigma, "diverged")] for sigma in search.trials]
     return (
         f"σ on {flags.dataset_name}, noise {noise}: accuracy after epoch {flags.n_epochs} on noisy labels held out\n"
         f"({notes['examples']}; the latter seen as {way} images)\n\n"

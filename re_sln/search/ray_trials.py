@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.children import end_with_parent
-from common.errors import UsageError, WorkFailed
+from common.errors import NonFiniteLoss, UsageError, WorkFailed
 from common.machine import cores
 from common.pytorch.readers import lost_reader
 from common.storage.files import atomic_write
-from re_sln.search.search import Search, SearchFlags
+from re_sln.search.search import DIVERGED, Search, SearchFlags
 from re_sln.search.trial import STOP, run_trial
 
 ERROR, STATE = "error.txt", "ray"
@@ -137,19 +137,21 @@ class _AllStopped(Exception):
 def _work(search: Search, sigma: str, command: list[str], room: Room, tell: Callable[[dict], None]) -> None:
     """One trial, in a process of Ray's; why it fails is left in its folder."""
     end_with_parent(os.getppid())  # Ray's node: a search that is started again would wait for this process
-    why = search.trial_folder(sigma) / ERROR
-    why.unlink(missing_ok=True)
+    folder = search.trial_folder(sigma)
+    for name in (ERROR, DIVERGED):
+        (folder / name).unlink(missing_ok=True)
     try:
         run_trial(search, sigma, command, room.gpus > 0, int(room.cpus), tell)
     except Exception as error:
         lost = error if isinstance(error, WorkFailed) else lost_reader(error)
-        why.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(why, str(lost) if lost else traceback.format_exc())
+        folder.mkdir(parents=True, exist_ok=True)
+        name = DIVERGED if isinstance(error, NonFiniteLoss) else ERROR
+        atomic_write(folder / name, str(lost) if lost else traceback.format_exc())
         raise
 
 
 def _reason(search: Search, sigma: str) -> str:
-    error = search.trial_folder(sigma) / ERROR
+    error = search.trial_folder(sigma) / (DIVERGED if search.diverged(sigma) else ERROR)
     if not error.exists():
         return f"σ = {sigma}: the trial's process ended without a word; was there memory enough?"
     last = error.read_text(encoding="utf-8").strip().splitlines()[-1]

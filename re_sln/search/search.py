@@ -18,6 +18,7 @@ from re_sln.settings.flags import PROGRAMS, Flags
 from re_sln.training.run_folder import runs_dir
 
 METRIC = "accuracy_val_sigma_"
+DIVERGED = "diverged.txt"  # in a trial's folder: its loss was not finite
 PUBLISHED = (
     "The published search on CIFAR-10 with p = 0.4 picks σ = 1.0 for sym and 0.2 for asym; the published tables use "
     "0.5 for asym."
@@ -92,6 +93,10 @@ class Search:
     def result(self, sigma: str) -> dict[str, Any] | None:
         """The result of a trial; None until it is finished. Raises: RecordError for another run's, or a damaged one."""
         return finished_result(self.trial_folder(sigma), self.trial_record(sigma), "accuracy_val", whole=False)
+
+    def diverged(self, sigma: str) -> bool:
+        """Whether the trial's loss was not finite when it was tried last."""
+        return (self.trial_folder(sigma) / DIVERGED).exists()
 
 
 def parse_search(argv: list[str]) -> SearchFlags:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from common import ray_cluster
-from common.errors import UsageError
+from common.errors import NonFiniteLoss, UsageError
 from common.records.record_files import read_config
 from data.digits import load_digits
 from re_sln import tune
@@ -25,7 +25,7 @@ from re_sln.search import progress as search_progress
 from re_sln.search import ray_trials
 from re_sln.search.progress import Progress, duration
 from re_sln.search.ray_trials import Room, room_of_trial
-from re_sln.search.search import best_sigma, parse_search, parse_sigmas, resolve_search
+from re_sln.search.search import DIVERGED, best_sigma, parse_search, parse_sigmas, resolve_search
 from re_sln.search.trial import STOP, StopFile, run_trial
 from re_sln.training.wide_resnet import build_network
 from tests.programs import ROOT, metrics_of, result_of, run_as_main, start
@@ -287,11 +287,12 @@ def without_ray(monkeypatch):
         for sigma in sigmas:
             begun.append(sigma)
             try:
-                trial(search, sigma, lambda result, sigma=sigma: tell(sigma, result))
-            except ArithmeticError as error:
-                complain(f"σ = {sigma}: {error}")
+                ray_trials._work(search, sigma, command, Room(1, 0), lambda result, sigma=sigma: tell(sigma, result))
+            except (ArithmeticError, NonFiniteLoss):
+                complain(ray_trials._reason(search, sigma))
 
     monkeypatch.setattr(ray_cluster, "ray_started", started)
+    monkeypatch.setattr(ray_trials, "end_with_parent", lambda parent: None)
     monkeypatch.setattr(ray_trials, "run_trials", run_all)
     monkeypatch.setattr(ray_trials, "this_machine", lambda: Room(2, 0))
     return begun
@@ -335,14 +336,37 @@ def test_after_a_failure_the_others_go_on_and_the_same_command_tries_it_again(
             raise ArithmeticError("no luck")
         real(search, sigma, *rest)
 
-    monkeypatch.setattr(sys.modules[__name__], "run_trial", fails)
+    monkeypatch.setattr(ray_trials, "run_trial", fails)
     assert tune.main(command) == 1
-    assert "error: 1 of 3 trials failed" in (error := capsys.readouterr().err) and "σ = 0.2: no luck" in error
+    assert "error: 1 of 3 trials failed" in (error := capsys.readouterr().err)
+    assert "σ = 0.2: ArithmeticError: no luck" in error
     assert not result_of(tmp_path / "run")["finished"] and not (tmp_path / "run" / "sigma_search.md").exists()
-    monkeypatch.setattr(sys.modules[__name__], "run_trial", real)
+    monkeypatch.setattr(ray_trials, "run_trial", real)
     assert tune.main(command) == 0
     assert without_ray == ["0.1", "0.2", "0.5", "0.2"]
     assert [line["step"] for line in metrics_of(tmp_path / "run")] == [3, 6, 9]
+
+
+def test_a_trial_that_diverges_is_named_and_the_others_are_compared(without_ray, tmp_path, capsys):
+    folder = tmp_path / "run"
+    command = [*DIGITS, "--sigmas=0.1,0.2,1e38", "--n_epochs=1", f"--run_dir={folder}"]
+    for _ in range(2):
+        assert tune.main(command) == 1
+        told = capsys.readouterr()
+        assert "error: diverged: σ = 1e+38; a lower --lr" in told.err and "| 1e+38 | diverged" in told.out
+    assert without_ray == ["0.1", "0.2", "1e+38"]
+    assert "the loss is not finite in step" in (folder / "sigma_1e+38" / DIVERGED).read_text()
+    result = result_of(folder)
+    assert result["finished"] and result["notes"]["diverged"] == ["1e+38"]
+    assert result["metrics"].keys() == {"accuracy_val_sigma_0.1", "accuracy_val_sigma_0.2"}
+    assert (folder / "sigma_search.csv").read_text().splitlines()[-1] == "1e+38,"
+    assert f"Best: σ = {result['notes']['best_sigma']}." in told.out
+
+
+def test_a_search_whose_trials_all_diverge_has_no_table(without_ray, tmp_path, capsys):
+    assert tune.main([*DIGITS, "--sigmas=1e38", "--n_epochs=1", f"--run_dir={tmp_path / 'run'}"]) == 1
+    assert "error: 1 of 1 trials failed" in capsys.readouterr().err
+    assert not result_of(tmp_path / "run")["finished"]
 
 
 @pytest.mark.parametrize("program, cwd", [(["-m", "re_sln.tune"], ROOT), (["tune.py"], ROOT / "re_sln")])
@@ -456,7 +480,7 @@ def test_stopped_with_ctrl_c_all_running_trials_save_and_a_failing_one_is_told(t
     assert list((folder / "sigma_0.1").glob("checkpoint_*.pt"))
     again = subprocess.run([sys.executable, "-m", "re_sln.tune", *command], cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 1, again.stderr
-    assert "error: 1 of 2 trials failed" in again.stderr and "the loss is not finite" in again.stderr
+    assert "error: diverged: σ = 1e+38" in again.stderr and "the loss is not finite" in again.stdout + again.stderr
     straight = search_of(*command[len(DIGITS) :], f"--run_dir={tmp_path / 'straight'}")
     run_trial(straight, "0.1", ["x"], False, 1, lambda result: None)
     assert metrics_of(folder / "sigma_0.1") == metrics_of(straight.trial_folder("0.1"))
