@@ -17,6 +17,10 @@ from common.pytorch.process_group import Group
 AGREE_EVERY = 10  # steps between questions to the other processes
 
 
+class AskedToStop(Exception):
+    """Work is to be saved as its last step left it. Raised by the loop, or by work that looks at `stopped` itself."""
+
+
 class FiniteLoss:
     """The first step whose loss was not finite, kept on the device: to ask at every step would make a GPU wait.
 
@@ -99,18 +103,20 @@ def run_epochs(
                     progress.look(work.shown())
                 if group.world_size > 1 and work.step % AGREE_EVERY:
                     continue
-                due = time.monotonic() - saved > 60 * plan.save_minutes
-                stop = group.any(bool(stopped))
-                if stop or group.any(due):
+                if group.any(bool(stopped)):
+                    raise AskedToStop
+                if group.any(time.monotonic() - saved > 60 * plan.save_minutes):
                     work.finite.check()
                     save()
                     saved = time.monotonic()
-                if stop:
-                    raise Interrupted(
-                        f"stopped in epoch {work.epoch} (the last is {plan.last_epoch}), after step {work.step}"
-                    )
             work.finite.check()
             after_epoch(work.end_epoch())
         save()
+    except AskedToStop:
+        work.finite.check()
+        save()
+        raise Interrupted(
+            f"stopped in epoch {work.epoch} (the last is {plan.last_epoch}), after step {work.step}"
+        ) from None
     finally:
         progress.close()

@@ -44,17 +44,22 @@ def all_logits(
     num_classes: int,
     autocast: bool = False,
     forward: Callable[[Tensor], Tensor] | None = None,
+    before: Callable[[int], None] = lambda batch: None,
 ) -> Tensor:
     """Logits, float32 [len(chosen), C], of the images `chosen` (int64), each process computing a part of every batch.
 
-    crops: as in training, or None: the middle; forward: computes the model's outputs, None: the model does.
+    crops: as in training, or None: the middle; forward: computes the model's outputs, None: the model does; before: is
+    called with the number of every batch, by all processes alike.
     """
     logits = torch.zeros(len(chosen), num_classes, device=group.device)  # [n, C]
     batches = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
-    shares = [share for rows in batches if len(share := rows[group.share(len(rows))])]
+    shares = [rows[group.share(len(rows))] for rows in batches]
+    pictures = images.batches([chosen[rows] for rows in shares if len(rows)], crops)
     with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
-        for rows, batch in zip(shares, images.batches([chosen[rows] for rows in shares], crops), strict=True):
-            logits[int(rows[0]) : int(rows[-1]) + 1] = (model if forward is None else forward)(batch).float()
+        for number, rows in enumerate(shares):
+            before(number)
+            if len(rows):
+                logits[int(rows[0]) : int(rows[-1]) + 1] = (forward or model)(next(pictures)).float()
     return group.add(logits)
 
 

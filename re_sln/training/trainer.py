@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from common.pytorch.process_group import Group
 from common.pytorch.torch_files import copy_into, whole_number
-from common.pytorch.training_loop import FiniteLoss, Plan, run_epochs
+from common.pytorch.training_loop import AGREE_EVERY, AskedToStop, FiniteLoss, Plan, run_epochs
 from common.random_streams import generator
 from re_sln.datasets.training_set import Data
 from re_sln.images.augmentation import Crops, draw_crops
@@ -50,6 +50,7 @@ class Trainer:
         self.epoch, self.batch, self.step = 1, 0, 0  # the next batch to train on; steps done
         self.corrected = False
         self.scores: dict[str, dict[str, float]] = {}
+        self.stopped: Sized = ()
 
     # ------------------------------------------------------------------ state to and from a checkpoint
 
@@ -100,7 +101,7 @@ class Trainer:
 
         stopped: true as soon as training is to save and stop. Raises: Interrupted, NonFiniteLoss.
         """
-        flags = self.config.flags
+        flags, self.stopped = self.config.flags, stopped
         plan = Plan(
             name=f"{self.config.model} {flags.dataset_name}",
             last_epoch=flags.n_epochs,
@@ -202,8 +203,7 @@ class Trainer:
 
     def end_epoch(self) -> dict[str, float]:
         """Metrics of the epoch that is over: training tally and test; moves on to the next epoch."""
-        values = Tally.means(self.group.add(self.tally.state), self.data.knows_noise)
-        self.tally.clear()
+        values = Tally.means(self.group.add(self.tally.state.clone()), self.data.knows_noise)
         for name, labels in self.data.tests.items():
             chosen = np.arange(len(labels))
             logits = self.logits(self.test_images[name], chosen, self.test_crops(name), self.config.task.test_batch)
@@ -211,6 +211,7 @@ class Trainer:
             values |= {f"accuracy/{name}": accuracy, f"loss/{name}": loss}
         if not all(map(math.isfinite, values.values())):
             raise self.finite.error("the test's loss", self.step)
+        self.tally.clear()  # not before: a test that is stopped is repeated
         self.keep_scores(values)
         self.epoch, self.batch = self.epoch + 1, 0
         return values
@@ -226,8 +227,14 @@ class Trainer:
         self.networks.agree(self.group)
         tested, classes = self.networks.tested, self.data.num_classes
         return all_logits(
-            tested, images, chosen, batch_size, crops, self.group, classes, self.in_bfloat16, forward=self.forward
+            tested, images, chosen, batch_size, crops, self.group, classes, self.in_bfloat16, self.forward, self.look
         )
+
+    def look(self, batch: int) -> None:
+        """Before each batch of a test or of scoring, which may take minutes. Raises: AskedToStop."""
+        asks = self.group.world_size == 1 or batch % AGREE_EVERY == 0
+        if asks and self.group.any(bool(self.stopped)):
+            raise AskedToStop
 
     def keep_scores(self, values: dict[str, float]) -> None:
         """Last epoch, best on test (never a result), best on the clean validation set."""

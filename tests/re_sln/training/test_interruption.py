@@ -70,6 +70,31 @@ def test_ctrl_c_and_resume_give_the_same_bits(step, whole, tmp_path, monkeypatch
     same(folder, whole)
 
 
+# Passes over images: the test of epoch 1, of 2, label correction's first scoring, the test of 3, scoring again
+@pytest.mark.parametrize(
+    "number, step, loader",
+    [(1, 3, "device"), (2, 6, "device"), (3, 6, "device"), (4, 9, "device"), (5, 9, "device"), (3, 6, "dataloader")],
+)
+def test_ctrl_c_within_a_test_or_a_scoring(number, step, loader, whole, tmp_path, monkeypatch, capfd):
+    """It is noticed before the next batch of images, and the pass is done again."""
+    passes, look = [], Trainer.look
+
+    def asks(self, batch):
+        passes.append(batch)
+        if passes.count(1) == number and batch == 1:
+            signal.raise_signal(signal.SIGINT)
+        look(self, batch)
+
+    monkeypatch.setattr(Trainer, "look", asks)
+    command = [*ARGUMENTS, f"--loader={loader}", f"--run_dir={tmp_path / 'run'}"]
+    assert train_cifar.main(command) == 130
+    assert f"after step {step}; resume" in capfd.readouterr().err
+    assert passes[-2:] == [0, 1] and checkpoint.FILES.steps(tmp_path / "run") == [step]
+    monkeypatch.setattr(Trainer, "look", look)
+    assert train_cifar.main(command) == 0
+    same(tmp_path / "run", whole)
+
+
 def test_stopped_twice_and_gone_on_by_run_dir(whole, tmp_path, monkeypatch, capfd):
     command = [*ARGUMENTS, f"--run_dir={tmp_path / 'mine'}"]
     for step in (4, 11):
