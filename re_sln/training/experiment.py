@@ -90,14 +90,12 @@ def train(config: Config, group: Group, folder: Path, command: list[str]) -> int
     if logged is None and group.leads:
         logging.info("training %s for %d epochs in %s", config.model, config.flags.n_epochs, folder)
     record.begin(logged or 0, saved=logged is not None, outputs=OUTPUTS)
+    if group.leads and is_selected(trainer):
+        write_models(trainer, folder)  # the program may have been killed before it had
+    save = Saver(folder, group, owner)
     with closing(Scalars(folder, trainer.epoch, curve_of)) as scalars, stop_signals() as stopped:
         try:
-            trainer.train(
-                stopped,
-                Saver(folder, group, owner),
-                reporter(record, scalars, folder, config),
-                config.flags.save_minutes,
-            )
+            trainer.train(stopped, save, reporter(record, scalars, folder, save), config.flags.save_minutes)
         except Interrupted as stop:
             logging.warning("%s; resume with --resume %s", stop, folder.name if folder.parent == runs_dir() else folder)
             return 130
@@ -218,21 +216,27 @@ class Saver:
 
 
 def reporter(
-    record: AnyRecord, scalars: Scalars, folder: Path, config: Config
+    record: AnyRecord, scalars: Scalars, folder: Path, save: Saver
 ) -> Callable[[Trainer, dict[str, float]], None]:
     """What is done with the metrics of an epoch."""
 
     def report(trainer: Trainer, values: dict[str, float]) -> None:
-        if not trainer.group.leads:
-            return
-        epoch = trainer.epoch - 1
-        record.log(trainer.step, epoch, values)
-        scalars.write(epoch, values)
-        if config.task.select_on_validation and trainer.scores["selected"]["step"] == trainer.step:
-            write_models(trainer, folder)
-        print_epoch(epoch, values)
+        leads, epoch = trainer.group.leads, trainer.epoch - 1
+        if leads:
+            record.log(trainer.step, epoch, values)
+            scalars.write(epoch, values)
+            print_epoch(epoch, values)
+        if is_selected(trainer):
+            save(trainer)  # first: a run that resumed before this epoch might select another, and keep these weights
+            if leads:
+                write_models(trainer, folder)
 
     return report
+
+
+def is_selected(trainer: Trainer) -> bool:
+    """Whether the weights are those of the epoch that is best on clean validation images, which has just ended."""
+    return "selected" in trainer.scores and trainer.scores["selected"]["step"] == trainer.step
 
 
 def write_models(trainer: Trainer, folder: Path) -> None:

@@ -13,6 +13,7 @@ from re_sln import train_clothing1m
 from re_sln.training import experiment, networks
 from re_sln.training import trainer as training
 from re_sln.training.networks import pretrained_resnet50
+from re_sln.training.trainer import Trainer
 from re_sln.training.wide_resnet import build_network
 from tests.programs import metrics_of, result_of
 
@@ -71,6 +72,39 @@ def test_the_result_is_of_the_epoch_that_is_best_on_clean_validation(root, tmp_p
     expected = {"sigma": 0.2, "momentum": 0.9, "weight_decay": 0.001, "norm": "authors", "images_per_class": 18976}
     assert expected.items() <= config.items()
     assert "loss/train_clean" not in lines[0]
+
+
+class Killed(BaseException):
+    """The process is killed here."""
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_the_weights_are_of_the_result_after_a_kill(root, tmp_path, monkeypatch, written):
+    """Killed before or after the weights of epoch 2 are written; on a GPU, its repetition need not be as good."""
+    validation, made_up, weights = {1: 0.2, 2: 0.6, 3: 0.1}, Trainer.keep_scores, {}
+    write_models = experiment.write_models
+
+    def killed(trainer, folder):
+        weights[trainer.step] = {name: value.clone() for name, value in trainer.networks.model.state_dict().items()}
+        if written or trainer.step == 2:
+            write_models(trainer, folder)
+        if trainer.step == 4:
+            raise Killed
+
+    def keep_scores(self, values):
+        made_up(self, values | {"accuracy/validation": validation[self.epoch]})
+
+    monkeypatch.setattr(Trainer, "keep_scores", keep_scores)
+    command = [*SHORT, "--n_epochs=3", "--workers=0", "--save_minutes=0", f"--run_dir={tmp_path / 'run'}"]
+    with monkeypatch.context() as dying:
+        dying.setattr(experiment, "write_models", killed)
+        with pytest.raises(Killed):
+            train_clothing1m.main(command)
+    validation[2] = 0.1
+    assert train_clothing1m.main(command) == 0
+    expected = weights[result_of(tmp_path / "run")["metrics_step"]]
+    found = torch.load(tmp_path / "run" / "model.pth", weights_only=True)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_the_published_defaults(root, capfd, tmp_path):
