@@ -152,6 +152,18 @@ def _check_numbers(flags: Flags, world_size: int) -> None:
         raise UsageError(f"--images_per_class={flags.images_per_class}: a number from 1 on, or -1 for all")
 
 
+def without_effect(config: Config) -> dict[str, str]:
+    """Flags that were given and change nothing in this run, each with what it goes with."""
+    noise, flags = config.noise, config.flags
+    idle = {
+        "--mo": () if config.mo else ("ema_decay",),
+        "--lc_n_epoch": () if config.corrects(flags.n_epochs) else ("lc_eval_transform",),
+        "custom noise": () if noise and noise.custom else ("custom_rng", "asym_rules", "dependent_epochs"),
+    }
+    named = [(name, what) for what, names in idle.items() for name in names]
+    return {name: what for name, what in named if getattr(flags, name) != getattr(Flags, name)}
+
+
 def noise_marks(flags: Flags) -> tuple[str, ...]:
     """What of a custom noise file's making, beside its rate and seed, is not the default: it belongs to its name."""
     named = {"openset": ["image_size"], "dependent": ["image_size", "network", "dependent_epochs"]}

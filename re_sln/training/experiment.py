@@ -29,7 +29,7 @@ from re_sln.datasets import load as datasets
 from re_sln.datasets.training_set import Data, Pictures
 from re_sln.images.device_images import DeviceImages, Look
 from re_sln.noise.noise_request import needs_predictions
-from re_sln.settings.config import Config
+from re_sln.settings.config import Config, without_effect
 from re_sln.settings.flags import PLACES, Flags
 from re_sln.training import checkpoint
 from re_sln.training.distributed import in_group
@@ -56,6 +56,8 @@ def _run(config: Config, group: Group, command: list[str]) -> int:
     if flags.cuda_graphs and group.device.type == "cpu":
         raise UsageError("--cuda_graphs needs a GPU; leave it out, or give --device=cuda where there is one")
     group.warn_of_precision(flags.amp)
+    for name, what in without_effect(config).items():
+        logging.warning("--%s has no effect without %s", name, what)
     if flags.check:
         name, mark = datasets.describe(config)
         if group.leads:
