@@ -85,6 +85,11 @@ def random_problem(body, image_size=8, batch=6, num_classes=3, seed=0, l2_kernel
     return network, parameters, momentum, inputs
 
 
+def logged_total(result):
+    """Sum of the logged losses that a step goes down; the probe loss is none of them."""
+    return sum(float(loss) for name, loss in result.losses.items() if name != "meta")
+
+
 def assert_slope(function, at, gradient, step=1e-5):
     """By central differences along one direction with a part of every component: a wrong one changes the slope."""
     direction = np.random.default_rng(8).uniform(0.5, 1.5, len(at)) * (-1.0) ** np.arange(len(at))

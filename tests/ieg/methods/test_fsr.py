@@ -18,7 +18,7 @@ from ieg.networks.wide_resnet import wide_resnet
 from ieg.settings.pseudo_loss_name import PseudoLoss
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from tests.ieg.golden import assert_slope, linear, random_problem, toy_problem
+from tests.ieg.golden import assert_slope, linear, logged_total, random_problem, toy_problem
 from tests.ieg.step_settings import step_settings
 
 RESNET = partial(resnet29, blocks_per_stage=1)
@@ -82,6 +82,8 @@ def test_golden(clip, level, monkeypatch):
     ahead = fsr.look_ahead_on_classifier(network, parameters, momentum, batch, trained, settings)
     losses = entropy(tf.one_hot(batch["probe_labels"], 3), ahead.probe_logits)
     np.testing.assert_allclose(losses, [0.6471803, 1.8670967, 1.5288041, 0.7632378], atol=1e-6)
+    right = np.argmax(ahead.probe_logits, 1) == batch["probe_labels"].numpy()
+    assert float(result.extra["acc/meta"]) == right.mean() == 0.5
 
 
 # ---------------------------------------------------------------------- the look-ahead by its definition
@@ -271,6 +273,7 @@ def test_gradient_is_that_of_the_total_loss(settings, weighted):
             total += settings.pseudo_loss.weight * naive_pseudo(batch, logits, result.weights, settings.pseudo_loss)
     for name, value in tape.gradient(total, parameters).items():
         np.testing.assert_allclose(result.gradients[name], value, rtol=1e-7, atol=1e-10, err_msg=name)
+    assert logged_total(result) == pytest.approx(float(total), rel=1e-9)
     if settings.pseudo_loss:
         running = batch["running_logits"]
         normed = running / tf.sqrt(tf.reduce_mean(running**2) + 1e-8)

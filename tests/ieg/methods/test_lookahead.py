@@ -44,6 +44,7 @@ def test_golden_ieg():
     # λ = [0, 1, 1, 1]: the first example is taught its guess
     np.testing.assert_array_equal(result.recovered, [int(tf.argmax(guesses[0])), 1, 2, 0])
     assert float(result.extra["labels/kept"]) == 0.75
+    assert float(result.extra["acc/meta"]) == 0.5  # of the probe images after the look-ahead; 0.25 before
 
 
 def test_golden_ieg_gradient_norm():

@@ -14,7 +14,7 @@ from ieg.settings.flags import Flags
 from ieg.settings.pseudo_loss_name import PseudoLoss
 from ieg.training.state import TrainState
 from ieg.training.train_step import TrainStep
-from tests.ieg.golden import linear, random_problem, toy_problem
+from tests.ieg.golden import linear, logged_total, random_problem, toy_problem
 from tests.ieg.step_settings import step_settings
 
 BODY = partial(resnet29, blocks_per_stage=1)
@@ -104,13 +104,19 @@ def test_ieg_gradient_is_that_of_the_total_loss(settings):
     if settings.meta_relabel:  # λ is 0 or 1; which of the two shows in the label that is taught, but for equal ones
         share = share_of(network, parameters, momentum, batch, settings)
         assert 0 < share.mean() < 1
+        x, xa = (network.logits(parameters, batch[key])[0] for key in ("images", "strong_images"))
+        guessed = np.argmax(tf.nn.softmax(normed(x)) + tf.nn.softmax(normed(xa)), 1)
+        np.testing.assert_array_equal(result.recovered, np.where(share == 1, labels, guessed))
+        assert (result.recovered.numpy() != labels).any()
     else:
         share = np.full(6, 0.9)
         np.testing.assert_array_equal(result.recovered, labels)
-    expected = gradients_of(
-        lambda: naive_total(network, parameters, batch, result.weights, tf.constant(share), settings), parameters
-    )
-    assert_close(result.gradients, expected)
+
+    def total():
+        return naive_total(network, parameters, batch, result.weights, tf.constant(share), settings)
+
+    assert_close(result.gradients, gradients_of(total, parameters))
+    assert logged_total(result) == pytest.approx(float(total()), rel=1e-9)
     assert ("xemin" in result.losses) == settings.mixup
 
 
@@ -159,6 +165,7 @@ def test_baselines(method, smoothing):
         return tf.reduce_sum(result.weights * losses) + decay
 
     assert_close(result.gradients, gradients_of(total, parameters))
+    assert logged_total(result) == pytest.approx(float(total()), rel=1e-9)
 
 
 @pytest.mark.parametrize("method", WITHOUT_MEMORY)
