@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from ieg.methods.fsr_memory import Memory
 
+BYTES = {np.dtype(np.uint8), np.dtype(np.float16)}  # which of them the queue's images are depends on the devices
+
 
 class TrainState:
     """Variables {name: tf.Variable}: weights, momentum accumulators, EMA, and moving batch-norm statistics.
@@ -47,13 +49,13 @@ class TrainState:
         """Raises: KeyError or ValueError where names, shapes or types are not this network's."""
         variables = self.variables()
         for name, value in variables.items():
-            array = arrays[name]
-            if array.shape != tuple(value.shape) or array.dtype != value.dtype.as_numpy_dtype:
+            array, dtype = arrays[name], np.dtype(value.dtype.as_numpy_dtype)
+            if array.shape != tuple(value.shape) or (array.dtype != dtype and {array.dtype, dtype} != BYTES):
                 raise ValueError(
                     f"{name} is {array.dtype} {array.shape} instead of {value.dtype.name} {tuple(value.shape)}"
                 )
         for name, value in variables.items():
-            value.assign(arrays[name])
+            value.assign(arrays[name].astype(value.dtype.as_numpy_dtype, copy=False))
 
 
 def variable(value, name: str) -> tf.Variable:

@@ -16,9 +16,11 @@ from ieg.experiment import make_memory
 from ieg.losses.margin import score_update
 from ieg.methods.fsr_memory import Memory, MemorySettings
 from ieg.methods.fsr_queue import class_balanced_draw, first_of_each_class, lowest_scored
+from ieg.networks.network import build_network
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags
 from ieg.settings.pseudo_loss_name import PseudoLoss
+from ieg.training.state import TrainState
 
 VALUES = np.linspace(-1, 1, 256, dtype=np.float32)
 COUNTS = [5, 3, 1, 2, 5]  # of 5 places each; 3 are drawn
@@ -226,6 +228,20 @@ def test_it_comes_back_from_a_checkpoint():
             np.testing.assert_array_equal(first[name], second[name], err_msg=name)
         write(one, [5], [1], np.ones((1, 3)))
         write(other, [5], [1], np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("there, here", [(np.float16, np.uint8), (np.uint8, np.float16)])
+def test_one_machine_reads_the_queue_of_several_and_they_its(there, here):
+    """Between machines its bytes are kept in half precision."""
+    state = TrainState(build_network("wrn10-1", 3, image_size=8), 0, memory())
+    state.memory.queue_images = tf.Variable(np.zeros((12, 8, 8, 3), here))
+    bytes_ = np.arange(12 * 8 * 8 * 3).reshape(12, 8, 8, 3) % 256
+    state.restore(state.arrays() | {"memory:queue_images": bytes_.astype(there)})
+    stored = state.memory.queue_images.numpy()
+    assert stored.dtype == here
+    np.testing.assert_array_equal(stored, bytes_)
+    with pytest.raises(ValueError, match="queue_images is float32"):
+        state.restore(state.arrays() | {"memory:queue_images": bytes_.astype(np.float32)})
 
 
 # ---------------------------------------------------------------------- the queue's images
