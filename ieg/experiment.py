@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,7 @@ def train(config: Config, strategy, folder: Path, command: list[str], data: str)
     owner = Owner.of("ieg", config.record(), config.flags.seed, data)
     saved = None if finished else checkpoint.newest(folder, config.flags.restore_step, owner)
     if worker.several:
+        refuse_different_runs(agree(strategy, zlib.crc32(f"{owner.config_hash} {data}".encode())))
         refuse_different_starts(agree(strategy, -1 if finished else saved.step if saved else 0), folder)
     if finished:
         logging.info("%s is finished: accuracy %.4f", folder, finished["metrics"]["accuracy"])
@@ -164,6 +166,15 @@ def start_from_pretrained(state: TrainState, network, config: Config) -> None:
         state.moving[name][0].assign(mean)
         state.moving[name][1].assign(variance)
     logging.info("starting from %s: %d of %d tensors", flags.pretrained_ckpt, len(weights.parameters), len(state.ema))
+
+
+def refuse_different_runs(runs: list[int]) -> None:
+    """Raises: UsageError where the workers have not the same flags and data: the record would tell of the first's."""
+    if len(set(runs)) > 1:
+        raise UsageError(
+            f"the workers would train different runs ({', '.join(f'{run:08x}' for run in runs)}): start the same "
+            "command, with the same data, on all of them; --check prints what each would train"
+        )
 
 
 def refuse_different_starts(starts: list[int], folder: Path) -> None:

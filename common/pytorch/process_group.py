@@ -7,8 +7,9 @@ import gc
 import os
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -83,6 +84,23 @@ class Group:
         if error is not None:
             raise error
         return found
+
+    def check_same(self, config: Mapping[str, Any]) -> None:
+        """All processes must ask at once. Raises: UsageError, in all of them, where their configurations differ.
+
+        On several machines each has a command line of its own, and the record would tell of the leader's only.
+        """
+        if self.world_size == 1:
+            return
+        found: list[Any] = [None] * self.world_size
+        dist.all_gather_object(found, dict(config))
+        for name in config:
+            values = list(dict.fromkeys(str(one.get(name)) for one in found))
+            if len(values) > 1:
+                raise UsageError(
+                    f"{name} is not the same in all processes ({', '.join(values)}): start the same command on all "
+                    "machines"
+                )
 
     def share(self, count: int) -> slice:
         """Which of `count` examples of a batch are this process's: consecutive ones, sizes differing by one at most."""

@@ -31,6 +31,7 @@ def work(flags: LinearFlags, group: Group, command: list[str]) -> int:
     given = user_path(flags.pretrained)
     digest = group.leader_does(lambda: checkpoint.fingerprint(flags.pretrained) if given.is_file() else "")
     config = record(flags, digest)
+    group.check_same(config)
     # A finished run may outlive the encoder that it was trained on.
     known = {name: value for name, value in config.items() if value or name != "pretrained_sha256"}
     if not flags.check and group.leader_does(lambda: is_finished(folder, known, whole=bool(digest))):

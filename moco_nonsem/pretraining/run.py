@@ -25,6 +25,7 @@ from moco_nonsem.views.loader import ViewLoader
 def work(flags: PretrainFlags, group: Group, command: list[str]) -> int:
     """What one process of the group does. Returns the exit code."""
     config = resolve(flags, group.world_size)
+    group.check_same(config.record())
     warn(config, group)
     folder = group.leader_does(lambda: run_folder(flags, "pretrain"))
     if not flags.check and group.leader_does(lambda: is_finished(folder, config.record())):

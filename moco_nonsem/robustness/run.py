@@ -110,6 +110,7 @@ def work(flags: RobustnessFlags, group: Group, command: list[str]) -> int:
         "classes": len(evaluation.classes),
         "checkpoint_sha256": checkpoint.fingerprint(flags.checkpoint),
     }
+    group.check_same(config)
     if flags.check:
         if group.leads:
             print(format_config(config), end="")

@@ -58,6 +58,7 @@ def _run(config: Config, group: Group, command: list[str]) -> int:
     group.warn_of_precision(flags.amp)
     for name, what in without_effect(config).items():
         logging.warning("--%s has no effect without %s", name, what)
+    group.check_same(config.record())
     if flags.check:
         name, mark = datasets.describe(config)
         if group.leads:
@@ -254,7 +255,9 @@ def finish(trainer: Trainer, record: AnyRecord, folder: Path) -> None:
     chosen = scores.get("selected", scores["last"])
     if not config.task.select_on_validation:
         write_models(trainer, folder)
-    notes: dict[str, object] = {"model": config.model, "noise_rate": float(trainer.data.is_noisy.mean())}
+    notes: dict[str, object] = {"model": config.model}
+    if trainer.data.knows_noise:
+        notes["noise_rate"] = float(trainer.data.is_noisy.mean())
     if trainer.data.noise_sha256:
         notes["noise_sha256"] = trainer.data.noise_sha256
     if config.flags.limit_train_examples:

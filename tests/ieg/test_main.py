@@ -9,6 +9,8 @@ import pytest
 
 from common.errors import UsageError
 from common.records.config_text import format_config
+from ieg import experiment
+from ieg.devices.distribution import Worker
 from ieg.main import as_trained, run_folder
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags
@@ -118,6 +120,22 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capfd):
     assert "error: loss/" in err
     assert "at step" in err
     assert "Traceback" not in err
+
+
+def test_workers_with_different_flags_or_data_say_so(tmp_path, monkeypatch):
+    """On two machines somebody starts two commands; the record would tell of the first."""
+    monkeypatch.setattr(experiment, "this_worker", lambda _: Worker(chief=True, several=True, first=0, count=1))
+
+    def told(data, *words):
+        """What a worker tells the others of its run; another one tells something else."""
+        found = []
+        monkeypatch.setattr(experiment, "agree", lambda _, value: found.append(value) or [value, value + 1])
+        with pytest.raises(UsageError, match=r"would train different runs .*: start the same command"):
+            experiment.train(resolve(parse_flags([*IN_PROCESS, *words]), 1), None, tmp_path, [], data)
+        return found[0]
+
+    assert told("digits") == told("digits", "--log_freq=7")
+    assert len({told("digits"), told("other digits"), told("digits", "--learning_rate=0.2")}) == 3
 
 
 def test_check_prints_the_configuration_and_stops(tmp_path, capfd):

@@ -2,6 +2,7 @@
 and what processes tell one another, in a .npz file of each process; then the program itself."""
 
 import dataclasses
+import importlib
 import sys
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from moco_nonsem.model.moco import MoCo
 from moco_nonsem.pretraining import trainer as training
 from moco_nonsem.pretraining.config import resolve
 from moco_nonsem.running.distributed import in_group
-from moco_nonsem.running.flags import PretrainFlags
+from moco_nonsem.running.flags import LinearFlags, PretrainFlags
 from moco_nonsem.running.launch import places
 
 BATCH, SIZE, STEPS = 8, 16, 4
@@ -103,6 +104,15 @@ def telling(group: Group) -> dict[str, np.ndarray]:
     except UsageError as error:
         found["error"] = np.array(str(error))
     found["any"] = np.array([group.any(group.rank == 1), group.any(False)])
+    group.check_same({"lr": 0.1, "schedule": [1, 2]})
+    for program, flags in {
+        "pretraining": dataclasses.replace(FLAGS, seed=group.rank),
+        "linear_probe": LinearFlags(data="", arch=FLAGS.arch, seed=group.rank, pretrained="none"),
+    }.items():
+        try:
+            importlib.import_module(f"moco_nonsem.{program}.run").work(flags, group, [])
+        except UsageError as error:
+            found[program] = np.array(str(error))
     return found
 
 

@@ -97,6 +97,14 @@ def test_what_processes_tell_one_another(two):
         assert rank["any"].tolist() == [True, False]
 
 
+@pytest.mark.parametrize("program", ["pretraining", "linear_probe"])
+def test_processes_with_different_flags_say_so(two, program):
+    """On two machines somebody starts two commands; the record would tell of the first."""
+    for rank in two:
+        expected = "seed is not the same in all processes (0, 1): start the same command on all machines"
+        assert str(rank[program]) == expected
+
+
 @pytest.mark.slow
 def test_the_program_under_torchrun_is_the_program(one, base, tree):
     """The same command, global batch and parts of batch norm: the same run, up to rounding."""

@@ -14,7 +14,7 @@ from common.errors import UsageError
 from common.pytorch.process_group import Group
 from common.records.saved_state import Owner
 from re_sln.datasets import load as datasets
-from re_sln.training import checkpoint
+from re_sln.training import checkpoint, experiment
 from re_sln.training import networks as networks_module
 from re_sln.training.distributed import in_group
 from re_sln.training.experiment import build, go_on, load_data
@@ -123,6 +123,15 @@ def other_labels(group: Group) -> str:
     return ""
 
 
+def other_flags(group: Group) -> str:
+    """What a process says that was started with another --lr than the leader."""
+    try:
+        experiment._run(config_of(sigma=0.0, lr=[0.5, 0.25][group.rank], world_size=group.world_size), group, [])
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
 def everything(group: Group) -> dict[str, np.ndarray]:
     """All of the above."""
     found = frozen_run(group) | {f"step:{name}": value for name, value in normalising_step(group).items()}
@@ -130,6 +139,7 @@ def everything(group: Group) -> dict[str, np.ndarray]:
     found["shared"] = np.array(group.from_leader(f"rank {group.rank}"))
     found |= {f"resumed:{name}": value for name, value in resumed(group).items()}
     found["other labels"] = np.array(other_labels(group))
+    found["other flags"] = np.array(other_flags(group))
     try:
         Networks(config_of(sync_bn=True, world_size=group.world_size), 3, group)
     except UsageError as error:

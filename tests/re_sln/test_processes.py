@@ -86,6 +86,12 @@ def test_a_process_that_reads_other_labels_says_so(two):
     assert str(other["other labels"]).startswith("process 1 reads other data or labels than the first one: give")
 
 
+def test_processes_with_different_flags_say_so(two):
+    """On two machines somebody starts two commands; the record would tell of the first."""
+    for rank in two:
+        assert str(rank["other flags"]).startswith("lr is not the same in all processes (0.5, 0.25): start the")
+
+
 def test_batch_norm_normalises_each_processs_part_and_the_leaders_averages_count(two):
     """After a step a process's averages are of its own half of the batch; before a test all take the leader's."""
     data, batch = small_data(), two[0]["step:batch"]

@@ -66,6 +66,7 @@ def test_label_correction_and_resume_by_the_same_command(root, tmp_path):
     # nobody knows which labels are wrong
     assert all(line.keys() == {"step", "epoch", "accuracy/train", "accuracy/test", "loss/test", "loss/train_all"}
                for line in lines)  # fmt: skip
+    assert "noise_rate" not in result["notes"]
     assert result["finished"] and result["dataset"]["name"] == "animal-10n"
     assert "other counts than the official" in result["dataset"]["version"]
     assert [path.name for path in (tmp_path / "one").glob("loss_train_*")] == ["loss_train_all"]
