@@ -16,14 +16,14 @@ def main(name: str, argv: list[str] | None) -> int:
 
     def train() -> int:
         flags = flags_of(program, arguments)  # answers --help, before even numpy is loaded
+        if flags.evaluate and not flags.check:
+            from re_sln import rescoring
+
+            return rescoring.rescore(flags)  # of the run in the folder, whatever other flags say
         from re_sln.settings.config import resolve
 
         # Refuses what it can before torch is loaded.
         config = resolve(program, flags, (torchrun() or {"WORLD_SIZE": 1})["WORLD_SIZE"])
-        if flags.evaluate and not flags.check:
-            from re_sln import rescoring
-
-            return rescoring.rescore(flags)
         from re_sln.training import experiment
 
         return experiment.run(config, ["python", "-m", f"re_sln.{name}", *arguments])

@@ -158,13 +158,12 @@ def load_data(config: Config, group: Group, make_new: bool) -> Data:
             f"process {group.rank} reads other data or labels than the first one: give both machines the same files in "
             "--data_dir"
         )
-    sizes = {"the training set": len(order_of(config, data, 1)), "a test set": min(map(len, data.tests.values()))}
-    for name, size in sizes.items():
-        if size % config.flags.batch_size and size % config.flags.batch_size < group.world_size:
-            raise UsageError(
-                f"--batch_size={config.flags.batch_size}: the last batch of {name} has "
-                f"{size % config.flags.batch_size} images for {group.world_size} processes; choose another size"
-            )
+    left_over = len(order_of(config, data, 1)) % config.flags.batch_size
+    if 0 < left_over < group.world_size:
+        raise UsageError(
+            f"--batch_size={config.flags.batch_size}: the last batch of the training set has {left_over} images for "
+            f"{group.world_size} processes; choose another size"
+        )
     return data
 
 

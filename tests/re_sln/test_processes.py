@@ -178,3 +178,6 @@ def test_a_batch_that_cannot_be_shared_is_refused():
     config = config_of(world_size=2, batch_size=149, p=0.0, limit_train_examples=150)
     with pytest.raises(UsageError, match=r"--batch_size=149: .* 1 images for 2 processes; choose another size"):
         load_data(config, Silent(0, 2, torch.device("cpu")), make_new=False)
+    # 360 test images are scored in batches of their own, of which a process may have no part.
+    config = config_of(world_size=2, batch_size=359, p=0.0, limit_train_examples=150)
+    load_data(config, Silent(0, 2, torch.device("cpu")), make_new=False)

@@ -16,7 +16,7 @@ def test_a_finished_run_scores_what_its_record_says(model, tmp_path, capsys, mon
     assert main(words) == 0
     capsys.readouterr()
     result = result_of(tmp_path / "run")
-    assert main([*words, "--evaluate"]) == 0
+    assert main(["--evaluate", words[-1]]) == 0
     scored = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert scored["metrics"] == {"accuracy": result["metrics"]["accuracy"]}
     assert scored["step"] == result["metrics_step"]
