@@ -31,7 +31,9 @@ def test_a_run_without_locks_and_without_fsync_of_folders_is_whole(tree, tmp_pat
 @pytest.mark.parametrize("program", [pretrain_program, main_lincls], ids=["pretraining", "linear"])
 def test_a_read_only_place_is_refused_before_images_are_read(program, tree, tmp_path, monkeypatch, capfd):
     read_only(monkeypatch, tmp_path)
-    monkeypatch.setattr("moco_nonsem.images.image_tree.read_tree", None)
+    # Where it is called, by its name there: a module that is imported under the patch would keep it for good.
+    monkeypatch.setattr("moco_nonsem.pretraining.run.training_tree", None)
+    monkeypatch.setattr("moco_nonsem.linear_probe.run.read_tree", None)
     (tmp_path / "x.pth.tar").write_text("")
     words = [*PATCH] if program is pretrain_program else [*LINEAR, f"--pretrained={tmp_path / 'x.pth.tar'}"]
     assert program.main([*words, str(tree)]) == 2
