@@ -1,5 +1,6 @@
 """The program through its command line; in this process where it can be: a new one loads TensorFlow for seconds."""
 
+import dataclasses
 import json
 import signal
 import time
@@ -10,10 +11,11 @@ import pytest
 from common.errors import UsageError
 from common.records.config_text import format_config
 from ieg import experiment
-from ieg.devices.distribution import Worker
+from ieg.devices.distribution import Worker, make_strategy
 from ieg.main import as_trained, run_folder
 from ieg.settings.config import resolve
 from ieg.settings.flags import parse_flags
+from reproduce.cells.programs import known_programs
 from tests.ieg.small_runs import MORE, SMALL, folder_of, last_checkpoint, run, start
 from tests.programs import ROOT, metrics_of, run_as_main
 
@@ -187,6 +189,18 @@ def test_a_run_is_scored_on_other_devices_than_it_was_trained_on(tmp_path):
     with pytest.raises(UsageError, match=rf"trained on other devices in .*{folder}.*: name the folder .* --run_dir"):
         scored(tmp_path)
     assert scored(None, f"--run_dir={folder}").record() == config.record()
+
+
+@pytest.mark.parametrize("place", ["checkpoint_path", "run_dir"])
+@pytest.mark.parametrize("devices", [[], ["--distribution_strategy=multi_worker"]])
+def test_reproduce_verify_scores_a_run_wherever_it_is_and_whatever_it_was_trained_on(tmp_path, place, devices):
+    folder, config = trained(tmp_path, "--num_devices=2", *devices)
+    moved = folder.rename(tmp_path / "moved")
+    words = [word.format(folder=moved) for word in known_programs()["ieg.main"].prints]
+    flags = parse_flags([*SMALL, "--num_devices=2", *devices, f"--{place}={folder}", *words])
+    assert make_strategy(dataclasses.replace(flags, deterministic=False)).num_replicas_in_sync == 1
+    run = as_trained(flags, resolve(flags, 1), None)
+    assert (run_folder(run), run.record()) == (moved, config.record())
 
 
 def test_runs_as_a_script_from_inside_its_folder():

@@ -17,7 +17,7 @@ from common.records.record_files import CONFIG, METRICS, RESULT
 from reproduce.cells import EVIDENCE, load_tables
 from reproduce.claims.page import kept_findings
 from reproduce.cli import main
-from reproduce.report.packed import tail, thinned_lines
+from reproduce.report.packed import facts, tail, thinned_lines
 from reproduce.report.page import report_html
 from reproduce.tables.all_tables import filled_tables
 from tests.reproduce.browser import CHROMIUM, Page
@@ -97,6 +97,13 @@ def test_the_provenance_of_a_number_is_its_records(text: str, place: Path) -> No
         steps, values = record["curves"]["accuracy/test"]
         assert steps == [line["step"] for line in lines]
         assert values == pytest.approx([line["accuracy/test"] for line in lines], rel=1e-3)
+
+
+def test_replicas_of_one_process_are_not_called_processes(place: Path) -> None:
+    """What a record knows of memory is one process's."""
+    result = json.loads(next((place / "runs").rglob(RESULT)).read_text())
+    said = facts({**result, "device": "GPU", "world_size": 8, "peak_memory_bytes": 2**31})
+    assert {"hardware: GPU, 8 replicas", "peak memory: 2 GiB in one process"} < set(said)
 
 
 def test_a_chain_shows_the_record_of_each_of_its_stages(text: str) -> None:
