@@ -227,8 +227,9 @@ class Trainer:
         if not self.worker.chief:
             return
         clean = self.source.split.train_labels == self.source.split.true_labels
+        known = {} if self.config.dataset.is_webvision else {"is_clean": clean}
         file = io.BytesIO()  # numpy leaves a file half closed where the disk is full
-        np.savez(file, weight=self.example_weights, is_clean=clean, label=self.source.split.train_labels)
+        np.savez(file, weight=self.example_weights, **known, label=self.source.split.train_labels)
         atomic_write(self.folder / "example_weights.npz", file.getvalue())
         end, last, best = self.scores["end"], self.scores["last"], self.scores["best"]
         metrics = {name: value for name, value in end.items() if name != "step"}

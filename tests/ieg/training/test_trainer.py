@@ -139,6 +139,8 @@ def test_webvision_has_a_result_of_each_of_its_test_sets(tmp_path, monkeypatch):
     ((metrics, *_),) = trainer.record.results
     assert (metrics["webvision_top1"], metrics["imagenet_top1"]) == (0.3, 0.5)
     assert "weights/clean" not in trainer.record.lines[0][2]  # nobody knows
+    with np.load(tmp_path / "example_weights.npz") as file:
+        assert set(file.files) == {"weight", "label"}
 
 
 def test_means_are_over_the_steps_since_the_last_evaluation(tmp_path):
