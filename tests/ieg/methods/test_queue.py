@@ -130,6 +130,9 @@ def test_the_first_probe_batch_is_real_and_balanced():
     examples = who(found["probe_images"])
     np.testing.assert_array_equal(LABELS[examples], found["probe_labels"])
     assert len(set(examples)) == 6
+    other = memory(seed=4)
+    other.start(images_of)
+    assert not np.array_equal(who(read(other)["probe_images"]), examples)
 
 
 def test_a_step_moves_scores_running_logits_and_the_next_draw():

@@ -50,7 +50,8 @@ def test_the_gap_is_told_against_the_papers_value_first(cell: Cell) -> None:
     first, second = own.gaps
     assert (first.points, first.stds) == (pytest.approx(0.3), pytest.approx(0.6))
     assert (second.points, second.stds) == (pytest.approx(14.0), pytest.approx(14 / 0.5**0.5))
-    assert first.text(1) == "gap to paper +0.3 points, +0.6 std"
+    gap = "gap to paper +0.3 points, +0.6 std"  # alone
+    assert own.texts() == ["94.0 ± 0.7 (n = 2: 93.5, 94.5)", "paper 93.7 ± 0.5", "rerun 80.0", gap]
 
 
 def test_without_any_spread_there_are_points_alone(cell: Cell) -> None:
