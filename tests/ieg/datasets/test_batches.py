@@ -31,6 +31,14 @@ def test_a_batch_depends_on_seed_and_step_alone():
             assert not np.array_equal(value, source().batch(8)[name]), name
 
 
+def test_strong_copies_are_drawn_anew_in_every_step():
+    plain = source(transform=replace(CIFAR, pad=0, flips=False))
+    first = replace(plain, images=np.broadcast_to(plain.images[:1], plain.images.shape))  # every image is the same one
+    one, other = first.batch(0), first.batch(1)
+    np.testing.assert_array_equal(one["images"], other["images"])
+    assert not np.array_equal(one["strong_images"], other["strong_images"])
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_threads_change_nothing(workers):
     made = list(prefetch(source(), 3, 20, workers, depth=4))

@@ -136,6 +136,7 @@ def test_every_flag_of_a_step_reaches_its_own_setting():
     ):  # fmt: skip
         changed = dataclasses.asdict(settings_of(Flags(**changes)))
         assert {key for key in plain if plain[key] != changed[key]} == {name}
+    assert settings_of(Flags(method="fsr")).mixup
     fsr = settings_of(Flags(method="fsr", use_mixup=False, use_pseudo_loss="partial_2_0.3_4"))
     assert (fsr.mixup, fsr.pseudo_loss, fsr.meta_partial_level) == (False, PseudoLoss("partial", 2.0, 0.3, 4.0), 0)
 

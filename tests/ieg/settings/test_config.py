@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -184,6 +185,7 @@ def test_schedules_by_flags():
     assert steps.cycle_ends == [steps.last_step]
     warm = config("--lr_schedule=cosine_warmup", "--warmup_epochs=1", "--decay_steps=1000")
     assert (warm.rate(0), warm.rate(245)) == (0, 0.05)
+    assert warm.rate(490) == pytest.approx(0.05 * (1 + math.cos(0.49 * math.pi)))
     assert config("--max_iteration=100").cycle_ends == [100]
     assert [s for s in range(1, 40) if config("--eval_freq=10", "--max_iteration=25").evaluates(s)] == [10, 20, 25, 30]
 

@@ -15,9 +15,11 @@ from moco_nonsem.images.workers import Reading
 from moco_nonsem.linear_probe.config import encoder_number
 from moco_nonsem.linear_probe.network import FrozenWeightsMoved, LinearNetwork, check_frozen, load_backbone
 from moco_nonsem.linear_probe.trainer import LinearTrainer
-from moco_nonsem.model.encoder import build_encoder
+from moco_nonsem.model.encoder import build_encoder, features_of
+from moco_nonsem.pretraining import neighbours as module
 from moco_nonsem.pretraining import program as pretrain_program
 from moco_nonsem.pretraining.neighbours import neighbour_classes
+from moco_nonsem.running.flags import LinearFlags
 from tests.moco_nonsem.small_runs import LINEAR, PATCH, assert_same_bits, make_tree
 from tests.programs import ROOT, metrics_of, result_of, start, stop_in_step
 
@@ -153,6 +155,33 @@ def test_training_is_that_of_a_slow_loop(whole, pretrained, tree):
     assert line["accuracy/val"] == pytest.approx((logits.argmax(axis=1) == labels).mean())
 
 
+def test_the_result_is_the_last_epochs_and_the_best_stands_apart(command, tmp_path, monkeypatch):
+    """Accuracies on val/ are made up: the second epoch is the best, the third only as good."""
+    made_up = iter([(0.2, 0.5), (0.6, 0.8), (0.6, 0.9), (0.4, 0.7)])
+    names = ("accuracy/val", "accuracy/val_top5")
+    monkeypatch.setattr(LinearTrainer, "score", lambda self: dict(zip(names, next(made_up), strict=True)))
+    assert main_lincls.main([*command, "--epochs=4", f"--run_dir={tmp_path / 'run'}"]) == 0
+    result = result_of(tmp_path / "run")
+    assert (result["metrics"], result["metrics_step"]) == ({"accuracy": 0.4, "accuracy_top5": 0.7}, 16)
+    assert result["best_on_test"] == {"accuracy": {"value": 0.6, "step": 8, "epoch": 1}}  # counted from 0
+    for kind, epochs in (("model_best", 2), ("checkpoint_robust", 4)):
+        assert read_tensors(tmp_path / "run" / f"{kind}_0000.pth.tar")["epoch"] == epochs
+
+
+def test_an_image_counts_among_the_first_five_to_the_fifth(tree):
+    """Of three classes with three images each the first has the largest logit, the others the fifth and the sixth."""
+    reading = Reading(batch_size=4, workers=0, seed=0, group=Group(0, 1, torch.device("cpu")))
+    network, val = LinearNetwork("resnet10-small", 0), read_tree(tree / "val")
+    logits = torch.full((1000,), -100.0)
+    logits[[0, 3, 4, 5, 1, 2]] = -torch.arange(6.0)
+    network.classifier.load_state_dict({"weight": torch.zeros(1000, 256), "bias": logits})
+    scores = LinearTrainer(
+        LinearFlags(arch="resnet10-small", image_size=16), network, val, val, reading, reading.group
+    ).score()
+    loss = math.log(sum(math.exp(-k) for k in range(6))) + (0 + 4 + 5) / 3
+    assert scores == pytest.approx({"accuracy/val": 1 / 3, "accuracy/val_top5": 2 / 3, "loss/val": loss}, rel=1e-5)
+
+
 def test_ctrl_c_and_resume_give_the_same_bits(whole, command, tmp_path, monkeypatch, capfd):
     stop_in_step(monkeypatch, LinearTrainer, 6)
     run = tmp_path / "run"
@@ -244,17 +273,35 @@ def test_neighbours_against_a_loop():
             assert guess == votes.index(max(votes))
 
 
-def test_neighbours_leave_the_encoder_as_it_was(tree):
-    from moco_nonsem.pretraining.neighbours import Neighbours
-
+def test_neighbours_are_of_train_and_leave_the_encoder_as_it_was(tree, monkeypatch):
     encoder = build_encoder("resnet10-small", 8, True, 0).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     reading = Reading(batch_size=4, workers=0, seed=0, group=Group(0, 1, torch.device("cpu")))
     train, val = read_tree(tree / "train"), read_tree(tree / "val")
-    monitor = Neighbours(train, val, 5, 16, reading, Group(0, 1, torch.device("cpu")))
+    monitor = module.Neighbours(train, val, 5, 16, reading, Group(0, 1, torch.device("cpu")))
+    seen = []
+
+    def kept(*given):
+        seen.append(given)
+        return neighbour_classes(*given)
+
+    monkeypatch.setattr(module, "neighbour_classes", kept)
     accuracy = monitor(encoder)
-    assert accuracy * 9 == pytest.approx(round(accuracy * 9)) and encoder.training
+    assert encoder.training
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    # the bank: the first five images of each class of train/; the queries: val/; both as a test sees them
+    encoder.eval()
+    first = np.concatenate([np.flatnonzero(train.labels == label)[:5] for label in range(3)])
+    expected = []
+    for images, places in ((val, np.arange(9)), (train, first)):
+        ((views, labels),) = labelled_batches(images, Look(16), [places], reading)
+        with torch.no_grad():
+            expected.append((torch.nn.functional.normalize(features_of(encoder, views), dim=1), labels))
+    ((queries, bank, labels, classes),) = seen
+    torch.testing.assert_close(queries, expected[0][0])
+    torch.testing.assert_close(bank, expected[1][0])
+    assert labels.tolist() == expected[1][1].tolist() and classes == 3
+    assert accuracy == (neighbour_classes(*seen[0]) == expected[0][1]).double().mean()
 
 
 def test_the_program_from_inside_its_folder():

@@ -300,13 +300,17 @@ def without_ray(monkeypatch):
 
 def test_the_search_leaves_a_record_and_a_table_and_is_not_done_twice(without_ray, tmp_path, capsys):
     command = [*DIGITS, "--sigmas=0.1,1", "--n_epochs=2", f"--run_dir={tmp_path / 'run'}", "--noise-mode=asym"]
+    command += ["--lr=0.2"]
     assert tune.main(command) == 0
     result, config = result_of(tmp_path / "run"), read_config(tmp_path / "run")
     assert result["finished"] and result["command"] == ["python", "-m", "re_sln.tune", *command]
     assert result["metrics"].keys() == {"accuracy_val_sigma_0.1", "accuracy_val_sigma_1.0"}
+    losses = []
     for sigma in ("0.1", "1.0"):
         own = result_of(tmp_path / "run" / f"sigma_{sigma}")["metrics"]["accuracy_val"]
         assert result["metrics"][f"accuracy_val_sigma_{sigma}"] == own
+        losses.append(metrics_of(tmp_path / "run" / f"sigma_{sigma}")[0]["loss/train_all"])
+    assert losses[0] != losses[1] and len(set(result["metrics"].values())) == 2  # each trial has a σ of its own
     assert result["metrics_step"] == metrics_of(tmp_path / "run")[-1]["step"] == 2 * 2 * 3
     best = max(("0.1", "1.0"), key=lambda sigma: result["metrics"][f"accuracy_val_sigma_{sigma}"])
     assert result["notes"]["best_sigma"] == float(best) and "first 150" in result["notes"]["shortened"]

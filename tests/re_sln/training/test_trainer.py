@@ -143,6 +143,15 @@ def test_an_epoch_goes_through_all_examples_once_in_an_order_of_its_own():
     assert orders[0] != trainer_of(config_of(**(SIZES | {"seed": 8}), n_epochs=3), small_data()).order(1).tolist()
 
 
+@pytest.mark.parametrize("augmented", [True, False])
+def test_a_test_set_seen_as_in_training_is_cropped_as_there(augmented):
+    data = dataclasses.replace(small_data(), augmented_tests=frozenset({"test"} if augmented else ()))
+    trainer = trainer_of(config_of(**SIZES, augmentation="crop_flip"), data)
+    assert trainer.train_images.look.padding == 1  # an eighth of 8 pixels
+    assert trainer.test_images["test"].look.padding == augmented
+    assert (trainer.test_crops("test") is not None) == augmented
+
+
 def test_the_last_batch_is_kept():
     trainer = trainer_of(config_of(**SIZES, n_epochs=2), small_data())
     epochs_of(trainer)

@@ -113,6 +113,14 @@ def test_all_comparisons_have_to_hold(claim: Claim) -> None:
     assert findings({"one": claim}, numbers(weak))["one"].p == found_p(effect(comparison(), numbers(weak)))
 
 
+def test_what_contradicts_has_to_be_large_and_certain_at_once(claim: Claim) -> None:
+    slight, chance = comparison(bound=100.0, matters=1000.0), comparison()
+    both = dataclasses.replace(claim, comparisons=(slight, chance))
+    found = findings({"one": both}, numbers([0.75 if seed % 2 else 0.15 for seed in SEEDS]))["one"]
+    assert found.effects[0].p == 2 / 1024 and found.effects[1].p > 0.5
+    assert (found.adjusted, found.verdict) == (4 / 1024, NOT_SUPPORTED)
+
+
 def found_p(found: Effect) -> float:
     """22 of 1,024 patterns: no sign or one other than the nine that agree, both sides."""
     assert found.p == 22 / 1024
