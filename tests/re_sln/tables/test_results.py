@@ -141,6 +141,16 @@ def test_a_run_that_lies_there_twice_counts_once(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_the_best_sigma_is_that_of_the_highest_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags: dict[str, Any] = {"val_size": 0.1, "val_transform": "train", "sigma": None}
+    for seed, (small, large) in enumerate([(0.5, 0.7), (0.6, 0.3)]):
+        metrics = {"accuracy_val_sigma_0.1": small, "accuracy_val_sigma_1.0": large}
+        our_run(tmp_path / "runs" / f"hp {seed}", metrics, seed=seed, **flags)
+    assert results(tmp_path) == 0
+    assert "Best σ of these searches: sym 0.1 (the tables use 1.0 all the same)." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_our_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = {"accuracy_val_sigma_0.1": 0.34, "accuracy_val_sigma_0.5": 0.5, "accuracy_val_sigma_1.0": 0.4}
     search: dict[str, Any] = {"val_size": 0.1, "val_transform": "train", "sigma": None}

@@ -20,6 +20,7 @@ from reproduce.claims.measures import terms
 from reproduce.claims.verdicts import NOT_RUN, SUPPORTED
 from reproduce.cli import main
 from reproduce.commands.run import CLAIMS_OF, SEEDS_OF_A_DEMO
+from reproduce.runs import DONE
 from tests.reproduce.conftest import cells_content
 from tests.reproduce.fake_program import accuracy
 
@@ -113,6 +114,14 @@ def test_records_of_other_settings_do_not_count(claims_file: Path, capsys: pytes
     assert run(claims_file) == 0
     assert "3 runs to do (3 of 6" in capsys.readouterr().err
     assert set(json.loads((folder / "records" / "small.json").read_text())) == {"small-a-0", "small-b-0"}
+
+
+def test_a_cell_of_which_a_run_is_missing_is_not_kept(claims_file: Path) -> None:
+    claims = load_claims(claims_file)
+    first, *others = records.runs_of_claims(claims.values(), None, claims_file.parent)
+    done = dataclasses.replace(first, state=DONE, result={})
+    assert any(run.cell.id == first.cell.id for run in others)
+    assert records.entries(claims, [done, *others]) == {}
 
 
 def test_pilot_seeds_are_printed_and_not_kept(claims_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
