@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ def test_what_is_not_the_cells_run_never_counts(
         (["--dataset=cifar10_uniform_0.4", "--max_iteration=4"], "--dataset cifar10_uniform_0.4"),
         (["--dataset=cifar10_uniform_0.8", "--max_iteration=4", "--extra"], "--extra true, the cell asks for none"),
         (["--dataset=cifar10_uniform_0.8"], "--max_iteration left out"),
+        (["--dataset=cifar10_uniform_0.8", "--max_iteration=4", "--max_iteration=2"], "--max_iteration 2, the cell"),
     ],
 )
 def test_a_shortened_or_changed_command_never_counts(cell: Cell, tmp_path: Path, command: list[str], why: str) -> None:
@@ -104,6 +106,12 @@ def test_a_shortened_or_changed_command_never_counts(cell: Cell, tmp_path: Path,
     run = state_of(cell, 0, tmp_path)
     assert run.state == FOREIGN
     assert why in run.why
+
+
+def test_a_run_on_fewer_devices_than_the_cell_asks_for_never_counts(cell: Cell, tmp_path: Path) -> None:
+    do(cell, 0, tmp_path)
+    run = state_of(replace(cell, gpus=2), 0, tmp_path)
+    assert (run.state, "it ran on 1 device(s), the cell asks for 2" in run.why) == (FOREIGN, True)
 
 
 def test_the_form_of_flags_and_their_places_do_not_matter(cell: Cell, tmp_path: Path) -> None:

@@ -351,6 +351,8 @@ def test_a_published_log_says_less_and_means_the_same() -> None:
     assert place_of(PUBLISHED, "cifar10") == place_of(OURS, "cifar10")
     assert place_of({**PUBLISHED, "sigma": 0}, "cifar10").row == "CE"
     assert place_of({**PUBLISHED, "custom_noise": True}, "cifar10").column == "sym"
+    scored = {**OURS, "mo": True, "lc_n_epoch": 250, "lc_eval_transform": "test"}
+    assert place_of(scored, "cifar10").row == "SLN-MO-LC (scored under test transform)"
     with pytest.raises(UsageError, match="does not say sigma"):
         place_of({**PUBLISHED, "sigma": None}, "cifar10")
 

@@ -20,6 +20,7 @@ from reproduce.cli import main
 from reproduce.report.packed import facts, tail, thinned_lines
 from reproduce.report.page import report_html
 from reproduce.tables.all_tables import filled_tables
+from reproduce.tables.paper_tables import standings
 from tests.reproduce.browser import CHROMIUM, Page
 from tests.reproduce.many_runs import write_runs
 
@@ -71,6 +72,27 @@ def test_every_table_stands_in_the_page_with_its_statistics_named(text: str) -> 
     assert text.count("mean ± population standard deviation (ddof 0)") >= 4
     assert "accuracy at the last cycle end, never the best on test" in text
     assert "not run" in text
+
+
+def test_the_overview_counts_the_cells_of_the_papers(text: str, place: Path) -> None:
+    every = [
+        result
+        for table, runs in filled_tables(None, None, None, place / "runs")
+        for result in standings(table.cells, runs)
+        if result.cell.gpus
+    ]
+    stds = [abs(one.gaps[0].stds) for one in every if one.gaps and one.gaps[0].stds is not None]
+    published = sum(bool(one.references) for one in every)
+    one, two = (sum(size <= most for size in stds) for most in (1, 2))
+    assert 0 < one < two < len(stds) < published < len(every)
+    whole = sum(0 < len(one.values) == one.asked for one in every)
+    begun = sum(0 < len(one.values) < one.asked for one in every)
+    shown = re.findall(r'class="card"><b>([^<]*)</b>', text)
+    done = shown.pop()
+    assert shown == [
+        f"{whole} / {len(every)}", str(begun), f"{one} / {published}", f"{two} / {published}", str(len(stds) - two)
+    ]  # fmt: skip
+    assert int(done) > 0
 
 
 def test_the_page_names_no_address_and_forbids_requests(text: str) -> None:
