@@ -10,6 +10,7 @@ from PIL import Image
 
 from common.pytorch.torch_files import write_tensors
 from re_sln import train_clothing1m
+from re_sln.datasets.clothing1m import load_clothing1m
 from re_sln.training import experiment, networks
 from re_sln.training import trainer as training
 from re_sln.training.networks import pretrained_resnet50
@@ -160,6 +161,21 @@ def test_weights_that_do_not_fit_are_refused(root, tmp_path, capfd):
     mistake(["--network=resnet50", f"--weights={tmp_path / 'other.pth'}"], capfd, "other.pth", "no ResNet-50")
     (tmp_path / "broken.pth").write_bytes(b"nothing")
     mistake(["--network=resnet50", f"--weights={tmp_path / 'broken.pth'}"], capfd, "broken.pth", "cannot be read")
+
+
+def test_each_list_has_its_own_place(root):
+    tests = root / "annotations" / "clean_test.txt"
+    tests.write_text(tests.read_text().replace(" 13\n", " 5\n"))
+    data = load_clothing1m(root, "authors")
+    places = {
+        "noisy_train": (data.train, data.given),
+        "clean_val": (data.test_images["validation"], data.tests["validation"]),
+        "clean_test": (data.test_images["test"], data.tests["test"]),
+    }
+    for name, (files, labels) in places.items():
+        assert [path.name for path in files] == [f"{name} {k}.jpg" for k in range(LISTS[name])]
+        second = 5 if name == "clean_test" else 13
+        assert labels.tolist() == [(0, second, 7)[k % 3] for k in range(LISTS[name])]
 
 
 def test_files_that_are_missing_are_named(root, capfd, tmp_path):

@@ -80,6 +80,18 @@ def test_every_run_and_every_metric_is_drawn(tmp_path: Path, monkeypatch: pytest
     assert len(figures[0].axes[1].get_legend().get_texts()) == 2
 
 
+def test_purity_stands_beside_the_share_of_true_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(tmp_path / "run", "fsr", 2)
+    metrics, result = folder / "metrics.jsonl", folder / "result.json"
+    metrics.write_text(metrics.read_text().replace("acc/ema_eval", "queue/purity"))
+    result.write_text(result.read_text().replace('"notes": {}', '"notes": {"noise_rate": 0.3}'))
+    figures: list[Any] = []
+    monkeypatch.setattr("reproduce.curves.save_figure", lambda figure, _path: figures.append(figure))
+    assert main(["curves", str(folder), "--out", str(tmp_path / "out.png")]) == 0
+    purity, whole = figures[0].axes[1].get_lines()
+    assert list(purity.get_ydata()) == [0.1, 0.2] and set(whole.get_ydata()) == {0.7}
+
+
 @pytest.mark.parametrize("evaluations", [0, None])
 def test_a_folder_without_evaluations_is_named(
     tmp_path: Path, evaluations: int | None, capsys: pytest.CaptureFixture[str]

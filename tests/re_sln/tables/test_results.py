@@ -12,6 +12,7 @@ import pytest
 from common.errors import UsageError
 from re_sln.former_names import from_recorded
 from re_sln.results import main
+from re_sln.tables import result_curves
 from re_sln.tables.cell_of_run import noise_of, place_of
 from re_sln.tables.result_tables import other_tables, published_tables
 from re_sln.tables.run_logs import read_logs
@@ -355,6 +356,17 @@ def test_a_published_log_says_less_and_means_the_same() -> None:
     assert place_of(scored, "cifar10").row == "SLN-MO-LC (scored under test transform)"
     with pytest.raises(UsageError, match="does not say sigma"):
         place_of({**PUBLISHED, "sigma": None}, "cifar10")
+
+
+def test_curves_of_accuracies_are_in_percent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(
+        result_curves, "save_figure", lambda figure, path, *_, **__: figures.update({path.name: figure})
+    )
+    our_run(tmp_path / "runs" / "a", 0.75)
+    result_curves.draw_curves(read_logs(tmp_path / "runs", None).runs, tmp_path / "out")
+    (line,) = figures["curves-cifar10-accuracy.png"].axes[0].lines
+    assert list(line.get_xdata()) == [1, 300] and list(line.get_ydata()) == pytest.approx([30, 75])
 
 
 def test_accuracies_are_rounded_as_tensorboard_rounds_them(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.errors import RecordError
-from reproduce.claims import measures
+from reproduce.claims import measures, records
 from reproduce.claims.measures import curve, numbers_of, seconds, value
 
 
@@ -55,3 +55,9 @@ def test_a_long_curve_keeps_its_ends(run: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(measures, "_lines", lambda run, name: [{"step": step, "acc": -step} for step in range(100)])
     points = curve(run, "acc", "step")
     assert len(points) == 40 and points[0] == (0, 0) and points[-1] == (99, -99)
+
+
+def test_a_kept_curve_is_of_the_places_that_all_seeds_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Any] = [[(1, 0.1), (2, 0.3)], [(1, 0.3), (3, 9.0)]]
+    monkeypatch.setattr(records, "curve", lambda run, metric, against: run)
+    assert records._mean_curve(runs, "acc", "step") == {"x": [1], "mean": [0.2], "std": [0.141]}
