@@ -7,6 +7,7 @@ from data.digits import load_digits
 from ieg.augmentation.transforms import CIFAR, LONG_TAIL
 from ieg.datasets.inputs import make_inputs
 from ieg.settings.config import resolve
+from ieg.settings.dataset_name import parse_dataset_name
 from ieg.settings.flags import parse_flags
 
 SMALL = ["--dataset=digits_uniform_0.4", "--image_size=8", "--batch_size=100", "--probe_dataset_hold_ratio=0.014"]
@@ -65,3 +66,18 @@ def test_labels_are_wrong_as_often_as_the_name_says_and_those_of_probes_never():
     np.testing.assert_array_equal(split.true_labels, labels[split.train_index])
     np.testing.assert_array_equal(split.probe_labels, labels[split.probe_index])
     assert not set(split.train_index) & set(split.probe_index)
+
+
+@pytest.mark.parametrize(
+    ("name", "noise", "ratio", "imbalance"),
+    [
+        ("cifar10", "none", 0.0, None),
+        ("cifar10_uniform_0.8", "uniform", 0.8, None),
+        ("cifar10_asymmetric_0.4", "asymmetric", 0.4, None),
+        ("cifar10_imbal_0.02", "none", 0.0, 0.02),
+        ("cifar10_imbal_0.02_0.2", "uniform", 0.2, 0.02),
+    ],
+)
+def test_the_noise_of_a_name(name, noise, ratio, imbalance):
+    found = parse_dataset_name(name)
+    assert (found.noise, found.ratio, found.imbalance) == (noise, ratio, imbalance)

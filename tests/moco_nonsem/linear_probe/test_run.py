@@ -182,6 +182,21 @@ def test_an_image_counts_among_the_first_five_to_the_fifth(tree):
     assert scores == pytest.approx({"accuracy/val": 1 / 3, "accuracy/val_top5": 2 / 3, "loss/val": loss}, rel=1e-5)
 
 
+def test_each_of_two_processes_counts_its_gradient_twice(tree):
+    """Their mean is then that of the whole batch, whatever the parts."""
+    reading = Reading(batch_size=4, workers=0, seed=0, group=Group(0, 1, torch.device("cpu")))
+    images, weights = read_tree(tree / "val"), []
+    for processes in (1, 2):
+        network = LinearNetwork("resnet10-small", 0)
+        flags = LinearFlags(arch="resnet10-small", image_size=16)
+        trainer = LinearTrainer(flags, network, images, images, reading, reading.group)
+        trainer.group = Group(0, processes, torch.device("cpu"))
+        ((views, labels),) = labelled_batches(images, Look(16), [np.arange(4)], reading)
+        trainer.update(views, labels, 4 * processes)
+        weights.append(network.classifier.weight.detach())
+    torch.testing.assert_close(weights[0], weights[1])
+
+
 def test_ctrl_c_and_resume_give_the_same_bits(whole, command, tmp_path, monkeypatch, capfd):
     stop_in_step(monkeypatch, LinearTrainer, 6)
     run = tmp_path / "run"

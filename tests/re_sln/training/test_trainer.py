@@ -152,6 +152,14 @@ def test_a_test_set_seen_as_in_training_is_cropped_as_there(augmented):
     assert (trainer.test_crops("test") is not None) == augmented
 
 
+@pytest.mark.parametrize("flags", [{"sigma": 0.5}, LC])
+def test_several_processes_agree_on_the_model_that_is_tested(flags, monkeypatch):
+    trainer, sent = trainer_of(config_of(**SIZES, **({"n_epochs": 2} | flags)), small_data()), []
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda value, src: sent.append((value.data_ptr(), src)))
+    trainer.networks.agree(Group(0, 2, torch.device("cpu")))
+    assert sent == [(value.data_ptr(), 0) for value in trainer.networks.tested.state_dict().values()]
+
+
 def test_the_last_batch_is_kept():
     trainer = trainer_of(config_of(**SIZES, n_epochs=2), small_data())
     epochs_of(trainer)
