@@ -90,7 +90,7 @@ def test_check_and_training_read_the_same_files(tmp_path):
 def test_what_check_accepts_trains(tmp_path, capfd, loader):
     root = make_tree(tmp_path / "tree")
     write_kinds(root / "train" / "n02")
-    command = [str(root), *SMALL, "--epochs=1", f"--loader={loader}", f"--ckpt_path={tmp_path / 'run'}"]
+    command = [str(root), *SMALL, "--epochs=1", f"--loader={loader}", f"--run_dir={tmp_path / 'run'}"]
     assert program.main([*command, "--check"]) == 0
     assert "37 images" in capfd.readouterr().out
     assert program.main(command) == 0, capfd.readouterr().err
