@@ -55,11 +55,12 @@ def all_logits(
     batches = [np.arange(start, min(start + batch_size, len(chosen))) for start in range(0, len(chosen), batch_size)]
     shares = [rows[group.share(len(rows))] for rows in batches]
     pictures = images.batches([chosen[rows] for rows in shares if len(rows)], crops)
+    outputs = model if forward is None else forward  # not by its truth, which asks a compiled network for its length
     with evaluating(model), torch.autocast(group.device.type, torch.bfloat16, enabled=autocast):
         for number, rows in enumerate(shares):
             before(number)
             if len(rows):
-                logits[int(rows[0]) : int(rows[-1]) + 1] = (forward or model)(next(pictures)).float()
+                logits[int(rows[0]) : int(rows[-1]) + 1] = outputs(next(pictures)).float()
     return group.add(logits)
 
 
