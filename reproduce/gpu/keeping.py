@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.errors import DataError, UsageError
+from common.errors import DataError, refuse
 from common.records.record_files import RESULT
 from common.results.tables import markdown_table
 from common.storage.files import atomic_write
@@ -41,9 +41,9 @@ def keep_session(given: Path, target: Path) -> Path:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{given} holds no {FOUND} of a session ({error}): name the --out of its last piece") from error
     on_cpu = [run["name"] for run in found["runs"] if run["device"].startswith("CPU")]
-    if on_cpu or gpu.startswith(NO_GPU):
-        what = ", ".join(on_cpu) or gpu
-        raise UsageError(f"{given}: {what} ran on a CPU; only what ran on a GPU is kept: run it on one")
+    if not on_cpu and gpu.startswith(NO_GPU):  # measurements alone
+        on_cpu = [gpu]
+    refuse(on_cpu, f"in {given} ran on a CPU", "only what ran on a GPU is kept: run it on one")
     finished = [run["name"] for run in found["runs"] if run["finished"]]
     if not finished and not found["measured"]:
         raise DataError(f"{given} has neither a finished run nor a measurement: do another piece first")

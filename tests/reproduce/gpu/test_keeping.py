@@ -70,10 +70,10 @@ def test_what_is_not_to_be_kept(out, tmp_path):
     path = out / "evidence.json"
     whole = path.read_text()
     path.write_text(whole.replace('"device": "NVIDIA X"', '"device": "CPU x86_64, 2 cores"', 1))
-    with pytest.raises(UsageError, match="sym-ce/seed_123 ran on a CPU; only what ran on a GPU is kept"):
+    with pytest.raises(UsageError, match=r"^1 in .* ran on a CPU: sym-ce/seed_123; only what ran on a GPU is kept"):
         keeping.keep_session(out, tmp_path / "gpu")
     path.write_text(whole.replace('"gpu": "NVIDIA X 80GB"', '"gpu": "none, CPU x86_64, 2 cores"'))
-    with pytest.raises(UsageError, match="none, CPU x86_64, 2 cores ran on a CPU"):
+    with pytest.raises(UsageError, match="ran on a CPU: none, CPU x86_64, 2 cores; only"):
         keeping.keep_session(out, tmp_path / "gpu")
     path.write_text(whole.replace('"struck_settings": {}', '"struck_settings": {"captured": "no /root/x.so"}'))
     with pytest.raises(UsageError, match=r"names '/root/x\.so', a place on this machine"):
